@@ -1,0 +1,29 @@
+"""What can go wrong before a question is asked; running out of time is not an error but a verdict."""
+
+
+class VerifierError(Exception):
+    """Base of every error that the verifier raises on purpose."""
+
+
+class NetworkError(VerifierError, ValueError):
+    """A network cannot be read: its shape, weights or form do not fit."""
+
+
+class UnsupportedLayerError(NetworkError, TypeError):
+    """A layer or operation that no method here handles; the message names it and its position."""
+
+
+class SpecError(VerifierError, ValueError):
+    """An input or output spec cannot be read; the message names the argument and the place."""
+
+
+class BoundsError(VerifierError, ValueError):
+    """Bounds that are not bounds: swapped, NaN, or of the wrong shape."""
+
+
+class OptionError(VerifierError, ValueError):
+    """An option of verify() is not one of those it takes."""
+
+
+class MissingDependencyError(VerifierError, ImportError):
+    """A library that the chosen method needs is not installed; the message says how to install it."""
