@@ -27,3 +27,7 @@ class OptionError(VerifierError, ValueError):
 
 class MissingDependencyError(VerifierError, ImportError):
     """A library that the chosen method needs is not installed; the message says how to install it."""
+
+
+class VerifierWarning(UserWarning):
+    """Something that the caller probably did not mean, but that has one clear reading."""

@@ -1,0 +1,75 @@
+"""What is known of a value in floating point: two floats around it, and the rounding term that keeps them around it.
+
+numpy rounds to nearest, so a computed dot product of n terms differs from the real one by at most
+gamma(n) * |a|.|b|, with gamma(n) = n u / (1 - n u) and u = 2**-53, whatever the order of the sum
+(Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1). Every bound here is widened by such a
+term, computed from magnitudes that were summed on the way and doubled for the rounding of the term itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.errors import BoundsError
+
+Array = NDArray[np.float64]
+
+UNIT_ROUNDOFF = 2.0**-53
+# What an underflow can lose: far above 2**-1074 per operation, far below any margin that matters.
+UNDERFLOW = 1e-300
+# Relative error granted to exp, log and log1p; numpy's are within 4 units in the last place.
+ELEMENTARY_RTOL = 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """lower <= value <= upper, elementwise.
+
+    Args:
+        lower: Array of any shape.
+        upper: Array of the same shape.
+
+    Raises:
+        BoundsError: The shapes differ, a bound is NaN, or a lower bound exceeds its upper bound.
+    """
+
+    lower: Array
+    upper: Array
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that are none."""
+        if self.lower.shape != self.upper.shape:
+            raise BoundsError(f"lower has shape {self.lower.shape}, upper {self.upper.shape}; they must be equal")
+        if not np.all(self.lower <= self.upper):  # false for NaN as well
+            where = tuple(int(i) for i in np.argwhere(~(self.lower <= self.upper))[0])
+            raise BoundsError(
+                f"lower[{where}] = {self.lower[where]:g} does not lie below upper[{where}] = {self.upper[where]:g}; "
+                "were the two swapped, or is one NaN?"
+            )
+
+    @property
+    def magnitude(self) -> Array:
+        """max(|lower|, |upper|), elementwise."""
+        return np.maximum(np.abs(self.lower), np.abs(self.upper))
+
+    def intersect(self, other: Bounds) -> Bounds:
+        """Return what both say; both must hold of the same value."""
+        return Bounds(np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper))
+
+
+def gamma(terms: int) -> float:
+    """Bound the relative error of a computed dot product of `terms` terms, doubled for second-order effects."""
+    return 2.0 * (terms + 8) * UNIT_ROUNDOFF
+
+
+def down(value: Array) -> Array:
+    """Step to the next float below, elementwise."""
+    return np.nextafter(value, -np.inf)
+
+
+def up(value: Array) -> Array:
+    """Step to the next float above, elementwise."""
+    return np.nextafter(value, np.inf)

@@ -1,0 +1,293 @@
+"""Steps: what a frontend reads, one operation of the caller's network each, and their lowering to a Network.
+
+A step keeps the arrays as they were stored; lowering writes each affine step as a matrix, folds neighbours into one
+layer and bounds what the folding rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from verifier.enclosure import UNIT_ROUNDOFF, Array, gamma
+from verifier.errors import NetworkError, UnsupportedLayerError
+from verifier.network import Affine, Head, Network
+
+MAX_MATRIX_BYTES = 4 * 2**30  # a larger dense layer would not fit beside its bounds on a laptop
+
+HEADS = {"Sigmoid": Head.SIGMOID, "Softmax": Head.SOFTMAX, "LogSoftmax": Head.LOG_SOFTMAX}
+SHAPE_ONLY = ("Flatten", "Reshape", "Identity", "Dropout")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operation of the caller's network.
+
+    Args:
+        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "ReLU", one of SHAPE_ONLY or of HEADS.
+        where: Position and name in the caller's network, for messages.
+        arrays: The weights, in the dtype they are stored in.
+        options: Plain data: strides, padding, eps, ...
+        shape: Shape of the output, with a batch of 1.
+    """
+
+    kind: str
+    where: str
+    arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+
+
+def lower_steps(steps: Sequence[Step], input_shape: tuple[int, ...]) -> Network:
+    """Write steps as a Network.
+
+    Args:
+        steps: In the order of the data.
+        input_shape: Shape of one input, without the batch.
+
+    Raises:
+        UnsupportedLayerError: A head stands before the end.
+        NetworkError: A weight is NaN or infinite, or a layer is too large for a matrix.
+    """
+    inputs = int(np.prod(input_shape))
+    layers: list[Affine] = []
+    pending: Affine | None = None
+    size, shape, head = inputs, (1, *input_shape), Head.IDENTITY
+    for step in steps:
+        if head is not Head.IDENTITY and step.kind not in SHAPE_ONLY:
+            raise UnsupportedLayerError(
+                f"{step.where}: stands after a {head.value}, which is only supported as the last operation; "
+                "verify the network up to its logits instead"
+            )
+        if step.kind in HEADS:
+            head = HEADS[step.kind]
+        elif step.kind == "ReLU":
+            layers.append(pending if pending is not None else _identity(size, step.where))
+            pending = None
+        elif step.kind not in SHAPE_ONLY:
+            pending = _append(pending, step, shape)
+        shape, size = step.shape, int(np.prod(step.shape))
+    layers.append(pending if pending is not None else _identity(size, "the output"))
+    return Network(tuple(layers), head, tuple(input_shape))
+
+
+def _append(pending: Affine | None, step: Step, shape: tuple[int, ...]) -> Affine:
+    """Fold one affine step into what is pending before the next ReLU."""
+    for name, array in step.arrays.items():
+        if not np.isfinite(array).all():
+            raise NetworkError(f"{step.where}: {name} holds NaN or infinite values; train the network again")
+    if step.kind in ("BatchNorm", "Scale"):
+        scale, shift = _batch_norm(step, shape) if step.kind == "BatchNorm" else _scale(step, shape)
+        return _scaled(pending if pending is not None else _identity(scale.value.size, step.where), scale, shift)
+    if step.kind == "Linear":
+        affine = _linear(step, shape)
+    elif step.kind == "Conv2d":
+        affine = _conv2d(step, shape)
+    elif step.kind == "AvgPool2d":
+        affine = _avg_pool2d(step, shape)
+    elif step.kind == "Permute":
+        order = np.arange(int(np.prod(shape))).reshape(shape).transpose(step.options["order"]).reshape(-1)
+        affine = Affine(np.eye(order.size)[order], np.zeros(order.size))
+    else:
+        raise UnsupportedLayerError(f"{step.where}: {step.kind} is not supported")
+    return affine if pending is None else _compose(pending, affine)
+
+
+def _identity(size: int, where: str) -> Affine:
+    _check_size(size, size, where)
+    return Affine(np.eye(size), np.zeros(size))
+
+
+def _check_size(rows: int, columns: int, where: str) -> None:
+    if 8 * rows * columns > MAX_MATRIX_BYTES:
+        raise NetworkError(
+            f"{where}: {columns} values to {rows} would take a matrix of {8 * rows * columns / 2**30:.1f} GiB; "
+            "use a smaller network or image"
+        )
+
+
+def _float64(array: np.ndarray[Any, Any]) -> Array:
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _linear(step: Step, shape: tuple[int, ...]) -> Affine:
+    """Apply a Linear to the last axis; leading axes repeat it in blocks."""
+    weight = _float64(step.arrays["weight"])
+    bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(weight.shape[0])
+    repeats = int(np.prod(shape)) // weight.shape[1]
+    if repeats > 1:
+        _check_size(repeats * weight.shape[0], repeats * weight.shape[1], step.where)
+        return Affine(np.kron(np.eye(repeats), weight), np.tile(bias, repeats))
+    return Affine(weight, bias)
+
+
+def _windows(
+    shape: tuple[int, ...], kernel: Sequence[int], options: dict[str, Any], out: tuple[int, ...]
+) -> tuple[Any, Any, Any]:
+    """Index the input row and column under each output position and kernel cell, and whether it is inside the image.
+
+    Returns:
+        Three arrays of shape (out_h, out_w, kernel_h, kernel_w).
+    """
+    (sy, sx), (py, px), (dy, dx) = options["stride"], options["padding"], options.get("dilation", (1, 1))
+    y = np.arange(out[-2])[:, None] * sy - py + np.arange(kernel[0])[None] * dy
+    x = np.arange(out[-1])[:, None] * sx - px + np.arange(kernel[1])[None] * dx
+    full = (out[-2], out[-1], kernel[0], kernel[1])
+    rows = np.broadcast_to(y[:, None, :, None], full)
+    columns = np.broadcast_to(x[None, :, None, :], full)
+    inside = (rows >= 0) & (rows < shape[-2]) & (columns >= 0) & (columns < shape[-1])
+    return rows, columns, inside
+
+
+def _conv2d(step: Step, shape: tuple[int, ...]) -> Affine:
+    weight = _float64(step.arrays["weight"])  # (out_channels, in_channels / groups, kernel_h, kernel_w)
+    channels, height, width = shape[-3:]
+    out_channels, per_group = weight.shape[:2]
+    out = (out_channels, step.shape[-2], step.shape[-1])
+    _check_size(int(np.prod(out)), channels * height * width, step.where)
+    rows, columns, inside = _windows(shape, weight.shape[2:], step.options, out)
+    matrix = np.zeros((*out, channels, height, width))
+    oy, ox, ky, kx = np.nonzero(inside)
+    iy, ix = rows[inside], columns[inside]
+    group_size = out_channels // step.options.get("groups", 1)
+    for o in range(out_channels):
+        first = (o // group_size) * per_group
+        for c in range(per_group):
+            matrix[o, oy, ox, first + c, iy, ix] = weight[o, c, ky, kx]
+    bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(out_channels)
+    return Affine(matrix.reshape(int(np.prod(out)), -1), np.repeat(bias, out[1] * out[2]))
+
+
+def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
+    channels, height, width = shape[-3:]
+    kernel = step.options["kernel"]
+    out = (channels, step.shape[-2], step.shape[-1])
+    _check_size(int(np.prod(out)), channels * height * width, step.where)
+    rows, columns, inside = _windows(shape, kernel, step.options, out)
+    # cells that count: those of the padded image (a window of ceil_mode may reach beyond it)
+    (py, px) = step.options["padding"]
+    padded = (rows >= -py) & (rows < height + py) & (columns >= -px) & (columns < width + px)
+    counted = padded if step.options.get("count_include_pad", True) else inside
+    divisor = step.options.get("divisor") or counted.sum(axis=(2, 3))
+    share = np.broadcast_to(1.0 / np.asarray(divisor, dtype=np.float64), out[1:])
+    matrix = np.zeros((*out, channels, height, width))
+    oy, ox, _, _ = np.nonzero(inside)
+    for c in range(channels):
+        matrix[c, oy, ox, c, rows[inside], columns[inside]] = share[oy, ox]
+    weight = matrix.reshape(int(np.prod(out)), -1)
+    exact = np.array_equal(np.exp2(np.round(np.log2(share))), share)
+    error = None if exact else np.abs(weight) * UNIT_ROUNDOFF * 2
+    return Affine(weight, np.zeros(weight.shape[0]), error)
+
+
+@dataclass(frozen=True, eq=False)
+class _Enclosed:
+    """A vector known up to a radius."""
+
+    value: Array
+    error: Array
+
+
+def _batch_norm(step: Step, shape: tuple[int, ...]) -> tuple[_Enclosed, _Enclosed]:
+    """Write (x - mean) / sqrt(var + eps) * weight + bias as scale * x + shift, a value per element of `shape`."""
+    mean, var = _float64(step.arrays["running_mean"]), _float64(step.arrays["running_var"])
+    weight = _float64(step.arrays["weight"]) if "weight" in step.arrays else np.ones_like(mean)
+    bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros_like(mean)
+    scale = weight / np.sqrt(var + step.options["eps"])
+    scale_error = np.abs(scale) * 8 * UNIT_ROUNDOFF
+    shift = bias - mean * scale
+    shift_error = gamma(4) * (np.abs(bias) + np.abs(mean * scale)) + np.abs(mean) * scale_error * 1.01
+
+    def spread(per_channel: Array) -> Array:
+        form = [1] * len(shape)
+        form[1] = -1
+        return np.broadcast_to(per_channel.reshape(form), shape).reshape(-1).copy()
+
+    return (
+        _Enclosed(spread(scale), spread(scale_error)),
+        _Enclosed(spread(shift), spread(shift_error)),
+    )
+
+
+def _scale(step: Step, shape: tuple[int, ...]) -> tuple[_Enclosed, _Enclosed]:
+    """Read y = x * scale + shift, or x / divisor, with constants that broadcast to `shape`."""
+
+    def spread(name: str, default: float) -> Array:
+        array = _float64(step.arrays[name]) if name in step.arrays else np.array(default)
+        return np.broadcast_to(array, shape).reshape(-1).copy()
+
+    scale, shift = spread("scale", 1.0), spread("shift", 0.0)
+    error = np.zeros_like(scale)
+    if "divisor" in step.arrays:
+        divisor = spread("divisor", 1.0)
+        if (divisor == 0).any():
+            raise NetworkError(f"{step.where}: divides by zero")
+        scale = 1.0 / divisor
+        error = np.where(_powers_of_two(divisor), 0.0, np.abs(scale) * 2 * UNIT_ROUNDOFF)
+    return _Enclosed(scale, error), _Enclosed(shift, np.zeros_like(shift))
+
+
+def _powers_of_two(array: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether a product with each entry is exact: zero or plus or minus a power of two."""
+    return np.asarray((array == 0) | (np.abs(np.frexp(array)[0]) == 0.5))
+
+
+def _some(error: Array) -> Array | None:
+    return error if error.any() else None
+
+
+def _scaled(layer: Affine, scale: _Enclosed, shift: _Enclosed) -> Affine:
+    """Return the layer followed by scale * z + shift."""
+    column = scale.value[:, None]
+    weight = column * layer.weight
+    bias = scale.value * layer.bias + shift.value
+    rounds = ~_powers_of_two(scale.value)
+    # a product with a power of two is exact; so is a product with an entry that is one
+    inexact = rounds[:, None] & ~_powers_of_two(layer.weight)
+    weight_error = np.where(inexact, np.abs(weight) * 2 * UNIT_ROUNDOFF, 0.0) + scale.error[:, None] * layer.magnitude
+    if layer.weight_error is not None:
+        weight_error = weight_error + 1.01 * np.abs(column) * layer.weight_error
+    sum_rounds = (shift.value != 0) & (scale.value * layer.bias != 0)
+    bias_error = np.where(
+        (rounds & ~_powers_of_two(layer.bias)) | sum_rounds,
+        gamma(2) * (np.abs(scale.value * layer.bias) + np.abs(shift.value)),
+        0.0,
+    )
+    bias_error = bias_error + scale.error * np.abs(layer.bias) + shift.error
+    if layer.bias_error is not None:
+        bias_error = bias_error + 1.01 * np.abs(scale.value) * layer.bias_error
+    return Affine(weight, bias, _some(1.01 * weight_error), _some(1.01 * bias_error))
+
+
+def _selects(matrix: Array) -> bool:
+    """Whether a matrix moves values and changes none: at most one power of two a row."""
+    return bool((np.count_nonzero(matrix, axis=1) <= 1).all() and _powers_of_two(matrix).all())
+
+
+def _compose(first: Affine, second: Affine) -> Affine:
+    """Return second after first, with a bound on what the product rounds."""
+    weight = second.weight @ first.weight
+    bias = second.weight @ first.bias + second.bias
+    moved = _selects(second.weight) and second.weight_error is None and not second.bias.any()
+    spread = _selects(first.weight.T) and not first.bias.any() and first.exact
+    if moved or spread:
+        weight_error, bias_error = np.zeros_like(weight), np.zeros_like(bias)
+    else:
+        factor = gamma(first.weight.shape[0])
+        weight_error = factor * (second.magnitude @ first.magnitude)
+        bias_error = factor * (second.magnitude @ np.abs(first.bias) + np.abs(second.bias))
+    if first.weight_error is not None:
+        weight_error = weight_error + 1.01 * (second.magnitude @ first.weight_error)
+    if first.bias_error is not None:
+        bias_error = bias_error + 1.01 * (second.magnitude @ first.bias_error)
+    if second.weight_error is not None:
+        first_error = first.weight_error if first.weight_error is not None else 0.0
+        weight_error = weight_error + 1.01 * (second.weight_error @ (first.magnitude + first_error))
+        bias_reach = np.abs(first.bias) + (first.bias_error if first.bias_error is not None else 0.0)
+        bias_error = bias_error + 1.01 * (second.weight_error @ bias_reach)
+    if second.bias_error is not None:
+        bias_error = bias_error + second.bias_error
+    return Affine(weight, bias, _some(weight_error), _some(bias_error))

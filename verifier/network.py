@@ -1,0 +1,220 @@
+"""Network: affine layers with ReLU between them and an optional output head, and the caller's object it was read from."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
+from verifier.errors import NetworkError
+
+
+class Head(enum.Enum):
+    """What is applied to the logits, the outputs of the last affine layer."""
+
+    IDENTITY = "identity"
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+    LOG_SOFTMAX = "log_softmax"
+
+    def apply(self, logits: Array) -> Array:
+        """Turn logits of shape (..., outputs) into outputs of the same shape, in float64."""
+        if self is Head.IDENTITY:
+            return logits
+        if self is Head.SIGMOID:
+            return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))
+        shifted = logits - logits.max(axis=-1, keepdims=True)
+        log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        return np.asarray(shifted - log_sum if self is Head.LOG_SOFTMAX else np.exp(shifted - log_sum))
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """z = weight h + bias, the weights known exactly or up to a radius.
+
+    Stored weights are exact. Where a layer was folded (BatchNorm's square root, two affine layers in a row) the
+    true weight lies within `weight_error` of `weight`, and the true bias within `bias_error` of `bias`.
+
+    Args:
+        weight: Shape (out, in), float64.
+        bias: Shape (out,), float64.
+        weight_error: Shape (out, in), >= 0, or None where the weights are exact.
+        bias_error: Shape (out,), >= 0, or None where the biases are exact.
+    """
+
+    weight: Array
+    bias: Array
+    weight_error: Array | None = None
+    bias_error: Array | None = None
+
+    @cached_property
+    def magnitude(self) -> Array:
+        """|weight|, computed once."""
+        return np.abs(self.weight)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the stored weights are the true ones."""
+        return self.weight_error is None and self.bias_error is None
+
+    def error(self, input_magnitude: Array) -> Array:
+        """Bound |computed z - true z| for any computed order of the sum, inputs up to `input_magnitude`.
+
+        Args:
+            input_magnitude: Bound on |h|, shape (..., in).
+
+        Returns:
+            Shape (..., out).
+        """
+        term = gamma(self.weight.shape[1]) * (input_magnitude @ self.magnitude.T + np.abs(self.bias))
+        if self.weight_error is not None:
+            term = term + 1.001 * (input_magnitude @ self.weight_error.T)
+        if self.bias_error is not None:
+            term = term + 1.001 * self.bias_error
+        return np.asarray(term + UNDERFLOW * self.weight.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A chain of affine layers with ReLU between them, and a head.
+
+    Args:
+        layers: At least one; the outputs of each are the inputs of the next.
+        head: What is applied to the last layer's values (the logits).
+        input_shape: Shape of one input without the batch; its product is the number of inputs.
+
+    Raises:
+        NetworkError: The layers do not fit together, or a weight is NaN or infinite.
+    """
+
+    layers: tuple[Affine, ...]
+    head: Head = Head.IDENTITY
+    input_shape: tuple[int, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Check that the chain fits together."""
+        if not self.layers:
+            raise NetworkError("network: no layer; give at least one affine layer")
+        for index, layer in enumerate(self.layers):
+            if layer.weight.ndim != 2 or layer.bias.shape != (layer.weight.shape[0],):
+                raise NetworkError(
+                    f"layer {index}: weight {layer.weight.shape} and bias {layer.bias.shape} do not fit; "
+                    "expected (out, in) and (out,)"
+                )
+            if index and layer.weight.shape[1] != self.layers[index - 1].weight.shape[0]:
+                raise NetworkError(
+                    f"layer {index}: takes {layer.weight.shape[1]} values, but the layer before gives "
+                    f"{self.layers[index - 1].weight.shape[0]}"
+                )
+            if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
+                raise NetworkError(f"layer {index}: a weight is NaN or infinite; train the network again")
+        if not self.input_shape:
+            object.__setattr__(self, "input_shape", (self.inputs,))
+        if int(np.prod(self.input_shape)) != self.inputs:
+            raise NetworkError(f"input_shape {self.input_shape} does not hold {self.inputs} inputs")
+
+    @property
+    def inputs(self) -> int:
+        """Number of inputs, flattened."""
+        return int(self.layers[0].weight.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs, flattened."""
+        return int(self.layers[-1].weight.shape[0])
+
+    @property
+    def neurons(self) -> int:
+        """Number of ReLUs."""
+        return sum(int(layer.weight.shape[0]) for layer in self.layers[:-1])
+
+    @property
+    def exact(self) -> bool:
+        """Whether every stored weight is the true one."""
+        return all(layer.exact for layer in self.layers)
+
+    def pre_activations(self, x: Array) -> list[Array]:
+        """Compute z of every layer in float64 for x of shape (batch, inputs); the last entry is the logits."""
+        values: list[Array] = []
+        h = x
+        for layer in self.layers:
+            z = h @ layer.weight.T + layer.bias
+            values.append(z)
+            h = np.maximum(z, 0.0)
+        return values
+
+    def logits(self, x: Array) -> Array:
+        """Compute the last affine layer's values, shape (batch, outputs), in float64."""
+        return self.pre_activations(x)[-1]
+
+    def __call__(self, x: Array) -> Array:
+        """Compute the outputs, shape (batch, outputs), in float64."""
+        return self.head.apply(self.logits(x))
+
+    def enclose_logits(self, x: Array) -> Bounds:
+        """Enclose the true logits at the points x, shape (batch, inputs), with every rounding accounted for."""
+        bounds = Bounds(x, x)
+        for index, layer in enumerate(self.layers):
+            bounds = propagate_interval(layer, bounds)
+            if index < len(self.layers) - 1:
+                bounds = Bounds(np.maximum(bounds.lower, 0.0), np.maximum(bounds.upper, 0.0))
+        return bounds
+
+    def exact_logits(self, x: Array) -> list[Fraction]:
+        """Compute the logits at one point, shape (inputs,), in rational arithmetic; needs exact weights."""
+        h = [Fraction(float(value)) for value in x]
+        for index, layer in enumerate(self.layers):
+            nonzero = [i for i, value in enumerate(h) if value]
+            z = []
+            for row, bias in zip(layer.weight, layer.bias, strict=True):
+                total = Fraction(float(bias))
+                for i in nonzero:
+                    if row[i]:
+                        total += Fraction(float(row[i])) * h[i]
+                z.append(total)
+            h = z if index == len(self.layers) - 1 else [max(value, Fraction(0)) for value in z]
+        return h
+
+
+def propagate_interval(layer: Affine, bounds: Bounds) -> Bounds:
+    """Bound z = weight h + bias for lower <= h <= upper, shape (..., in), widened by the rounding term.
+
+    Source:
+        Gowal et al. On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models. 2018.
+    """
+    positive, negative = np.maximum(layer.weight, 0.0), np.minimum(layer.weight, 0.0)
+    lower = bounds.lower @ positive.T + bounds.upper @ negative.T + layer.bias
+    upper = bounds.upper @ positive.T + bounds.lower @ negative.T + layer.bias
+    error = 2.0 * layer.error(bounds.magnitude)  # two sums of n terms each
+    return Bounds(lower - error, upper + error)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A Network together with the object the caller passed in, for replay.
+
+    Args:
+        network: What is verified.
+        run: The caller's own object on a batch (batch, inputs) of float64 values that its dtype can hold; returns
+            (batch, outputs) in float64, each value exactly what the object computed.
+        round: Rounds float64 values to the nearest that the caller's dtype can hold.
+        to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is.
+        name: What to call it in messages.
+    """
+
+    network: Network
+    run: Callable[[Array], Array]
+    round: Callable[[Array], Array]
+    to_caller: Callable[[Array], Any]
+    name: str = "net"
+
+    @staticmethod
+    def of_network(network: Network) -> Subject:
+        """Wrap a Network that is its own caller's object, in float64."""
+        return Subject(network, network, lambda x: x, lambda x: x.reshape(network.input_shape), "Network")
