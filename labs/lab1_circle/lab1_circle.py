@@ -539,6 +539,8 @@ for inner, outer in [(0.85, 0.86), (0.852, 0.855), (0.853, 0.854), (0.8535, 0.85
 # uses: find_counterexamples, network, cases
 import torch
 
+again = find_counterexamples(network, 0.8535, 0.8536)
+assert isinstance(again, list), "the counterexamples of both specs come back as one list"
 assert len(cases) > 0, "no counterexample is in `cases`; is the list handed to verify the one that is given back?"
 for case in cases:
     point = torch.as_tensor(case).reshape(2)
