@@ -1,0 +1,38 @@
+"""Which frontend reads what: the one place that looks at the type of the caller's network."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from verifier.errors import NetworkError
+from verifier.network import Network, Subject
+
+
+def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: int | None = None) -> Subject:
+    """Read the caller's network with the frontend of its type.
+
+    Args:
+        net: A torch module or a Network.
+        input_shape: Shape of one input without the batch, where the network does not tell it.
+        inputs: The number of inputs that x_specs speaks of, used where nothing else tells.
+
+    Raises:
+        NetworkError: net is nothing that a frontend reads.
+    """
+    if isinstance(net, Network):
+        return Subject.of_network(net)
+    torch = sys.modules.get("torch")  # no torch module exists before torch was imported
+    if torch is not None and isinstance(net, torch.nn.Module):
+        from verifier.frontends.torch_module import read_torch
+
+        return read_torch(net, input_shape, inputs)
+    if isinstance(net, str | Path):
+        raise NetworkError(f"net: a path ({str(net)!r}); files cannot be read yet: pass a torch module or a Network")
+    if isinstance(net, type):
+        raise NetworkError(f"net: the class {net.__name__}, not an object of it; write {net.__name__}()")
+    raise NetworkError(
+        f"net: expected a torch.nn.Module or a verifier.Network, found {type(net).__name__}"
+        + ("; a plain function cannot be verified, wrap its layers in an nn.Module" if callable(net) else "")
+    )

@@ -1,0 +1,762 @@
+"""Frontend for torch modules: trace the forward with torch.fx, read each operation as a step, and check the reading.
+
+Nothing of the caller's module is changed: it is put in eval mode while it is traced or run, and put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from verifier.enclosure import Array
+from verifier.errors import NetworkError, UnsupportedLayerError, VerifierWarning
+from verifier.frontends.steps import SHAPE_ONLY, Step, lower_steps
+from verifier.network import Network, Subject
+
+SUPPORTED = (
+    "Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, view/reshape/squeeze, "
+    "adding or multiplying constants, and a final Sigmoid, Softmax or LogSoftmax"
+)
+_TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+
+
+@contextlib.contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Put a module in eval mode without gradients, and every part of it back as it was."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        for part, _ in modes:
+            part.training = False
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+class _ShapedProxy(fx.Proxy):  # type: ignore[misc, unused-ignore]  # torch.fx is untyped in some releases
+    """A proxy that knows the value of one example, so that shapes are plain numbers while tracing."""
+
+    @property
+    def shape(self) -> Any:
+        return self.node.meta["example"].shape
+
+    @property
+    def ndim(self) -> int:
+        return int(self.node.meta["example"].ndim)
+
+    @property
+    def dtype(self) -> Any:
+        return self.node.meta["example"].dtype
+
+    @property
+    def device(self) -> Any:
+        return self.node.meta["example"].device
+
+    def size(self, *args: Any) -> Any:
+        return self.node.meta["example"].size(*args)
+
+    def dim(self) -> int:
+        return self.ndim
+
+    def numel(self) -> int:
+        return int(self.node.meta["example"].numel())
+
+    def __len__(self) -> int:
+        return len(self.node.meta["example"])
+
+
+class _Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
+    """Record the forward while running it on one example; torch's own layers are leaves."""
+
+    def __init__(self, example: torch.Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self._example = example
+        self._running = False  # a leaf that runs on the example reads its real weights
+
+    def getattr(self, attr: str, value: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        return value if self._running else super().getattr(attr, value, parameter_proxy_cache)
+
+    def create_arg(self, a: Any) -> Any:
+        node = super().create_arg(a)
+        if isinstance(a, torch.Tensor) and isinstance(node, fx.Node):
+            node.meta["example"] = a
+        return node
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _ShapedProxy(node, self)
+
+    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> Any:
+        proxy = super().create_proxy(kind, target, args, kwargs, *rest, **named)
+        self._running = True
+        try:
+            proxy.node.meta["example"] = self._run(kind, target, args, kwargs)
+        finally:
+            self._running = False
+        return proxy
+
+    def _run(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
+        def value(argument: Any) -> Any:
+            return argument.node.meta["example"] if isinstance(argument, fx.Proxy) else argument
+
+        args = fx.node.map_aggregate(args, value)
+        kwargs = fx.node.map_aggregate(kwargs, value)
+        if kind == "placeholder":
+            return self._example
+        if kind == "get_attr":
+            return operator.attrgetter(target)(self.root)
+        if kind == "call_module":
+            return self.root.get_submodule(target).forward(*args, **kwargs)
+        if kind == "call_method":
+            return getattr(args[0], target)(*args[1:], **kwargs)
+        if kind == "call_function":
+            return target(*args, **kwargs)
+        return args[0] if args else None
+
+
+def trace(
+    module: nn.Module, input_shape: tuple[int, ...] | None = None, inputs: int | None = None
+) -> tuple[Step, ...]:
+    """Read a module's forward as steps.
+
+    Args:
+        module: Any nn.Module whose forward is a chain of supported operations; in any mode.
+        input_shape: Shape of one input without the batch; where it is None, the first Linear or `inputs` tells.
+        inputs: Number of inputs where nothing else tells, e.g. the length of x_specs.
+
+    Raises:
+        UnsupportedLayerError: Names the operation, its position and the cure.
+        NetworkError: The module cannot be traced or the shape does not fit.
+    """
+    return _trace(module, _input_shape(module, input_shape, inputs))
+
+
+def _input_shape(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None) -> tuple[int, ...]:
+    if input_shape is not None:
+        try:
+            shape = tuple(operator.index(size) for size in input_shape)
+        except TypeError:
+            shape = ()
+        if not shape or any(size < 1 for size in shape):
+            raise NetworkError(
+                f"input_shape: expected a tuple of whole numbers >= 1 such as (1, 28, 28), found {input_shape!r}"
+            )
+        return shape
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            raise NetworkError(
+                "input_shape: a network with Conv2d does not tell the height and width of its input; "
+                f"pass input_shape=({part.in_channels}, height, width)"
+            )
+        if isinstance(part, nn.Flatten | nn.Unflatten) and inputs is not None:
+            return (inputs,)
+        if isinstance(part, nn.Linear) and not isinstance(part, nn.LazyLinear):
+            return (part.in_features,)
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            return (part.num_features,)
+    if inputs is None:
+        raise NetworkError("input_shape: the network does not tell the number of its inputs; pass input_shape=(n,)")
+    return (inputs,)
+
+
+def _refuse_what_tracing_would_miss(module: nn.Module) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise NetworkError("net: a TorchScript module cannot be traced; pass the nn.Module that it was made from")
+    for name, part in module.named_modules():
+        label = f"{name or 'net'} ({type(part).__name__})"
+        lazy = isinstance(part, nn.modules.lazy.LazyModuleMixin) and part.has_uninitialized_params()  # type: ignore[no-untyped-call, unused-ignore]
+        if lazy:
+            raise NetworkError(f"{label}: not initialised yet; run one batch through the network first")
+        if part._forward_hooks or part._forward_pre_hooks:
+            raise UnsupportedLayerError(
+                f"{label}: has forward hooks, which can change what it computes; remove them (handle.remove()) first"
+            )
+        if "forward" in vars(part):
+            raise UnsupportedLayerError(f"{label}: its forward was replaced on the object; define it in the class")
+
+
+def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]:
+    _refuse_what_tracing_would_miss(module)
+    parameter = next(iter(module.parameters()), None)
+    dtype = parameter.dtype if parameter is not None else torch.get_default_dtype()
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    example = torch.zeros((1, *input_shape), dtype=dtype, device=device)
+    if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
+        module = nn.Sequential(module)  # a single layer of torch's own, read as the network's only one
+    tracer = _Tracer(example)
+    attributes = set(vars(module))
+    try:
+        with eval_mode(module), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the forward warns of, it warns of when the caller runs it
+            graph = tracer.trace(module)
+            steps = _Reader(module, graph).read()
+    except fx.proxy.TraceError as error:
+        raise UnsupportedLayerError(
+            f"net ({type(module).__name__}): its forward decides something by the values of its input, which no "
+            f"single chain of layers does; write it without if, for or while on tensors ({_first_line(error)})"
+        ) from error
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError) as error:
+        if isinstance(error, NetworkError):
+            raise
+        place = _last_place(tracer)
+        raise NetworkError(
+            f"net ({type(module).__name__}): its forward fails on an input of shape {(1, *input_shape)}{place}: "
+            f"{_first_line(error)}; if another shape is meant, pass input_shape=..."
+        ) from error
+    finally:
+        for name in set(vars(module)) - attributes:  # torch.fx keeps tensors that forward made on the module
+            delattr(module, name)
+    return steps
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _last_place(tracer: _Tracer) -> str:
+    graph = getattr(tracer, "graph", None)
+    last = list(graph.nodes)[-1] if graph is not None and len(list(graph.nodes)) else None
+    return f", after {last.name}" if last is not None and last.op == "placeholder" else (
+        f" at {last.target} ({last.name})" if last is not None else ""
+    )
+
+
+class _Reader:
+    """Walk a traced graph and read each node as a step."""
+
+    def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
+        self.module, self.graph = module, graph
+        self.steps: list[Step] = []
+        self.current: fx.Node | None = None  # the node that holds the value the chain has reached
+        self.layer = 0
+
+    def read(self) -> tuple[Step, ...]:
+        placeholders = [node for node in self.graph.nodes if node.op == "placeholder"]
+        for node in self.graph.nodes:
+            if node.op == "placeholder":
+                if self.current is not None and node.users:
+                    raise UnsupportedLayerError(
+                        f"net: forward takes {len(placeholders)} inputs ({', '.join(n.name for n in placeholders)}); "
+                        "only one tensor can be verified"
+                    )
+                self.current = self.current or node
+            elif node.op == "output":
+                self._output(node)
+            elif self._depends(node):
+                self._operation(node)
+            else:
+                node.meta["constant"] = node.meta["example"]
+        return tuple(self.steps)
+
+    def _depends(self, node: fx.Node) -> bool:
+        return any("constant" not in parent.meta for parent in node.all_input_nodes)
+
+    def _output(self, node: fx.Node) -> None:
+        result = node.args[0]
+        if not isinstance(result, fx.Node):
+            raise UnsupportedLayerError(
+                f"net: forward returns a {type(result).__name__}; it must return one tensor of outputs"
+            )
+        if "constant" in result.meta:
+            raise UnsupportedLayerError("net: what forward returns does not depend on its input")
+        if result is not self.current:
+            raise UnsupportedLayerError("net: forward does not return what its last layer computed")
+
+    def _operation(self, node: fx.Node) -> None:
+        where = self._where(node)
+        data = [parent for parent in node.all_input_nodes if "constant" not in parent.meta]
+        if len(data) > 1 or data[0] is not self.current:
+            raise UnsupportedLayerError(
+                f"{where}: uses a value from further back (a residual or branching network); only a chain of layers "
+                "is supported"
+            )
+        example = node.meta["example"]
+        if not isinstance(example, torch.Tensor):
+            raise UnsupportedLayerError(f"{where}: gives a {type(example).__name__} instead of one tensor")
+        before = data[0].meta["example"].shape
+        if node.op == "call_module":
+            kind, arrays, options = self._module_step(self.module.get_submodule(str(node.target)), where, before)
+        else:
+            kind, arrays, options = self._call_step(node, where, before)
+        if kind in ("Softmax", "LogSoftmax"):
+            self._check_softmax(options.pop("dim"), before, where)
+        self.steps.append(Step(kind, where, arrays, options, tuple(example.shape)))
+        self.current = node
+
+    def _where(self, node: fx.Node) -> str:
+        self.layer += 1
+        if node.op == "call_module":
+            name = type(self.module.get_submodule(str(node.target))).__name__
+            return f"layer {self.layer} ({node.target}: {name})"
+        target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        return f"layer {self.layer} ({target})"
+
+    def _check_softmax(self, dim: int | None, before: torch.Size, where: str) -> None:
+        axis = dim if dim is not None else (1 if len(before) > 1 else 0)
+        axis = axis + len(before) if axis < 0 else axis
+        if before[axis] != before.numel():
+            raise UnsupportedLayerError(
+                f"{where}: dim={dim} runs over {before[axis]} of the {before.numel()} outputs; use dim=-1 so that it "
+                "runs over all of them"
+            )
+
+    def _module_step(self, part: nn.Module, where: str, before: torch.Size) -> _Read:
+        for known, read in _MODULES.items():
+            if isinstance(part, known):
+                if type(part).forward is not known.forward and type(part).forward not in _same_forward(known):
+                    raise UnsupportedLayerError(
+                        f"{where}: a {known.__name__} with a forward of its own; write the operation in your module"
+                    )
+                return read(part, where, before)
+        raise UnsupportedLayerError(f"{where}: {type(part).__name__} is not supported; supported are {SUPPORTED}")
+
+    def _call_step(self, node: fx.Node, where: str, before: torch.Size) -> _Read:
+        args = fx.node.map_aggregate(node.args, self._value)
+        kwargs = fx.node.map_aggregate(node.kwargs, self._value)
+        read = _CALLS.get(node.target)
+        if read is None:
+            name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+            raise UnsupportedLayerError(f"{where}: {name} is not supported; supported are {SUPPORTED}")
+        return read(where, before, node.meta["example"], *args, **kwargs)
+
+    def _value(self, argument: Any) -> Any:
+        """Replace a node by its constant, or by its example where it is the data."""
+        if isinstance(argument, fx.Node):
+            return argument.meta.get("constant", _Data(argument.meta["example"]))
+        return argument
+
+
+class _Data:
+    """Stands for the data in a call's arguments."""
+
+    def __init__(self, example: torch.Tensor) -> None:
+        self.example = example
+
+
+_Read = tuple[str, dict[str, np.ndarray[Any, Any]], dict[str, Any]]
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Copy a tensor to numpy, values unchanged; bfloat16, which numpy lacks, becomes float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
+
+
+def _arrays(**tensors: torch.Tensor | None) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: _array(tensor) for name, tensor in tensors.items() if tensor is not None}
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
+
+
+def _same_forward(known: type[nn.Module]) -> set[Any]:
+    return {sub.forward for sub in known.__subclasses__() if sub.__module__.startswith("torch.nn.")}
+
+
+def _read_linear(part: Any, where: str, before: torch.Size) -> _Read:
+    return "Linear", _arrays(weight=part.weight, bias=part.bias), {}
+
+
+def _read_conv2d(part: Any, where: str, before: torch.Size) -> _Read:
+    if part.padding_mode != "zeros":
+        raise UnsupportedLayerError(f"{where}: padding_mode={part.padding_mode!r} is not supported; use 'zeros'")
+    return _conv2d(where, part.weight, part.bias, part.stride, part.padding, part.dilation, part.groups)
+
+
+def _conv2d(where: str, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> _Read:
+    if isinstance(padding, str):
+        reach = [d * (k - 1) for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
+        if padding == "same" and any(r % 2 for r in reach):
+            raise UnsupportedLayerError(f"{where}: padding='same' with an even kernel is not supported; use an odd one")
+        padding = (0, 0) if padding == "valid" else (reach[0] // 2, reach[1] // 2)
+    options = {
+        "stride": _pair(stride), "padding": _pair(padding), "dilation": _pair(dilation), "groups": int(groups),
+    }  # fmt: skip
+    return "Conv2d", _arrays(weight=weight, bias=bias), options
+
+
+def _read_avg_pool(part: Any, where: str, before: torch.Size) -> _Read:
+    return _avg_pool(
+        where, before, None, None, part.kernel_size, part.stride, part.padding, part.ceil_mode,
+        part.count_include_pad, part.divisor_override,
+    )  # fmt: skip
+
+
+def _avg_pool(
+    where: str, before: Any, example: Any, data: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
+) -> _Read:  # fmt: skip
+    kernel = _pair(kernel_size)
+    return "AvgPool2d", {}, {
+        "kernel": kernel, "stride": kernel if stride is None or stride == [] else _pair(stride),
+        "padding": _pair(padding), "count_include_pad": bool(count_include_pad), "divisor": divisor_override,
+    }  # fmt: skip
+
+
+def _read_batch_norm(part: Any, where: str, before: torch.Size) -> _Read:
+    if part.running_mean is None:
+        raise UnsupportedLayerError(
+            f"{where}: track_running_stats=False makes its result depend on the batch; train it with running statistics"
+        )
+    if len(before) < 2:
+        raise UnsupportedLayerError(f"{where}: needs a batch dimension")
+    arrays = _arrays(weight=part.weight, bias=part.bias, running_mean=part.running_mean, running_var=part.running_var)
+    return "BatchNorm", arrays, {"eps": float(part.eps)}
+
+
+def _plain(kind: str) -> Callable[..., _Read]:
+    def read(*_: Any, **__: Any) -> _Read:
+        return kind, {}, {}
+
+    return read
+
+
+def _softmax_module(kind: str) -> Callable[..., _Read]:
+    return lambda part, where, before: (kind, {}, {"dim": part.dim})
+
+
+_MODULES: dict[type[nn.Module], Callable[[Any, str, torch.Size], _Read]] = {
+    nn.Linear: _read_linear,
+    nn.Conv2d: _read_conv2d,
+    nn.AvgPool2d: _read_avg_pool,
+    nn.BatchNorm1d: _read_batch_norm,
+    nn.BatchNorm2d: _read_batch_norm,
+    nn.ReLU: _plain("ReLU"),
+    nn.Flatten: _plain("Flatten"),
+    nn.Unflatten: _plain("Reshape"),
+    nn.Identity: _plain("Identity"),
+    nn.Dropout: _plain("Dropout"),
+    nn.Dropout1d: _plain("Dropout"),
+    nn.Dropout2d: _plain("Dropout"),
+    nn.Sigmoid: _plain("Sigmoid"),
+    nn.Softmax: _softmax_module("Softmax"),
+    nn.LogSoftmax: _softmax_module("LogSoftmax"),
+}
+
+
+def _call_dropout(
+    where: str, before: Any, example: Any, data: Any, p: float = 0.5, training: bool = True, *_: Any, **__: Any
+) -> _Read:
+    if training and p > 0:
+        raise UnsupportedLayerError(
+            f"{where}: dropout is active even in eval mode; write F.dropout(x, training=self.training) or nn.Dropout"
+        )
+    return "Dropout", {}, {}
+
+
+def _call_softmax(kind: str) -> Callable[..., _Read]:
+    def read(where: str, before: Any, example: Any, data: Any, dim: int | None = None, *_: Any, **__: Any) -> _Read:
+        return kind, {}, {"dim": dim}
+
+    return read
+
+
+def _call_linear(where: str, before: Any, example: Any, data: Any, weight: Any, bias: Any = None) -> _Read:
+    if not (isinstance(data, _Data) and isinstance(weight, torch.Tensor)):
+        raise UnsupportedLayerError(f"{where}: the weights of a linear layer must not depend on the input")
+    return "Linear", _arrays(weight=weight, bias=bias), {}
+
+
+def _call_matmul(where: str, before: Any, example: Any, left: Any, right: Any) -> _Read:
+    if not (isinstance(left, _Data) and isinstance(right, torch.Tensor) and right.ndim == 2):
+        raise UnsupportedLayerError(f"{where}: only x @ W with a constant matrix W is supported")
+    return "Linear", _arrays(weight=right.T), {}
+
+
+def _call_conv2d(
+    where: str, before: Any, example: Any, data: Any, weight: Any, bias: Any = None, stride: Any = 1,
+    padding: Any = 0, dilation: Any = 1, groups: int = 1,
+) -> _Read:  # fmt: skip
+    if not isinstance(weight, torch.Tensor):
+        raise UnsupportedLayerError(f"{where}: the weights of a convolution must not depend on the input")
+    return _conv2d(where, weight, bias, stride, padding, dilation, groups)
+
+
+def _call_clamp(where: str, before: Any, example: Any, data: Any, min: Any = None, max: Any = None) -> _Read:
+    if max is not None or min is None or isinstance(min, torch.Tensor) or min != 0:
+        raise UnsupportedLayerError(f"{where}: only clamp(min=0), which is ReLU, is supported")
+    return "ReLU", {}, {}
+
+
+def _call_permute(where: str, before: Any, example: Any, data: Any, *order: Any) -> _Read:
+    axes = [int(a) % len(before) for a in (order[0] if len(order) == 1 and not isinstance(order[0], int) else order)]
+    return "Permute", {}, {"order": axes}
+
+
+def _call_transpose(where: str, before: Any, example: Any, data: Any, dim0: int, dim1: int) -> _Read:
+    axes = list(range(len(before)))
+    axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+    return "Permute", {}, {"order": axes}
+
+
+def _call_cast(where: str, before: Any, example: Any, data: Any, *_: Any, **__: Any) -> _Read:
+    if example.dtype != data.example.dtype:
+        raise UnsupportedLayerError(f"{where}: changes {data.example.dtype} to {example.dtype}; use one dtype throughout")
+    return "Identity", {}, {}
+
+
+def _constant(value: Any, example: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Read a constant as the data's dtype sees it, as the operation itself does."""
+    return _array(torch.as_tensor(value, dtype=example.dtype))
+
+
+def _call_arithmetic(operation: str) -> Callable[..., _Read]:
+    def read(where: str, before: Any, example: Any, left: Any, right: Any, *rest: Any, **named: Any) -> _Read:
+        if rest or named:
+            raise UnsupportedLayerError(f"{where}: options of {operation} are not supported; write it with + - * /")
+        data, constant, swapped = (left, right, False) if isinstance(left, _Data) else (right, left, True)
+        if isinstance(constant, _Data):
+            raise UnsupportedLayerError(f"{where}: combines the data with itself; only constants can be added or multiplied")
+        if example.shape != data.example.shape:
+            raise UnsupportedLayerError(f"{where}: the constant spreads the data to another shape")
+        number = _constant(constant, example)
+        if operation == "add":
+            return "Scale", {"shift": number}, {}
+        if operation == "mul":
+            return "Scale", {"scale": number}, {}
+        if operation == "sub" and not swapped:
+            return "Scale", {"shift": -number}, {}
+        if operation == "sub":
+            return "Scale", {"shift": number, "scale": np.array(-1.0, dtype=number.dtype)}, {}
+        if swapped:
+            raise UnsupportedLayerError(f"{where}: divides by the data, which is not linear")
+        return "Scale", {"divisor": number}, {}
+
+    return read
+
+
+def _call_negate(where: str, before: Any, example: Any, data: Any) -> _Read:
+    return "Scale", {"scale": np.array(-1.0)}, {}
+
+
+_CALLS: dict[Any, Callable[..., _Read]] = {
+    **dict.fromkeys((functional.relu, torch.relu, torch.relu_, functional.relu_, "relu", "relu_"), _plain("ReLU")),
+    **dict.fromkeys((torch.clamp, "clamp", "clamp_", "clamp_min"), _call_clamp),
+    **dict.fromkeys((torch.flatten, "flatten"), _plain("Flatten")),
+    **dict.fromkeys(
+        (torch.reshape, "reshape", "view", torch.squeeze, "squeeze", torch.unsqueeze, "unsqueeze", "view_as", "reshape_as"),
+        _plain("Reshape"),
+    ),
+    **dict.fromkeys(("contiguous", "clone", "detach", "requires_grad_"), _plain("Identity")),
+    **dict.fromkeys(("float", "double", "half", "to", "type_as"), _call_cast),
+    **dict.fromkeys((torch.permute, "permute"), _call_permute),
+    **dict.fromkeys((torch.transpose, "transpose"), _call_transpose),
+    **dict.fromkeys((torch.sigmoid, functional.sigmoid, "sigmoid"), _plain("Sigmoid")),
+    **dict.fromkeys((torch.softmax, functional.softmax, "softmax"), _call_softmax("Softmax")),
+    **dict.fromkeys((torch.log_softmax, functional.log_softmax, "log_softmax"), _call_softmax("LogSoftmax")),
+    functional.dropout: _call_dropout,
+    functional.linear: _call_linear,
+    functional.conv2d: _call_conv2d,
+    functional.avg_pool2d: _avg_pool,
+    **dict.fromkeys((operator.matmul, torch.matmul, "matmul", torch.mm, "mm"), _call_matmul),
+    **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _call_arithmetic("add")),
+    **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), _call_arithmetic("sub")),
+    **dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), _call_arithmetic("mul")),
+    **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), _call_arithmetic("div")),
+    **dict.fromkeys((operator.neg, torch.neg, "neg"), _call_negate),
+}
+
+
+def rebuild(steps: tuple[Step, ...]) -> nn.Sequential:
+    """Build a module of torch's own layers that computes what the steps say, in eval mode.
+
+    Args:
+        steps: What trace() gave, perhaps sent through a pipe.
+
+    Returns:
+        An nn.Sequential of nn.Linear, nn.ReLU, ... with the arrays' dtype; gradients are off.
+    """
+    dtypes = [array.dtype for step in steps for array in step.arrays.values() if array.dtype.kind == "f"]
+    dtype = torch.from_numpy(np.zeros(1, dtypes[0] if dtypes else np.float32)).dtype
+    module = nn.Sequential(*(_rebuild(step, dtype) for step in steps)).eval()
+    return module.requires_grad_(False)
+
+
+def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
+    tensors = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in step.arrays.items()}
+    options = step.options
+    if step.kind == "Linear":
+        out_features, in_features = tensors["weight"].shape
+        return _load(nn.Linear(in_features, out_features, bias="bias" in tensors, dtype=dtype), tensors)
+    if step.kind == "Conv2d":
+        out_channels, per_group, *kernel = tensors["weight"].shape
+        groups = options["groups"]
+        return _load(
+            nn.Conv2d(
+                per_group * groups, out_channels, tuple(kernel), stride=options["stride"], padding=options["padding"],
+                dilation=options["dilation"], groups=groups, bias="bias" in tensors, dtype=dtype,
+            ),
+            tensors,
+        )  # fmt: skip
+    if step.kind == "AvgPool2d":
+        return nn.AvgPool2d(
+            tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), False,
+            options["count_include_pad"], options["divisor"],
+        )  # fmt: skip
+    if step.kind == "BatchNorm":
+        kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
+        layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
+        return _load(layer, tensors)
+    if step.kind in ("Softmax", "LogSoftmax"):
+        return nn.Softmax(dim=-1) if step.kind == "Softmax" else nn.LogSoftmax(dim=-1)
+    if step.kind == "Flatten" and len(step.shape) == 2:
+        return nn.Flatten()
+    if step.kind in ("ReLU", "Identity", "Sigmoid"):
+        return {"ReLU": nn.ReLU, "Identity": nn.Identity, "Sigmoid": nn.Sigmoid}[step.kind]()
+    if step.kind == "Dropout":
+        return nn.Dropout()
+    if step.kind in SHAPE_ONLY:
+        return Reshape(step.shape[1:])
+    if step.kind == "Permute":
+        return Permute(tuple(options["order"]))
+    if step.kind == "Scale":
+        return Scale(tensors)
+    raise UnsupportedLayerError(f"{step.where}: {step.kind} cannot be rebuilt")
+
+
+def _load(layer: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            getattr(layer, name).copy_(tensor)
+    return layer
+
+
+class Reshape(nn.Module):
+    """Give each input of a batch another shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """Take the shape without the batch."""
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Reshape x of shape (batch, ...)."""
+        return x.reshape(x.shape[0], *self.shape)
+
+
+class Permute(nn.Module):
+    """Reorder the axes."""
+
+    def __init__(self, order: tuple[int, ...]) -> None:
+        """Take the order of all axes, the batch's among them."""
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Permute x."""
+        return x.permute(self.order)
+
+
+class Scale(nn.Module):
+    """x * scale + shift, or x / divisor, with constants."""
+
+    def __init__(self, constants: dict[str, torch.Tensor]) -> None:
+        """Take scale, shift, divisor; each optional."""
+        super().__init__()
+        for name in ("scale", "shift", "divisor"):
+            self.register_buffer(name, constants.get(name))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scale x."""
+        x = x if self.scale is None else x * self.scale
+        x = x if self.shift is None else x + self.shift
+        return x if self.divisor is None else x / self.divisor
+
+
+def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None) -> Subject:
+    """Read a torch module as a Subject, and check the reading on sample points.
+
+    Args:
+        module: The caller's network; left as it is.
+        input_shape: As in verify().
+        inputs: The length of x_specs.
+
+    Raises:
+        UnsupportedLayerError: An operation is not supported.
+        NetworkError: The module cannot be read, or computes something else than its layers say.
+    """
+    shape = _input_shape(module, input_shape, inputs)
+    steps = _trace(module, shape)
+    network = lower_steps(steps, shape)
+    sensitive = [type(part).__name__ for part in module.modules() if part.training and isinstance(part, _TRAIN_SENSITIVE)]
+    if sensitive:
+        warnings.warn(
+            f"net is in train mode and holds {', '.join(sorted(set(sensitive)))}; what is verified is the network in "
+            "eval mode: call net.eval() before you compare its outputs",
+            VerifierWarning,
+            stacklevel=4,
+        )
+    caller = _Caller(module, shape, network.outputs, given=input_shape is not None)
+    _check_reading(network, caller)
+    return Subject(network, caller.run, caller.round, caller.to_caller, type(module).__name__)
+
+
+class _Caller:
+    """The caller's module as replay uses it: one point at a time, in the shape it is handed out."""
+
+    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], outputs: int, given: bool) -> None:
+        self.module, self.outputs = module, outputs
+        tensor = next(iter(module.parameters()), None)
+        self.dtype = tensor.dtype if tensor is not None else torch.get_default_dtype()
+        self.device = tensor.device if tensor is not None else torch.device("cpu")
+        self.shape: tuple[int, ...] = input_shape
+        if not self._accepts(input_shape):
+            self.shape = (1, *input_shape)
+
+    def _accepts(self, shape: tuple[int, ...]) -> bool:
+        """Whether one input without the batch gives what it gives with one."""
+        x = torch.linspace(-1, 1, int(np.prod(shape)), dtype=torch.float64).to(self.dtype).to(self.device)
+        try:
+            with eval_mode(self.module), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                alone, batched = self.module(x.reshape(shape)), self.module(x.reshape(1, *shape))
+        except Exception:  # the caller's own forward may raise anything; then it wants the batch
+            return False
+        return bool(
+            alone.numel() == batched.numel()
+            and torch.allclose(alone.reshape(-1), batched.reshape(-1), rtol=1e-3, atol=1e-5, equal_nan=True)
+        )
+
+    def run(self, x: Array) -> Array:
+        """Run the module on points (batch, inputs), one by one as they are handed out."""
+        with eval_mode(self.module), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy() for point in x]
+        return np.stack(rows)
+
+    def round(self, x: Array) -> Array:
+        """Round to the caller's dtype, to nearest."""
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).double().numpy()
+
+    def to_caller(self, x: Array) -> torch.Tensor:
+        """Make the tensor that the module takes as it is."""
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).to(self.device).reshape(self.shape)
+
+
+def _check_reading(network: Network, caller: _Caller) -> None:
+    """Compare the Network with the module on a few points; a difference means that the module hides something."""
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(0, 1, (2, network.inputs)), rng.normal(0, 1, (2, network.inputs))])
+    points = caller.round(points)
+    theirs, ours = caller.run(points), network(points)
+    reach = np.abs(points)
+    terms = 0
+    for layer in network.layers:
+        reach = reach @ layer.magnitude.T + np.abs(layer.bias)
+        terms += layer.weight.shape[1] + 4
+    eps = float(torch.finfo(caller.dtype).eps)
+    tolerance = eps * terms * (reach.max(axis=1, keepdims=True) + 1.0)
+    if theirs.shape != ours.shape or not (np.abs(theirs - ours) <= tolerance).all():
+        raise NetworkError(
+            f"net ({type(caller.module).__name__}): computes something else than its layers say (at a sample point "
+            f"{theirs[0][:3]} instead of {ours[0][:3]}); is its forward replaced, or does it change from call to call?"
+        )
