@@ -60,7 +60,9 @@ def main() -> None:
         try:
             said = step()
         except Exception as error:  # a cold cache costs time, never a result
-            said = f"{step.__name__} skipped ({type(error).__name__}: {error}); `python -m course_utils.doctor` says more"
+            said = (
+                f"{step.__name__} skipped ({type(error).__name__}: {error}); `python -m course_utils.doctor` says more"
+            )
         print(f"  {time.perf_counter() - start:5.1f} s  {said}", flush=True)
 
 

@@ -113,13 +113,19 @@ def _demo(course: Course, options: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    root = argparse.ArgumentParser(prog="python -m grading", description="Build, release and grade the labs of the course.")
-    root.add_argument("--course", type=Path, default=None, help="folder of the course (default: the one of this package)")
+    root = argparse.ArgumentParser(
+        prog="python -m grading", description="Build, release and grade the labs of the course."
+    )
+    root.add_argument(
+        "--course", type=Path, default=None, help="folder of the course (default: the one of this package)"
+    )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build each lab's notebook from its text source")
     build.add_argument("lab", nargs="?")
-    build.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is not what its text builds")
+    build.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 if a notebook is not what its text builds"
+    )
     build.set_defaults(run=_build)
 
     release = commands.add_parser("release", help="make the students' version of every lab, or of one")
@@ -145,7 +151,9 @@ def parser() -> argparse.ArgumentParser:
 
     judge = commands.add_parser("judge", help="print a notebook's points by test cell, judged in a process of its own")
     judge.add_argument("--lab", required=True)
-    judge.add_argument("--timeout", type=float, default=300.0, help="seconds for any one answer of the notebook (default: 300)")
+    judge.add_argument(
+        "--timeout", type=float, default=300.0, help="seconds for any one answer of the notebook (default: 300)"
+    )
     judge.add_argument("notebook", type=Path)
     judge.set_defaults(run=_judge)
 

@@ -1,6 +1,7 @@
 """Build a lab's notebook from its text source, so that labs are written and reviewed as text.
 
-The same text always gives the same bytes: outputs are not stored, and a cell's id comes from its grade_id or its content.
+The same text always gives the same bytes: outputs are not stored, and a cell's id comes from its grade_id or its
+content.
 """
 
 import hashlib
@@ -77,7 +78,9 @@ def _check_nbgrader_metadata(notebook: NotebookNode) -> None:
             validator.validate_cell(cell)
         except Exception as error:  # jsonschema's and nbgrader's own errors share no base class
             reason = str(error).partition("\n")[0]
-            raise CourseError(f"cell {index} ({cell.metadata.nbgrader.get('grade_id')}): nbgrader metadata: {reason}") from None
+            raise CourseError(
+                f"cell {index} ({cell.metadata.nbgrader.get('grade_id')}): nbgrader metadata: {reason}"
+            ) from None
 
 
 def _give_ids(notebook: NotebookNode) -> None:

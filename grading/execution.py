@@ -1,7 +1,8 @@
 """The one place where nbgrader runs a submission's cells.
 
-Here a submission runs as stock nbgrader runs it: in a kernel with the rights of whoever grades. To run it elsewhere, replace
-`EXECUTE`; what takes its place is an nbconvert preprocessor that fills in every code cell's outputs, nothing more.
+Here a submission runs as stock nbgrader runs it: in a kernel with the rights of whoever grades. To run it elsewhere,
+replace `EXECUTE`; what takes its place is an nbconvert preprocessor that fills in every code cell's outputs, nothing
+more.
 """
 
 from typing import Any
@@ -14,8 +15,8 @@ from nbgrader.utils import is_grade
 class ExecuteInKernel(Execute):  # type: ignore[misc]
     """Run all cells in one kernel, and do not let a warning cost points.
 
-    nbgrader gives no points to a test cell that wrote anything to standard error. A progress bar or a library's warning does,
-    so that stream is dropped from test cells; a failed test shows as an error, which stays.
+    nbgrader gives no points to a test cell that wrote anything to standard error. A progress bar or a library's warning
+    does, so that stream is dropped from test cells; a failed test shows as an error, which stays.
     """
 
     def preprocess(

@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from grading.execution import EXECUTE
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute
+
+from grading.execution import EXECUTE
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  traitlets defines it where this file is read
 

@@ -50,7 +50,8 @@ def release(course: Course, lab: str) -> None:
     build_lab(course, lab)
     with _nbgrader(course) as api:
         _check(api.generate_assignment(lab, force=True, create=True), f"release of {lab}")
-    # nbgrader's own ignore list covers what it copies; a release that nevertheless holds text with solutions is no release
+    # nbgrader's own ignore list covers what it copies; a release that nevertheless holds text with solutions is no
+    # release
     leaked = sorted(path.name for path in (course.released / lab).rglob("*.py"))
     if leaked:
         shutil.rmtree(course.released / lab)
@@ -70,7 +71,9 @@ def autograde(course: Course, lab: str, student: str) -> None:
     """
     folder = course.submitted(student, lab)
     if not (folder / f"{lab}.ipynb").is_file():
-        raise CourseError(f"{folder / f'{lab}.ipynb'} does not exist; a submission is grading/submitted/STUDENT/{lab}/{lab}.ipynb")
+        raise CourseError(
+            f"{folder / f'{lab}.ipynb'} does not exist; a submission is grading/submitted/STUDENT/{lab}/{lab}.ipynb"
+        )
     with _nbgrader(course) as api:
         with api.gradebook as gradebook:
             known = any(assignment.name == lab for assignment in gradebook.assignments)
@@ -107,7 +110,8 @@ def _nbgrader(course: Course) -> Iterator[NbGraderAPI]:
     logger = logging.getLogger("traitlets")
     level = logger.level
     with warnings.catch_warnings():
-        # nbgrader 0.9 builds its rows before it adds them to the session; SQLAlchemy 2 remarks on each, and nothing is lost
+        # nbgrader 0.9 builds its rows before it adds them to the session; SQLAlchemy 2 remarks on each, and nothing is
+        # lost
         warnings.filterwarnings("ignore", message="Object of type <Submitted", category=SAWarning)
         api = NbGraderAPI(config=load_config(course))
         api.log_level = "WARN"

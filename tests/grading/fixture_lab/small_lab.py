@@ -41,13 +41,14 @@ import sys
 
 import numpy as np
 
-sys.stderr.write("a library may say something here; it costs no points\n")
 assert middle(np.array([[0.0, 1.0]])).shape == (1,), "one midpoint an input"
-right = 1
+earned = 4
 ### BEGIN HIDDEN TESTS
-right += 3 * int(np.allclose(middle(x_specs), 0.775))
+sys.stderr.write("a library may say something here; it costs no points\n")
+if not np.allclose(middle(x_specs), 0.775):
+    earned = 1
 ### END HIDDEN TESTS
-right
+earned
 
 # %% nbgrader={"grade": false, "grade_id": "corner", "locked": false, "schema_version": 3, "solution": true, "task": false}
 import torch
