@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.enumeration import Answer, Atom, Every, Some, Spec, atom, exact_answer
+from tests.reference.enumeration import Answer, Atom, Every, Some, Spec, atom, exact_answer
 
 Form = tuple[Any, ...]  # e.g. ("less_than", 0.5, 0), ("linear", [1.0, -1.0], 0.25, True), ("any_of", [form, form])
 Layers = list[tuple[np.ndarray, np.ndarray]]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from reference.enumeration import (
+from tests.reference.enumeration import (
     Every,
     ExactNetwork,
     Some,
@@ -17,7 +17,7 @@ from reference.enumeration import (
     exact_range,
     holds_at,
 )
-from reference.random_problems import exact_spec, random_problem
+from tests.reference.random_problems import exact_spec, random_problem
 
 ABS = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]  # |x| = relu(x) + relu(-x)
 XOR = [([[1.0, 1.0], [1.0, 1.0]], [0.0, -1.0]), ([[1.0, -2.0]], [0.0])]  # relu(s) - 2 relu(s - 1), s = x1 + x2
