@@ -64,7 +64,9 @@ class Affine:
         return self.weight_error is None and self.bias_error is None
 
     def error(self, input_magnitude: Array) -> Array:
-        """Bound |computed z - true z| for any computed order of the sum, inputs up to `input_magnitude`.
+        """Bound |computed z - true z| for inputs up to `input_magnitude`, whatever the order of the sums.
+
+        Holds for products with the weight from either side: z = weight h, and c @ weight seen at h, weighted by |c|.
 
         Args:
             input_magnitude: Bound on |h|, shape (..., in).
@@ -72,12 +74,12 @@ class Affine:
         Returns:
             Shape (..., out).
         """
-        term = gamma(self.weight.shape[1]) * (input_magnitude @ self.magnitude.T + np.abs(self.bias))
+        term = gamma(max(self.weight.shape)) * (input_magnitude @ self.magnitude.T + np.abs(self.bias))
         if self.weight_error is not None:
             term = term + 1.001 * (input_magnitude @ self.weight_error.T)
         if self.bias_error is not None:
             term = term + 1.001 * self.bias_error
-        return np.asarray(term + UNDERFLOW * self.weight.shape[1])
+        return np.asarray(term + UNDERFLOW * max(self.weight.shape))
 
 
 @dataclass(frozen=True, eq=False)
