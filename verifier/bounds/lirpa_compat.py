@@ -1,8 +1,9 @@
 """What auto-LiRPA 0.3 looks for and current numpy and torch no longer have; the only file that imports auto-LiRPA.
 
 Release 0.3 (2022) is the newest on the package index and asks for torch < 1.13 in its metadata; installed without its
-dependencies it runs on current torch once three names are given back before it is imported. Later releases need none of
-this and are left alone: each name is given back only where it is missing.
+dependencies it runs on current torch once three names are given back before it is imported. A fourth thing fails
+silently: where torch's clamp has no gradient at its limits, slopes that start at 0 or 1 stay there and CROWN-Optimized
+returns CROWN's bounds. Later releases are left alone: each cure is applied only where the ailment is found.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def import_auto_lirpa() -> Any:
     finally:
         warnings.simplefilter = set_filter
         logger.setLevel(level)
+    _let_slopes_leave_their_limits(torch)
     return module
 
 
@@ -79,3 +81,41 @@ def _give_back_node_items(torch: Any) -> None:
     node = torch._C.Node
     if not hasattr(node, "__getitem__"):
         node.__getitem__ = lambda self, key: getattr(self, self.kindOf(key))(key)
+
+
+def clamp_has_gradient_at_limits(torch: Any) -> bool:
+    """Whether torch's clamp passes the gradient on at its limits, as it did when auto-LiRPA 0.3 was written."""
+    x = torch.zeros(1, requires_grad=True)
+    with torch.enable_grad():
+        x.clamp(min=0.0, max=1.0).sum().backward()
+    return bool(x.grad.item() == 1.0)
+
+
+def _let_slopes_leave_their_limits(torch: Any) -> None:
+    activation = importlib.import_module("auto_LiRPA.operators.activation")
+    relu = getattr(activation, "BoundRelu", None)
+    if clamp_has_gradient_at_limits(torch) or not hasattr(relu, "_relu_mask_alpha"):
+        return
+
+    class Clamp(torch.autograd.Function):  # type: ignore[misc, name-defined, unused-ignore]
+        """Clamp to [0, 1]; the gradient passes, so that a slope at a limit can move back inside."""
+
+        @staticmethod
+        def forward(ctx: Any, slope: Any) -> Any:
+            return slope.clamp(0.0, 1.0)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            return gradient
+
+    def mask_slopes(lower: Any, upper: Any, for_lower: Any, for_upper: Any) -> tuple[Any, Any, Any]:
+        """Keep slopes of unstable neurons in [0, 1] and fix those of stable ones to 1 (active) or 0 (inactive)."""
+        active, inactive = lower >= 0, upper <= 0
+        free = (~(active | inactive)).to(lower.dtype)
+        active = active.to(lower.dtype)
+        for_lower, for_upper = (
+            None if slope is None else Clamp.apply(slope) * free + active for slope in (for_lower, for_upper)
+        )
+        return for_lower, for_upper, inactive.all()
+
+    relu._relu_mask_alpha = staticmethod(mask_slopes)
