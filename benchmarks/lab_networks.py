@@ -97,8 +97,8 @@ def summarise(rows: list[dict[str, Any]], methods: list[str], arguments: str, ti
         f"Made by `python -m benchmarks.lab_networks {arguments}` on {describe()}.",
         "",
         "Circle networks of 2-64-64-1 as lab 1 trains them (benchmarks/circle.py), one a seed, and ten specs each;",
-        f"second and later calls in one process, time limit {timeout_s:g} s a spec. *Ratio*: the method's time over that",
-        'of "auto" on the same spec, median over the specs that both settled. Marabou: maraboupy 2.0.0 with its',
+        f"second and later calls in one process, time limit {timeout_s:g} s a spec. *Ratio*: the method's time over",
+        'that of "auto" on the same spec, median over the specs that both settled. Marabou: maraboupy 2.0.0 with its',
         "defaults, one query a spec, building and solving it, without the start of Python.",
         "",
         f"| method | settled of {specs} | verified | falsified | median ms | total s | max s | median boxes "

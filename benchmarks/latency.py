@@ -24,8 +24,9 @@ RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parent.parent
 CALL_LIMIT_S, IMPORT_LIMIT_S = 0.050, 0.3
 
-IMPORT_TORCH = "import time; t = time.perf_counter(); import torch; print(time.perf_counter() - t)"
-IMPORT_BOTH = "import time; t = time.perf_counter(); import torch; import verifier; verifier.verify; print(time.perf_counter() - t)"
+TIMED = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+IMPORT_TORCH = TIMED.format("import torch")
+IMPORT_BOTH = TIMED.format("import torch, verifier; verifier.verify")
 
 
 def fresh(code: str) -> str:
