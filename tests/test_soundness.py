@@ -206,14 +206,16 @@ def test_crown_agrees_with_auto_lirpa_on_one_hidden_layer(index: int) -> None:
     np.testing.assert_allclose(ours.upper, theirs.upper, atol=LIRPA_ATOL)
 
 
-def test_crown_agrees_with_auto_lirpa_or_is_tighter_on_two_hidden_layers() -> None:
-    """Ours intersects hidden bounds with intervals, which auto-LiRPA does not: never looser, and mostly the same."""
+def test_crown_agrees_with_auto_lirpa_on_most_networks_of_two_hidden_layers() -> None:
+    """The rest differ because ours intersects hidden bounds with intervals, which auto-LiRPA does not.
+
+    Tighter hidden bounds make most relaxations tighter, but may flip the slope of the line below a ReLU, so neither
+    is the tighter one always. Both contain the exact range; that is tested above.
+    """
     same = 0
     for index in range(20):
         network, boxes = normal_network(index, hidden=2)
         ours, theirs = (bound(network, boxes, np.eye(3)).rows for bound in (crown_bounds, lirpa_bounds))
-        assert (ours.lower >= theirs.lower - LIRPA_ATOL).all(), f"network {index}"
-        assert (ours.upper <= theirs.upper + LIRPA_ATOL).all(), f"network {index}"
         apart = max(np.abs(ours.lower - theirs.lower).max(), np.abs(ours.upper - theirs.upper).max())
         same += apart <= LIRPA_ATOL
     assert same >= 10
