@@ -148,7 +148,9 @@ class Box:
         """
         if isinstance(x_specs, Box):
             if inputs is not None and x_specs.lower.size != inputs:
-                raise SpecError(f"x_specs: a Box of {x_specs.lower.size} inputs, but the network has {inputs} inputs")
+                raise SpecError(
+                    f"x_specs: {x_specs.lower.size} pairs, but the network has {inputs} inputs; give one pair an input"
+                )
             return x_specs
         array = _pairs(x_specs, "x_specs", inputs, "input")
         _check_sides(array[:, 0], array[:, 1], "x_specs")
@@ -441,7 +443,7 @@ def _optional_index(value: Any, name: str) -> int | None:
     return None if value is None else _index(value, name)
 
 
-_KINDS: dict[str, type[OutputSpec]] = {kind.__name__: kind for kind in (Within, ArgmaxIs, Threshold, Linear, AllOf, AnyOf)}
+_KINDS = tuple(kind.__name__ for kind in (Within, ArgmaxIs, Threshold, Linear, AllOf, AnyOf))
 
 
 def to_data(spec: OutputSpec) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+# The course from one command. `make` alone lists the targets.
+# Every target re-uses the virtual environment that an earlier one made; it is brought up to date when pyproject.toml changes.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+# what `make lab` hands on to JupyterLab, e.g. LAB_ARGS="--no-browser --port 8889"
+LAB_ARGS ?=
+LAB ?=
+
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/.ready
+SHELL := /bin/sh
+
+# nbgrader calls alembic by name, so the environment's programs come first
+export PATH := $(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# torch and torchvision fit each other only in pairs, so one command chooses both, before anything else can choose one of them
+TORCH := 'torch>=2.6,<3' 'torchvision>=0.21,<1'
+# its metadata asks for a torch that no current Python can install, hence --no-deps; what it needs is in pyproject.toml
+AUTO_LIRPA := 'auto-LiRPA>=0.3,<1'
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup test lint demo lab build release student grade feedback formgrader doctor clean
+
+help: ## list the targets
+	@echo "usage: make TARGET"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv and install the course and what it needs
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "set-up: '$(PYTHON)' was not found. Install Python 3.11 or later (Debian: apt install python3 python3-venv)," >&2; \
+	  echo "        or name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "set-up: $$($(PYTHON) --version) is too old; the course needs Python 3.11 or later." >&2; \
+	  echo "        Name a later one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "set-up: $(PYTHON) has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  echo "set-up 1/5: making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
+	@echo "set-up 2/5: torch and torchvision (the largest part: some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) $(TORCH)
+	@echo "set-up 3/5: the course with JupyterLab, nbgrader and the test tools"
+	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[labs,grading,dev]'
+	@echo "set-up 4/5: auto-LiRPA, without the old torch that its metadata asks for"
+	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) --no-deps $(AUTO_LIRPA)
+	@echo "set-up 5/5: filling the caches that a first use would wait for"
+	@$(BIN)/python -m course_utils.warm_up
+	@touch $(READY)
+	@echo "set-up done: $(VENV)"
+
+test: $(READY) ## run all tests; PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: $(READY) ## ruff, and mypy on the verifier
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+demo: $(READY) ## train, verify, draw, release lab 1 and grade two submissions, in under three minutes
+	@$(BIN)/python -m grading demo
+
+lab: $(READY) ## release the labs, copy each once to work/ and open JupyterLab there
+	@$(BIN)/python -m grading release
+	@$(BIN)/python -m grading work
+	@cd work && $(BIN)/jupyter lab $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)
+
+build: $(READY) ## build each lab's notebook from its text source
+	@$(BIN)/python -m grading build
+
+release: $(READY) ## make the students' version of every lab, or of LAB=...
+	@$(BIN)/python -m grading release $(LAB)
+
+student: $(READY) ## make the archive that students receive, dist/nn-verification-course-student.zip
+	@$(BIN)/python -m grading release
+	@$(BIN)/python -m grading student
+
+grade: $(READY) ## autograde the submissions of LAB=..., found in grading/submitted/STUDENT/LAB/
+	@test -n "$(LAB)" || { echo "make grade: which lab? e.g. make grade LAB=lab1_circle" >&2; exit 2; }
+	@$(BIN)/python -m grading autograde $(LAB)
+
+feedback: $(READY) ## write the feedback pages of LAB=... to grading/feedback/STUDENT/LAB/
+	@test -n "$(LAB)" || { echo "make feedback: which lab? e.g. make feedback LAB=lab1_circle" >&2; exit 2; }
+	@$(BIN)/python -m grading feedback $(LAB)
+
+formgrader: $(READY) ## open nbgrader's formgrader in JupyterLab, to look at what was graded
+	@cd grading && $(BIN)/jupyter lab --ServerApp.root_dir=.. $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)
+
+doctor: $(READY) ## say what is missing in the environment, and the command that cures it
+	@$(BIN)/python -m course_utils.doctor
+
+clean: ## remove what was built; work/, submissions, the gradebook and .venv stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis grading/release
+	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './work/*' -prune -exec rm -rf {} +

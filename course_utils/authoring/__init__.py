@@ -1,0 +1,1 @@
+"""Scripts that make the files in data_files/. For instructors: the student archive leaves this folder out."""

@@ -1,0 +1,62 @@
+"""Small helpers of the labs' cells: is the environment right, and how to go on after a skipped exercise."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
+
+from termcolor import colored
+
+# what a lab uses: the name it is installed under, and what for
+PACKAGES = {
+    "torch": "networks and training",
+    "numpy": "arrays",
+    "matplotlib": "pictures",
+    "tqdm": "progress bars",
+    "ipywidgets": "progress bars in a notebook",
+    "auto-LiRPA": "bounds at the root of verify()",
+    "z3-solver": "the exact method of last resort",
+}
+
+T = TypeVar("T")
+
+
+def info() -> bool:
+    """Print the version of all that a lab uses, or that it is missing; True when all is there."""
+    print(f"{'python':<12} {colored(platform.python_version(), 'green')}")
+    missing = []
+    for name, purpose in PACKAGES.items():
+        try:
+            print(f"{name:<12} {colored(version(name), 'green'):<18} {purpose}")
+        except PackageNotFoundError:
+            missing.append(name)
+            print(f"{name:<12} {colored('missing', 'red'):<18} {purpose}")
+    if missing:
+        print(colored(f"Missing: {', '.join(missing)}.", "red"), "What to do: python -m course_utils.doctor")
+    else:
+        print(colored("All there.", "green"))
+    return not missing
+
+
+def mine_or(mine: Callable[[], T], course: Callable[[], T], name: str) -> T:
+    """What the student made or, when that is not there yet, the course's; says so when it takes the course's.
+
+    Args:
+        mine: Gives the student's value; called late, so that a name that does not exist yet is no error.
+        course: Gives the course's.
+        name: What the student would look for.
+
+    Returns:
+        `mine()`, unless it raises or gives None.
+    """
+    try:
+        value = mine()
+        reason = "is None"
+    except Exception as error:  # an unfinished exercise may fail in any way
+        value, reason = None, f"gave {type(error).__name__}"
+    if value is not None:
+        return value
+    print(colored(f"{name} {reason}: this part goes on with the course's own.", "yellow"))
+    return course()

@@ -1,0 +1,38 @@
+"""A network together with what trains it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass
+class Model:
+    """A network, the loss that says how wrong it is, and the optimiser that makes it less so.
+
+    Attributes:
+        net: Maps a batch (num, inputs) to (num, outputs).
+        loss: Maps (what the network gave, what it should have given) to one number; smaller is better.
+        optimizer: Knows the network's weights and changes them a little at each step.
+    """
+
+    net: nn.Module
+    loss: nn.Module
+    optimizer: torch.optim.Optimizer
+
+
+def regression_model(net: nn.Module, learning_rate: float = 2e-3) -> Model:
+    """A model that pulls the network's output towards the label itself: mean squared error, Adam.
+
+    With labels 0 and 1 the natural threshold is 0.5, and the network needs no Sigmoid at its end: Linear and ReLU
+    are enough.
+    """
+    return Model(net, nn.MSELoss(), torch.optim.Adam(net.parameters(), lr=learning_rate))
+
+
+def accuracy(net: nn.Module, points: torch.Tensor, labels: torch.Tensor) -> float:
+    """The part of the points on whose side of 0.5 the network's output falls as the label does; labels are 0 or 1."""
+    with torch.no_grad():
+        return ((net(points).reshape(-1) >= 0.5) == (labels.reshape(-1) >= 0.5)).float().mean().item()

@@ -1,0 +1,74 @@
+"""Fill at set-up the caches that a student's first cell would otherwise wait for."""
+
+import compileall
+import importlib
+import importlib.util
+import os.path
+import time
+from collections.abc import Callable
+
+# Installed by pip, which compiles them; imported once here so that what they cache on first use is there.
+IMPORTED_FIRST_BY_A_LAB = ("torch", "torchvision", "z3", "matplotlib.pyplot", "ipywidgets")
+OURS = ("verifier", "course_utils")
+
+
+def import_libraries() -> str:
+    """Import the large libraries once; the operating system then holds their files too."""
+    done = [name for name in IMPORTED_FIRST_BY_A_LAB if _importable(name)]
+    for name in done:
+        importlib.import_module(name)
+    return f"imported {', '.join(done)}"
+
+
+def build_font_cache() -> str:
+    """Let matplotlib list the fonts, which takes some seconds the first time a figure is drawn."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib.font_manager import fontManager
+
+    return f"{len(fontManager.ttflist)} fonts listed"
+
+
+def compile_ours() -> str:
+    """Compile the modules of an editable installation, which pip leaves uncompiled."""
+    for name in OURS:
+        spec = importlib.util.find_spec(name)
+        folders = spec.submodule_search_locations or [] if spec else []
+        for folder in filter(os.path.isdir, folders):  # an editable installation adds an entry that is no folder
+            compileall.compile_dir(folder, quiet=1)
+    return f"compiled {' and '.join(OURS)}"
+
+
+def answer_first_question() -> str:
+    """Verify a network of one neuron, so that each engine has been loaded once."""
+    import torch
+
+    from verifier import verify
+
+    net = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Linear(1, 1))
+    return f"a first verify() answered {verify(net, [[0, 1]], [[None, None]]).verdict.name}"
+
+
+STEPS: tuple[Callable[[], str], ...] = (import_libraries, build_font_cache, compile_ours, answer_first_question)
+
+
+def main() -> None:
+    """Run every step; one that cannot run is reported and does not stop set-up, for nothing depends on a warm cache."""
+    for step in STEPS:
+        start = time.perf_counter()
+        try:
+            said = step()
+        except Exception as error:  # a cold cache costs time, never a result
+            said = (
+                f"{step.__name__} skipped ({type(error).__name__}: {error}); `python -m course_utils.doctor` says more"
+            )
+        print(f"  {time.perf_counter() - start:5.1f} s  {said}", flush=True)
+
+
+def _importable(name: str) -> bool:
+    return importlib.util.find_spec(name.partition(".")[0]) is not None
+
+
+if __name__ == "__main__":
+    main()

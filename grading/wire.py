@@ -1,0 +1,348 @@
+"""Values as plain data: what crosses the pipe between the judge and the process that runs a student's cells.
+
+A message is JSON behind its length. JSON cannot tell a tuple from a list, nor hold an array, so every value that is not
+a number, a string, a truth value or None is an object with one key, its form: {"tuple": [...]}, {"tensor": [...]},
+{"network": [...]}. Reading builds only exact built-in types, numpy arrays, tensors, specs and networks of torch.nn's
+own classes; nothing is ever unpickled, imported by name or called while reading.
+"""
+
+import base64
+import json
+import math
+import struct
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+MAX_MESSAGE_BYTES = 256 * 2**20  # a network of about forty million float32 weights
+MAX_DEPTH = 40  # lists within lists; deeper ones are cycles or mischief
+
+_LENGTH = struct.Struct(">Q")
+_ARRAY_KINDS = "biufc"  # truth values, integers, unsigned integers, floats, complex numbers
+_TENSOR_DTYPES = (
+    "bool", "uint8", "int8", "int16", "int32", "int64",
+    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+)  # fmt: skip
+
+
+class WireError(Exception):
+    """A value that is not plain data, or a message that cannot be read; the text says which and where."""
+
+
+def encode(value: Any, export: Callable[[Callable[..., Any]], int] | None = None, where: str = "value") -> Any:
+    """Write a value as something that JSON holds.
+
+    Args:
+        value: A number, string, truth value, None, list, tuple, dict, numpy array or number, tensor, Box, OutputSpec or
+            torch module, nested as one likes. Subclasses of these are written as what they are a subclass of.
+        export: Gives a function its number, for the other side to call it by; without it a function is refused.
+        where: What the value is, for the message.
+
+    Raises:
+        WireError: The value, or something inside it, is none of these; the message says where.
+    """
+    return _encode(value, export, where, 0)
+
+
+def decode(data: Any, imported: Callable[[int, str], Any] | None = None) -> Any:
+    """Read what encode() wrote; nothing about `data` is taken on trust.
+
+    Args:
+        data: What JSON gave.
+        imported: Makes the stand-in of a function from its number and name; without it a function is refused.
+
+    Raises:
+        WireError: It is not what encode() writes, a network's layers do not fit each other, or it is too deep.
+    """
+    return _decode(data, imported, 0)
+
+
+def write_message(stream: BinaryIO, message: Any) -> None:
+    """Send one message.
+
+    Raises:
+        WireError: The message is larger than MAX_MESSAGE_BYTES.
+        OSError: The other side has gone.
+    """
+    body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii")
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise WireError(
+            f"too large to hand over: {len(body) / 2**20:.0f} MiB of at most {MAX_MESSAGE_BYTES / 2**20:.0f} MiB"
+        )
+    stream.write(_LENGTH.pack(len(body)) + body)
+    stream.flush()
+
+
+def read_message(stream: BinaryIO) -> Any:
+    """Receive one message.
+
+    Raises:
+        EOFError: The other side closed the pipe before a message began.
+        WireError: The message is cut short, too large or not JSON.
+    """
+    head = stream.read(_LENGTH.size)
+    if not head:
+        raise EOFError("the pipe was closed")
+    if len(head) < _LENGTH.size:
+        raise WireError("a message was cut short")
+    (length,) = _LENGTH.unpack(head)
+    if length > MAX_MESSAGE_BYTES:
+        raise WireError(f"a message claims {length} bytes, of at most {MAX_MESSAGE_BYTES}")
+    body = stream.read(length)
+    if len(body) < length:
+        raise WireError("a message was cut short")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"a message is not JSON ({type(error).__name__})") from None
+
+
+def _encode(value: Any, export: Callable[[Callable[..., Any]], int] | None, where: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise WireError(f"{where}: nested more than {MAX_DEPTH} deep, or holds itself")
+
+    def inner(part: Any, suffix: str) -> Any:
+        return _encode(part, export, f"{where}{suffix}", depth + 1)
+
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, np.generic):
+        return {"scalar": _array_data(np.asarray(value), where)}
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        form = "list" if isinstance(value, list) else "tuple"
+        return {form: [inner(part, f"[{index}]") for index, part in enumerate(value)]}
+    if isinstance(value, dict):
+        return {
+            "dict": [[inner(key, f" key {key!r:.40}"), inner(part, f"[{key!r:.40}]")] for key, part in value.items()]
+        }
+    if isinstance(value, np.ndarray):
+        return {"array": _array_data(value, where)}
+    return _encode_course_value(value, export, where)
+
+
+def _encode_course_value(value: Any, export: Callable[[Callable[..., Any]], int] | None, where: str) -> Any:
+    import torch
+
+    from verifier.spec import Box, OutputSpec, to_data
+
+    if isinstance(value, torch.Tensor):
+        return {"tensor": _tensor_data(value, where)}
+    if isinstance(value, torch.nn.Module):
+        return {"network": _network_data(value, where)}
+    if isinstance(value, Box):
+        return {"box": [_array_data(np.asarray(side), where) for side in (value.lower, value.upper)]}
+    if isinstance(value, OutputSpec):
+        return {"output_spec": _as_json(to_data(value), where)}
+    if callable(value) and not isinstance(value, type):
+        if export is None:
+            raise WireError(f"{where}: a function is neither an argument nor a result that a test may pass on")
+        return {"function": [export(value), str(getattr(value, "__name__", type(value).__name__))]}
+    raise WireError(
+        f"{where}: a {type(value).__name__} cannot be graded; give numbers, strings, lists, dicts, arrays, tensors, "
+        "a network or a function"
+    )
+
+
+def _decode(data: Any, imported: Callable[[int, str], Any] | None, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise WireError(f"a value is nested more than {MAX_DEPTH} deep")
+    if data is None or isinstance(data, (bool, int, float, str)):
+        return data
+    if not isinstance(data, dict) or len(data) != 1:
+        raise WireError("a value has no form")
+    form, content = next(iter(data.items()))
+    if form in ("list", "tuple"):
+        parts = [_decode(part, imported, depth + 1) for part in _list(content, form)]
+        return parts if form == "list" else tuple(parts)
+    if form == "dict":
+        return _decode_dict(content, imported, depth)
+    if form == "float":
+        if content not in ("nan", "inf", "-inf"):
+            raise WireError("a float is not one")
+        return float(content)
+    if form == "array":
+        return _read_array(content)
+    if form == "scalar":
+        array = _read_array(content)
+        if array.shape != ():
+            raise WireError("a number has a shape")
+        return array[()]
+    if form == "function":
+        return _decode_function(content, imported)
+    return _decode_course_value(form, content)
+
+
+def _decode_dict(content: Any, imported: Callable[[int, str], Any] | None, depth: int) -> dict[Any, Any]:
+    result = {}
+    for pair in _list(content, "dict"):
+        if len(_list(pair, "dict")) != 2:
+            raise WireError("a dict has an entry that is not a key and a value")
+        key = _decode(pair[0], imported, depth + 1)
+        try:
+            result[key] = _decode(pair[1], imported, depth + 1)
+        except TypeError:
+            raise WireError("a dict has a key that cannot be one") from None
+    return result
+
+
+def _decode_function(content: Any, imported: Callable[[int, str], Any] | None) -> Any:
+    if imported is None:
+        raise WireError("a function was given where only values may stand")
+    number, name = [*_list(content, "function"), None, None][:2]
+    if not isinstance(number, int) or not isinstance(name, str):
+        raise WireError("a function has no number and name")
+    return imported(number, name)
+
+
+def _decode_course_value(form: str, content: Any) -> Any:
+    if form == "tensor":
+        return _read_tensor(content)
+    if form == "network":
+        return _read_network(content)
+    from verifier.errors import VerifierError
+    from verifier.spec import Box, from_data
+
+    try:
+        if form == "box":
+            lower, upper = (_read_array(side) for side in _list(content, form))
+            return Box(lower, upper)
+        if form == "output_spec":
+            return from_data(_from_json(content))
+    except (VerifierError, ValueError, TypeError, KeyError) as error:
+        raise WireError(f"a spec cannot be read: {error}") from None
+    raise WireError(f"a value has the unknown form {form!r:.40}")
+
+
+def _list(content: Any, form: str) -> list[Any]:
+    if not isinstance(content, list):
+        raise WireError(f"a {form} is not written as a list")
+    return content
+
+
+def _array_data(array: np.ndarray, where: str) -> list[Any]:
+    if array.dtype.kind not in _ARRAY_KINDS:
+        raise WireError(f"{where}: an array of {array.dtype} cannot be graded; use an array of numbers")
+    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    return [plain.dtype.str, list(array.shape), base64.b64encode(plain.tobytes()).decode("ascii")]
+
+
+def _read_array(content: Any) -> np.ndarray:
+    name, shape, raw = _array_parts(content)
+    try:
+        dtype = np.dtype(name)
+    except (TypeError, ValueError):
+        raise WireError(f"an array has the unknown dtype {name!r:.40}") from None
+    if dtype.kind not in _ARRAY_KINDS or dtype.subdtype is not None:
+        raise WireError(f"an array has dtype {name!r:.40}, which is not one of numbers")
+    _check_size(shape, dtype.itemsize, raw)
+    if dtype.kind == "b":  # any byte but 0 and 1 would be a truth value that is neither
+        return (np.frombuffer(raw, dtype=np.uint8) != 0).reshape(shape)
+    return np.frombuffer(raw, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _tensor_data(tensor: Any, where: str) -> list[Any]:
+    import torch
+
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name not in _TENSOR_DTYPES or tensor.layout is not torch.strided:
+        raise WireError(
+            f"{where}: a tensor of {name} and layout {tensor.layout} cannot be graded; use a dense one of numbers"
+        )
+    with torch.no_grad():
+        flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+        raw = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    return [name, list(tensor.shape), base64.b64encode(raw).decode("ascii")]
+
+
+def _read_tensor(content: Any) -> Any:
+    import torch
+
+    name, shape, raw = _array_parts(content)
+    if name not in _TENSOR_DTYPES:
+        raise WireError(f"a tensor has the unknown dtype {name!r:.40}")
+    dtype = getattr(torch, name)
+    _check_size(shape, dtype.itemsize, raw)
+    if not raw:
+        return torch.empty(shape, dtype=dtype)
+    flat = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
+    return (flat != 0 if name == "bool" else flat.view(dtype)).reshape(shape)
+
+
+def _array_parts(content: Any) -> tuple[str, list[int], bytes]:
+    parts = _list(content, "array")
+    if len(parts) != 3:
+        raise WireError("an array is not written as dtype, shape and content")
+    name, shape, text = parts
+    if not isinstance(name, str) or not isinstance(text, str):
+        raise WireError("an array's dtype and content are not strings")
+    if not isinstance(shape, list) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
+        raise WireError("an array's shape is not a list of sizes")
+    try:
+        return name, shape, base64.b64decode(text, validate=True)
+    except ValueError:
+        raise WireError("an array's content is not base64") from None
+
+
+def _check_size(shape: list[int], itemsize: int, raw: bytes) -> None:
+    if math.prod(shape) * itemsize != len(raw):
+        raise WireError(f"an array of shape {tuple(shape)} does not have {len(raw)} bytes")
+
+
+def _network_data(module: Any, where: str) -> list[Any]:
+    from verifier.errors import VerifierError
+    from verifier.frontends.torch_module import trace
+
+    try:
+        steps = trace(module)
+    except VerifierError as error:
+        raise WireError(f"{where}: the network cannot be graded: {error}") from None
+    return [
+        {
+            "kind": step.kind,
+            "where": step.where,
+            "arrays": {
+                name: _array_data(np.asarray(array), f"{where}, {step.where}") for name, array in step.arrays.items()
+            },
+            "options": _as_json(step.options, where),
+            "shape": [int(size) for size in step.shape],
+        }
+        for step in steps
+    ]
+
+
+def _read_network(content: Any) -> Any:
+    from verifier.frontends.steps import Step
+    from verifier.frontends.torch_module import rebuild
+
+    steps = []
+    for layer in _list(content, "network"):
+        if not isinstance(layer, dict) or set(layer) != {"kind", "where", "arrays", "options", "shape"}:
+            raise WireError("a network has a layer that is not one")
+        kind, where, arrays, options, shape = (layer[key] for key in ("kind", "where", "arrays", "options", "shape"))
+        if not isinstance(kind, str) or not isinstance(where, str) or not isinstance(arrays, dict):
+            raise WireError("a network has a layer without kind, place or arrays")
+        options = _from_json(options)
+        if not isinstance(options, dict) or not all(type(n) is int and n >= 0 for n in _list(shape, "shape")):
+            raise WireError("a network has a layer without options or shape")
+        read = {name: _read_array(array) for name, array in arrays.items()}
+        steps.append(Step(kind=kind, where=where, arrays=read, options=options, shape=tuple(shape)))
+    try:
+        return rebuild(tuple(steps))
+    except Exception as error:  # layers that lie about their shapes fail in torch in many ways; none may end the judge
+        raise WireError(f"a network cannot be rebuilt: {type(error).__name__}: {error}") from None
+
+
+def _as_json(value: Any, where: str) -> Any:
+    """Options and specs: plain data with tuples, kept apart from lists."""
+    return _encode(value, None, where, 0)
+
+
+def _from_json(data: Any) -> Any:
+    return _decode(data, None, 0)
