@@ -190,7 +190,7 @@ CASES: list[tuple[str, Callable[[], Any], str, list[str]]] = [
         "Box of the wrong size",
         lambda: ask(x_specs=verifier.Box([0.0], [1.0])),
         "SpecError",
-        ["x_specs", r"\b1 input", r"\b2 inputs"],
+        ["x_specs", r"\b1 (input|pair)", r"\b2 inputs"],
     ),
     # output specs
     (
