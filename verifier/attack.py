@@ -31,7 +31,8 @@ def attack(
         seed: For the random starts.
 
     Returns:
-        The best point of every start, best first, (points, inputs); negative clause margin or not.
+        The best point of every start, best first, then the first violating point on each start's way where there is
+        one, which lie further apart; (points, inputs).
 
     Source:
         Madry et al. Towards Deep Learning Models Resistant to Adversarial Attacks. ICLR 2018 (PGD).
@@ -44,15 +45,20 @@ def attack(
     target = np.repeat(np.arange(clauses), len(points))
     x = np.tile(points, (clauses, 1))
     best, best_value = x.copy(), np.full(len(x), np.inf)
+    first, violated = x.copy(), np.zeros(len(x), dtype=bool)
     for step in range(steps + 1):
         value, gradient = clause_gradient(network, margins, x, target)
         better = value < best_value
         best[better], best_value[better] = x[better], value[better]
+        new = (value < 0) & ~violated
+        first[new] = x[new]
+        violated |= new
         if step == steps:
             break
         size = 0.25 * box.width * 0.01 ** (step / max(steps - 1, 1))
         x = np.clip(x - size * np.sign(gradient), box.lower, box.upper)
-    return np.asarray(best[np.argsort(best_value, kind="stable")])
+    order = np.argsort(best_value, kind="stable")
+    return np.concatenate([best[order], first[order][violated[order]]])
 
 
 def _starts(box: Box, starts: Array | None, restarts: int, seed: int) -> Array:

@@ -8,23 +8,19 @@ from __future__ import annotations
 import contextlib
 import operator
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.nn import functional
 
 from verifier.enclosure import Array
 from verifier.errors import NetworkError, UnsupportedLayerError, VerifierWarning
-from verifier.frontends.steps import SHAPE_ONLY, Step, lower_steps
+from verifier.frontends.steps import Step, lower_steps
+from verifier.frontends.torch_operations import CALLS, MODULES, SUPPORTED, Data, Read, same_forward
 from verifier.network import Network, Subject
 
-SUPPORTED = (
-    "Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, view/reshape/squeeze, "
-    "adding or multiplying constants, and a final Sigmoid, Softmax or LogSoftmax"
-)
 _TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
@@ -308,20 +304,20 @@ class _Reader:
                 "runs over all of them"
             )
 
-    def _module_step(self, part: nn.Module, where: str, before: torch.Size) -> _Read:
-        for known, read in _MODULES.items():
+    def _module_step(self, part: nn.Module, where: str, before: torch.Size) -> Read:
+        for known, read in MODULES.items():
             if isinstance(part, known):
-                if type(part).forward is not known.forward and type(part).forward not in _same_forward(known):
+                if type(part).forward is not known.forward and type(part).forward not in same_forward(known):
                     raise UnsupportedLayerError(
                         f"{where}: a {known.__name__} with a forward of its own; write the operation in your module"
                     )
                 return read(part, where, before)
         raise UnsupportedLayerError(f"{where}: {type(part).__name__} is not supported; supported are {SUPPORTED}")
 
-    def _call_step(self, node: fx.Node, where: str, before: torch.Size) -> _Read:
+    def _call_step(self, node: fx.Node, where: str, before: torch.Size) -> Read:
         args = fx.node.map_aggregate(node.args, self._value)
         kwargs = fx.node.map_aggregate(node.kwargs, self._value)
-        read = _CALLS.get(node.target)
+        read = CALLS.get(node.target)
         if read is None:
             name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
             raise UnsupportedLayerError(f"{where}: {name} is not supported; supported are {SUPPORTED}")
@@ -330,346 +326,8 @@ class _Reader:
     def _value(self, argument: Any) -> Any:
         """Replace a node by its constant, or by its example where it is the data."""
         if isinstance(argument, fx.Node):
-            return argument.meta.get("constant", _Data(argument.meta["example"]))
+            return argument.meta.get("constant", Data(argument.meta["example"]))
         return argument
-
-
-class _Data:
-    """Stands for the data in a call's arguments."""
-
-    def __init__(self, example: torch.Tensor) -> None:
-        self.example = example
-
-
-_Read = tuple[str, dict[str, np.ndarray[Any, Any]], dict[str, Any]]
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
-    """Copy a tensor to numpy, values unchanged; bfloat16, which numpy lacks, becomes float32."""
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
-
-
-def _arrays(**tensors: torch.Tensor | None) -> dict[str, np.ndarray[Any, Any]]:
-    return {name: _array(tensor) for name, tensor in tensors.items() if tensor is not None}
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
-
-
-def _same_forward(known: type[nn.Module]) -> set[Any]:
-    return {sub.forward for sub in known.__subclasses__() if sub.__module__.startswith("torch.nn.")}
-
-
-def _read_linear(part: Any, where: str, before: torch.Size) -> _Read:
-    return "Linear", _arrays(weight=part.weight, bias=part.bias), {}
-
-
-def _read_conv2d(part: Any, where: str, before: torch.Size) -> _Read:
-    if part.padding_mode != "zeros":
-        raise UnsupportedLayerError(f"{where}: padding_mode={part.padding_mode!r} is not supported; use 'zeros'")
-    return _conv2d(where, part.weight, part.bias, part.stride, part.padding, part.dilation, part.groups)
-
-
-def _conv2d(where: str, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> _Read:
-    if isinstance(padding, str):
-        reach = [d * (k - 1) for d, k in zip(_pair(dilation), weight.shape[2:], strict=True)]
-        if padding == "same" and any(r % 2 for r in reach):
-            raise UnsupportedLayerError(f"{where}: padding='same' with an even kernel is not supported; use an odd one")
-        padding = (0, 0) if padding == "valid" else (reach[0] // 2, reach[1] // 2)
-    options = {
-        "stride": _pair(stride), "padding": _pair(padding), "dilation": _pair(dilation), "groups": int(groups),
-    }  # fmt: skip
-    return "Conv2d", _arrays(weight=weight, bias=bias), options
-
-
-def _read_avg_pool(part: Any, where: str, before: torch.Size) -> _Read:
-    return _avg_pool(
-        where, before, None, None, part.kernel_size, part.stride, part.padding, part.ceil_mode,
-        part.count_include_pad, part.divisor_override,
-    )  # fmt: skip
-
-
-def _avg_pool(
-    where: str, before: Any, example: Any, data: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-    ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
-) -> _Read:  # fmt: skip
-    kernel = _pair(kernel_size)
-    return "AvgPool2d", {}, {
-        "kernel": kernel, "stride": kernel if stride is None or stride == [] else _pair(stride),
-        "padding": _pair(padding), "count_include_pad": bool(count_include_pad), "divisor": divisor_override,
-    }  # fmt: skip
-
-
-def _read_batch_norm(part: Any, where: str, before: torch.Size) -> _Read:
-    if part.running_mean is None:
-        raise UnsupportedLayerError(
-            f"{where}: track_running_stats=False makes its result depend on the batch; train it with running statistics"
-        )
-    if len(before) < 2:
-        raise UnsupportedLayerError(f"{where}: needs a batch dimension")
-    arrays = _arrays(weight=part.weight, bias=part.bias, running_mean=part.running_mean, running_var=part.running_var)
-    return "BatchNorm", arrays, {"eps": float(part.eps)}
-
-
-def _plain(kind: str) -> Callable[..., _Read]:
-    def read(*_: Any, **__: Any) -> _Read:
-        return kind, {}, {}
-
-    return read
-
-
-def _softmax_module(kind: str) -> Callable[..., _Read]:
-    return lambda part, where, before: (kind, {}, {"dim": part.dim})
-
-
-_MODULES: dict[type[nn.Module], Callable[[Any, str, torch.Size], _Read]] = {
-    nn.Linear: _read_linear,
-    nn.Conv2d: _read_conv2d,
-    nn.AvgPool2d: _read_avg_pool,
-    nn.BatchNorm1d: _read_batch_norm,
-    nn.BatchNorm2d: _read_batch_norm,
-    nn.ReLU: _plain("ReLU"),
-    nn.Flatten: _plain("Flatten"),
-    nn.Unflatten: _plain("Reshape"),
-    nn.Identity: _plain("Identity"),
-    nn.Dropout: _plain("Dropout"),
-    nn.Dropout1d: _plain("Dropout"),
-    nn.Dropout2d: _plain("Dropout"),
-    nn.Sigmoid: _plain("Sigmoid"),
-    nn.Softmax: _softmax_module("Softmax"),
-    nn.LogSoftmax: _softmax_module("LogSoftmax"),
-}
-
-
-def _call_dropout(
-    where: str, before: Any, example: Any, data: Any, p: float = 0.5, training: bool = True, *_: Any, **__: Any
-) -> _Read:
-    if training and p > 0:
-        raise UnsupportedLayerError(
-            f"{where}: dropout is active even in eval mode; write F.dropout(x, training=self.training) or nn.Dropout"
-        )
-    return "Dropout", {}, {}
-
-
-def _call_softmax(kind: str) -> Callable[..., _Read]:
-    def read(where: str, before: Any, example: Any, data: Any, dim: int | None = None, *_: Any, **__: Any) -> _Read:
-        return kind, {}, {"dim": dim}
-
-    return read
-
-
-def _call_linear(where: str, before: Any, example: Any, data: Any, weight: Any, bias: Any = None) -> _Read:
-    if not (isinstance(data, _Data) and isinstance(weight, torch.Tensor)):
-        raise UnsupportedLayerError(f"{where}: the weights of a linear layer must not depend on the input")
-    return "Linear", _arrays(weight=weight, bias=bias), {}
-
-
-def _call_matmul(where: str, before: Any, example: Any, left: Any, right: Any) -> _Read:
-    if not (isinstance(left, _Data) and isinstance(right, torch.Tensor) and right.ndim == 2):
-        raise UnsupportedLayerError(f"{where}: only x @ W with a constant matrix W is supported")
-    return "Linear", _arrays(weight=right.T), {}
-
-
-def _call_conv2d(
-    where: str, before: Any, example: Any, data: Any, weight: Any, bias: Any = None, stride: Any = 1,
-    padding: Any = 0, dilation: Any = 1, groups: int = 1,
-) -> _Read:  # fmt: skip
-    if not isinstance(weight, torch.Tensor):
-        raise UnsupportedLayerError(f"{where}: the weights of a convolution must not depend on the input")
-    return _conv2d(where, weight, bias, stride, padding, dilation, groups)
-
-
-def _call_clamp(where: str, before: Any, example: Any, data: Any, min: Any = None, max: Any = None) -> _Read:
-    if max is not None or min is None or isinstance(min, torch.Tensor) or min != 0:
-        raise UnsupportedLayerError(f"{where}: only clamp(min=0), which is ReLU, is supported")
-    return "ReLU", {}, {}
-
-
-def _call_permute(where: str, before: Any, example: Any, data: Any, *order: Any) -> _Read:
-    axes = [int(a) % len(before) for a in (order[0] if len(order) == 1 and not isinstance(order[0], int) else order)]
-    return "Permute", {}, {"order": axes}
-
-
-def _call_transpose(where: str, before: Any, example: Any, data: Any, dim0: int, dim1: int) -> _Read:
-    axes = list(range(len(before)))
-    axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
-    return "Permute", {}, {"order": axes}
-
-
-def _call_cast(where: str, before: Any, example: Any, data: Any, *_: Any, **__: Any) -> _Read:
-    if example.dtype != data.example.dtype:
-        raise UnsupportedLayerError(f"{where}: changes {data.example.dtype} to {example.dtype}; use one dtype throughout")
-    return "Identity", {}, {}
-
-
-def _constant(value: Any, example: torch.Tensor) -> np.ndarray[Any, Any]:
-    """Read a constant as the data's dtype sees it, as the operation itself does."""
-    return _array(torch.as_tensor(value, dtype=example.dtype))
-
-
-def _call_arithmetic(operation: str) -> Callable[..., _Read]:
-    def read(where: str, before: Any, example: Any, left: Any, right: Any, *rest: Any, **named: Any) -> _Read:
-        if rest or named:
-            raise UnsupportedLayerError(f"{where}: options of {operation} are not supported; write it with + - * /")
-        data, constant, swapped = (left, right, False) if isinstance(left, _Data) else (right, left, True)
-        if isinstance(constant, _Data):
-            raise UnsupportedLayerError(f"{where}: combines the data with itself; only constants can be added or multiplied")
-        if example.shape != data.example.shape:
-            raise UnsupportedLayerError(f"{where}: the constant spreads the data to another shape")
-        number = _constant(constant, example)
-        if operation == "add":
-            return "Scale", {"shift": number}, {}
-        if operation == "mul":
-            return "Scale", {"scale": number}, {}
-        if operation == "sub" and not swapped:
-            return "Scale", {"shift": -number}, {}
-        if operation == "sub":
-            return "Scale", {"shift": number, "scale": np.array(-1.0, dtype=number.dtype)}, {}
-        if swapped:
-            raise UnsupportedLayerError(f"{where}: divides by the data, which is not linear")
-        return "Scale", {"divisor": number}, {}
-
-    return read
-
-
-def _call_negate(where: str, before: Any, example: Any, data: Any) -> _Read:
-    return "Scale", {"scale": np.array(-1.0)}, {}
-
-
-_CALLS: dict[Any, Callable[..., _Read]] = {
-    **dict.fromkeys((functional.relu, torch.relu, torch.relu_, functional.relu_, "relu", "relu_"), _plain("ReLU")),
-    **dict.fromkeys((torch.clamp, "clamp", "clamp_", "clamp_min"), _call_clamp),
-    **dict.fromkeys((torch.flatten, "flatten"), _plain("Flatten")),
-    **dict.fromkeys(
-        (torch.reshape, "reshape", "view", torch.squeeze, "squeeze", torch.unsqueeze, "unsqueeze", "view_as", "reshape_as"),
-        _plain("Reshape"),
-    ),
-    **dict.fromkeys(("contiguous", "clone", "detach", "requires_grad_"), _plain("Identity")),
-    **dict.fromkeys(("float", "double", "half", "to", "type_as"), _call_cast),
-    **dict.fromkeys((torch.permute, "permute"), _call_permute),
-    **dict.fromkeys((torch.transpose, "transpose"), _call_transpose),
-    **dict.fromkeys((torch.sigmoid, functional.sigmoid, "sigmoid"), _plain("Sigmoid")),
-    **dict.fromkeys((torch.softmax, functional.softmax, "softmax"), _call_softmax("Softmax")),
-    **dict.fromkeys((torch.log_softmax, functional.log_softmax, "log_softmax"), _call_softmax("LogSoftmax")),
-    functional.dropout: _call_dropout,
-    functional.linear: _call_linear,
-    functional.conv2d: _call_conv2d,
-    functional.avg_pool2d: _avg_pool,
-    **dict.fromkeys((operator.matmul, torch.matmul, "matmul", torch.mm, "mm"), _call_matmul),
-    **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _call_arithmetic("add")),
-    **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), _call_arithmetic("sub")),
-    **dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), _call_arithmetic("mul")),
-    **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), _call_arithmetic("div")),
-    **dict.fromkeys((operator.neg, torch.neg, "neg"), _call_negate),
-}
-
-
-def rebuild(steps: tuple[Step, ...]) -> nn.Sequential:
-    """Build a module of torch's own layers that computes what the steps say, in eval mode.
-
-    Args:
-        steps: What trace() gave, perhaps sent through a pipe.
-
-    Returns:
-        An nn.Sequential of nn.Linear, nn.ReLU, ... with the arrays' dtype; gradients are off.
-    """
-    dtypes = [array.dtype for step in steps for array in step.arrays.values() if array.dtype.kind == "f"]
-    dtype = torch.from_numpy(np.zeros(1, dtypes[0] if dtypes else np.float32)).dtype
-    module = nn.Sequential(*(_rebuild(step, dtype) for step in steps)).eval()
-    return module.requires_grad_(False)
-
-
-def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
-    tensors = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in step.arrays.items()}
-    options = step.options
-    if step.kind == "Linear":
-        out_features, in_features = tensors["weight"].shape
-        return _load(nn.Linear(in_features, out_features, bias="bias" in tensors, dtype=dtype), tensors)
-    if step.kind == "Conv2d":
-        out_channels, per_group, *kernel = tensors["weight"].shape
-        groups = options["groups"]
-        return _load(
-            nn.Conv2d(
-                per_group * groups, out_channels, tuple(kernel), stride=options["stride"], padding=options["padding"],
-                dilation=options["dilation"], groups=groups, bias="bias" in tensors, dtype=dtype,
-            ),
-            tensors,
-        )  # fmt: skip
-    if step.kind == "AvgPool2d":
-        return nn.AvgPool2d(
-            tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), False,
-            options["count_include_pad"], options["divisor"],
-        )  # fmt: skip
-    if step.kind == "BatchNorm":
-        kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
-        layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
-        return _load(layer, tensors)
-    if step.kind in ("Softmax", "LogSoftmax"):
-        return nn.Softmax(dim=-1) if step.kind == "Softmax" else nn.LogSoftmax(dim=-1)
-    if step.kind == "Flatten" and len(step.shape) == 2:
-        return nn.Flatten()
-    if step.kind in ("ReLU", "Identity", "Sigmoid"):
-        return {"ReLU": nn.ReLU, "Identity": nn.Identity, "Sigmoid": nn.Sigmoid}[step.kind]()
-    if step.kind == "Dropout":
-        return nn.Dropout()
-    if step.kind in SHAPE_ONLY:
-        return Reshape(step.shape[1:])
-    if step.kind == "Permute":
-        return Permute(tuple(options["order"]))
-    if step.kind == "Scale":
-        return Scale(tensors)
-    raise UnsupportedLayerError(f"{step.where}: {step.kind} cannot be rebuilt")
-
-
-def _load(layer: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            getattr(layer, name).copy_(tensor)
-    return layer
-
-
-class Reshape(nn.Module):
-    """Give each input of a batch another shape."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        """Take the shape without the batch."""
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Reshape x of shape (batch, ...)."""
-        return x.reshape(x.shape[0], *self.shape)
-
-
-class Permute(nn.Module):
-    """Reorder the axes."""
-
-    def __init__(self, order: tuple[int, ...]) -> None:
-        """Take the order of all axes, the batch's among them."""
-        super().__init__()
-        self.order = order
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Permute x."""
-        return x.permute(self.order)
-
-
-class Scale(nn.Module):
-    """x * scale + shift, or x / divisor, with constants."""
-
-    def __init__(self, constants: dict[str, torch.Tensor]) -> None:
-        """Take scale, shift, divisor; each optional."""
-        super().__init__()
-        for name in ("scale", "shift", "divisor"):
-            self.register_buffer(name, constants.get(name))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Scale x."""
-        x = x if self.scale is None else x * self.scale
-        x = x if self.shift is None else x + self.shift
-        return x if self.divisor is None else x / self.divisor
 
 
 def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None) -> Subject:

@@ -1,0 +1,78 @@
+"""A verifier for small and medium ReLU networks; every name is loaded when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verifier.enclosure import Bounds as Bounds
+    from verifier.errors import BoundsError as BoundsError
+    from verifier.errors import MissingDependencyError as MissingDependencyError
+    from verifier.errors import NetworkError as NetworkError
+    from verifier.errors import OptionError as OptionError
+    from verifier.errors import SpecError as SpecError
+    from verifier.errors import UnsupportedLayerError as UnsupportedLayerError
+    from verifier.errors import VerifierError as VerifierError
+    from verifier.errors import VerifierWarning as VerifierWarning
+    from verifier.exact.equivalence import same_box as same_box
+    from verifier.exact.equivalence import same_output_spec as same_output_spec
+    from verifier.network import Affine as Affine
+    from verifier.network import Head as Head
+    from verifier.network import Network as Network
+    from verifier.pipeline import Trace as Trace
+    from verifier.pipeline import output_bounds as output_bounds
+    from verifier.pipeline import split_trace as split_trace
+    from verifier.pipeline import verify as verify
+    from verifier.search.input_split import TracedBox as TracedBox
+    from verifier.spec import Box as Box
+    from verifier.spec import OutputSpec as OutputSpec
+    from verifier.spec import all_of as all_of
+    from verifier.spec import any_of as any_of
+    from verifier.spec import argmax_is as argmax_is
+    from verifier.spec import greater_than as greater_than
+    from verifier.spec import less_than as less_than
+    from verifier.spec import linear as linear
+    from verifier.spec import within as within
+    from verifier.verdict import Counterexample as Counterexample
+    from verifier.verdict import Question as Question
+    from verifier.verdict import Rejection as Rejection
+    from verifier.verdict import Result as Result
+    from verifier.verdict import Verdict as Verdict
+    from verifier.verdict import check_counterexample as check_counterexample
+
+_HOME = {
+    **dict.fromkeys(("Bounds",), "enclosure"),
+    **dict.fromkeys(
+        (
+            "BoundsError", "MissingDependencyError", "NetworkError", "OptionError", "SpecError",
+            "UnsupportedLayerError", "VerifierError", "VerifierWarning",
+        ),
+        "errors",
+    ),
+    **dict.fromkeys(("same_box", "same_output_spec"), "exact.equivalence"),
+    **dict.fromkeys(("Affine", "Head", "Network"), "network"),
+    **dict.fromkeys(("Trace", "output_bounds", "split_trace", "verify"), "pipeline"),
+    **dict.fromkeys(("TracedBox",), "search.input_split"),
+    **dict.fromkeys(
+        ("Box", "OutputSpec", "all_of", "any_of", "argmax_is", "greater_than", "less_than", "linear", "within"), "spec"
+    ),
+    **dict.fromkeys(
+        ("Counterexample", "Question", "Rejection", "Result", "Verdict", "check_counterexample"), "verdict"
+    ),
+}  # fmt: skip
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  # one list of names, kept once
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'verifier' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"verifier.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,118 @@
+"""A torch module built from steps: how a network that crossed a pipe as plain data becomes a network again."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from verifier.errors import UnsupportedLayerError
+from verifier.frontends.steps import SHAPE_ONLY, Step
+
+
+def rebuild(steps: tuple[Step, ...]) -> nn.Sequential:
+    """Build a module of torch's own layers that computes what the steps say, in eval mode.
+
+    Args:
+        steps: What trace() gave, perhaps sent through a pipe.
+
+    Returns:
+        An nn.Sequential of nn.Linear, nn.ReLU, ... with the arrays' dtype; gradients are off.
+    """
+    dtypes = [array.dtype for step in steps for array in step.arrays.values() if array.dtype.kind == "f"]
+    dtype = torch.from_numpy(np.zeros(1, dtypes[0] if dtypes else np.float32)).dtype
+    module = nn.Sequential(*(_rebuild(step, dtype) for step in steps)).eval()
+    return module.requires_grad_(False)
+
+
+def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
+    tensors = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in step.arrays.items()}
+    options = step.options
+    if step.kind == "Linear":
+        out_features, in_features = tensors["weight"].shape
+        return _load(nn.Linear(in_features, out_features, bias="bias" in tensors, dtype=dtype), tensors)
+    if step.kind == "Conv2d":
+        out_channels, per_group, *kernel = tensors["weight"].shape
+        groups = options["groups"]
+        return _load(
+            nn.Conv2d(
+                per_group * groups, out_channels, tuple(kernel), stride=options["stride"], padding=options["padding"],
+                dilation=options["dilation"], groups=groups, bias="bias" in tensors, dtype=dtype,
+            ),
+            tensors,
+        )  # fmt: skip
+    if step.kind == "AvgPool2d":
+        return nn.AvgPool2d(
+            tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), False,
+            options["count_include_pad"], options["divisor"],
+        )  # fmt: skip
+    if step.kind == "BatchNorm":
+        kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
+        layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
+        return _load(layer, tensors)
+    if step.kind in ("Softmax", "LogSoftmax"):
+        return nn.Softmax(dim=-1) if step.kind == "Softmax" else nn.LogSoftmax(dim=-1)
+    if step.kind == "Flatten" and len(step.shape) == 2:
+        return nn.Flatten()
+    if step.kind in ("ReLU", "Identity", "Sigmoid"):
+        return {"ReLU": nn.ReLU, "Identity": nn.Identity, "Sigmoid": nn.Sigmoid}[step.kind]()
+    if step.kind == "Dropout":
+        return nn.Dropout()
+    if step.kind in SHAPE_ONLY:
+        return Reshape(step.shape[1:])
+    if step.kind == "Permute":
+        return Permute(tuple(options["order"]))
+    if step.kind == "Scale":
+        return Scale(tensors)
+    raise UnsupportedLayerError(f"{step.where}: {step.kind} cannot be rebuilt")
+
+
+def _load(layer: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            getattr(layer, name).copy_(tensor)
+    return layer
+
+
+class Reshape(nn.Module):
+    """Give each input of a batch another shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """Take the shape without the batch."""
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Reshape x of shape (batch, ...)."""
+        return x.reshape(x.shape[0], *self.shape)
+
+
+class Permute(nn.Module):
+    """Reorder the axes."""
+
+    def __init__(self, order: tuple[int, ...]) -> None:
+        """Take the order of all axes, the batch's among them."""
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Permute x."""
+        return x.permute(self.order)
+
+
+class Scale(nn.Module):
+    """x * scale + shift, or x / divisor, with constants."""
+
+    def __init__(self, constants: dict[str, torch.Tensor]) -> None:
+        """Take scale, shift, divisor; each optional."""
+        super().__init__()
+        for name in ("scale", "shift", "divisor"):
+            self.register_buffer(name, constants.get(name))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scale x."""
+        x = x if self.scale is None else x * self.scale
+        x = x if self.shift is None else x + self.shift
+        return x if self.divisor is None else x / self.divisor
+
+

@@ -1,0 +1,405 @@
+"""verify(): the stages in order, cheap to dear, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from verifier.attack import attack
+from verifier.bounds.crown import crown_bounds
+from verifier.bounds.interval import interval_bounds
+from verifier.bounds.layers import BoundingMethod, LayerBounds
+from verifier.bounds.outputs import head_bounds
+from verifier.budget import Budget
+from verifier.enclosure import Array, Bounds
+from verifier.errors import BoundsError, MissingDependencyError, OptionError
+from verifier.frontends.read import read_subject
+from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
+from verifier.spec import Box, output_spec
+from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
+
+SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
+SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
+SPLIT_FIRST_SHARE = 0.3  # and the share of the time
+MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
+Z3_NEURONS = 48  # unstable neurons up to which Z3 is asked; it rarely answers beyond
+Z3_SHARE = 0.5  # of the time that is left, where splitting can go on
+Z3_WORK_PER_SUBDOMAIN = 100_000  # Z3's own unit of work granted for each subdomain of max_subdomains
+
+
+def _lirpa(method: str) -> BoundingMethod:
+    def bound(network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
+        from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
+
+        return lirpa_bounds(network, boxes, rows, known, method=method)
+
+    return bound
+
+
+BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
+    "ibp": ("interval", interval_bounds),
+    "crown": ("crown", crown_bounds),
+    "auto_lirpa_ibp": ("auto-LiRPA IBP", _lirpa("IBP")),
+    "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
+    "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
+}
+METHODS = ("auto", *BOUNDING, "attack", "split", "z3")
+
+
+def verify(
+    net: Any, x_specs: Any, y_specs: Any, counterexamples: list[Any] | None = None, *,
+    input_shape: tuple[int, ...] | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
+    max_counterexamples: int = 10, method: str = "auto", seed: int = 0, progress: bool | None = None,
+) -> Result:  # fmt: skip
+    """Decide whether a network meets a spec for every input in a box.
+
+    Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
+    with an optional final Sigmoid, Softmax or LogSoftmax; or a Network. Verified is the network in eval mode, its stored
+    weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every counterexample
+    was replayed in the caller's own object. Complete with "auto" for networks with few inputs or few unstable neurons,
+    given time, except where the margin is below rounding.
+
+    Args:
+        net: The network; it is left as it is.
+        x_specs: One (lower, upper) pair an input in flattened order, shape (inputs, 2), or a Box.
+        y_specs: One [lower, upper] pair an output (None or infinity for no limit), or an OutputSpec such as
+            argmax_is(6) or less_than(0.5).
+        counterexamples: A list to which confirmed counterexamples are appended, as tensors of the caller's dtype that
+            can be fed to `net` as they are.
+        input_shape: Shape of one input without the batch, where the network does not tell it.
+        timeout_s: Wall time in seconds; None for no limit.
+        max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
+        max_counterexamples: How many are appended at most.
+        method: "auto", or one by name: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized",
+            "attack", "split", "z3".
+        seed: For the random starts of the attack.
+        progress: True or False for a progress bar or none; None for one that appears after a second.
+
+    Returns:
+        A Result: VERIFIED, FALSIFIED with a counterexample, or UNKNOWN with a reason and the best bounds.
+
+    Raises:
+        NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
+        SpecError: A spec cannot be read, or does not fit the network.
+        OptionError: An option is not one of those above.
+        MissingDependencyError: The method asked for by name needs a library that is not installed.
+
+    Example:
+        >>> from verifier import Affine, Network
+        >>> relu_pair = Network((Affine(np.array([[1.0], [-1.0]]), np.zeros(2)), Affine(np.ones((1, 2)), np.zeros(1))))
+        >>> verify(relu_pair, [(-1, 1)], [(0, 1)]).verdict  # relu(x) + relu(-x) is |x|
+        <Verdict.VERIFIED: 'verified'>
+    """
+    _check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
+    budget = Budget(math.inf if timeout_s is None else float(timeout_s), max_subdomains, progress)
+    question = _ask(net, x_specs, y_specs, input_shape)
+    run = _Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
+    try:
+        run.go()
+    except KeyboardInterrupt:
+        run.reason = "interrupted"
+    finally:
+        budget.close()
+    if counterexamples is not None:
+        counterexamples.extend(question.subject.to_caller(c.x) for c in run.counterexamples[:max_counterexamples])
+    return run.result()
+
+
+def output_bounds(
+    net: Any, x_specs: Any, *, method: str = "crown", input_shape: tuple[int, ...] | None = None
+) -> Bounds:
+    """Bound every output of a network over a box with one bounding method.
+
+    Args:
+        net: As for verify().
+        x_specs: As for verify().
+        method: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa" or "auto_lirpa_optimized".
+        input_shape: As for verify().
+
+    Returns:
+        Bounds(lower, upper), arrays of shape (outputs,); sound, the head and rounding included.
+
+    Raises:
+        OptionError: The method is none of those.
+        NetworkError, SpecError, MissingDependencyError: As for verify().
+    """
+    if method not in BOUNDING:
+        raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
+    question = _ask(net, x_specs, None, input_shape)
+    bounds = BOUNDING[method][1](question.subject.network, _root(question), np.eye(question.subject.network.outputs))
+    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), question.subject.network.head)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A Result and the boxes of the search that found it, in the order they were bounded."""
+
+    result: Result
+    boxes: tuple[TracedBox, ...]
+
+
+def split_trace(
+    net: Any, x_specs: Any, y_specs: Any, *, max_subdomains: int = 1000, method: str = "crown",
+    input_shape: tuple[int, ...] | None = None,
+) -> Trace:  # fmt: skip
+    """Search by input splitting alone and keep every box, to draw how the search went.
+
+    Args:
+        net: As for verify().
+        x_specs: As for verify().
+        y_specs: As for verify().
+        max_subdomains: Boxes bounded at most.
+        method: The bounding method of the search, as for output_bounds().
+        input_shape: As for verify().
+
+    Raises:
+        OptionError, NetworkError, SpecError: As for verify().
+    """
+    _check_options(None, None, max_subdomains, 1, "split", 0)
+    if method not in BOUNDING:
+        raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
+    boxes: list[TracedBox] = []
+
+    def observe(batch: Bounds, status: list[BoxStatus]) -> None:
+        boxes.extend(
+            TracedBox(low, high, one.value) for low, high, one in zip(batch.lower, batch.upper, status, strict=True)
+        )
+
+    question = _ask(net, x_specs, y_specs, input_shape)
+    run = _Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
+    run.bound_root("interval", interval_bounds)
+    search = InputSplit(question, BOUNDING[method][1], observe=observe)
+    run.split(search)
+    boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
+    run.budget.close()
+    return Trace(run.result(), tuple(boxes))
+
+
+def _check_options(
+    counterexamples: Any, timeout_s: Any, max_subdomains: Any, max_counterexamples: Any, method: Any, seed: Any
+) -> None:
+    if method not in METHODS:
+        raise OptionError(f"method: {method!r} is not one of {', '.join(METHODS)}")
+    if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
+        raise OptionError(f"timeout_s: expected seconds > 0 or None for no limit, found {timeout_s!r}")
+    if max_subdomains is not None and not (_is_whole(max_subdomains) and max_subdomains > 0):
+        raise OptionError(f"max_subdomains: expected a whole number >= 1 or None for no limit, found {max_subdomains!r}")
+    if not (_is_whole(max_counterexamples) and max_counterexamples >= 0):
+        raise OptionError(f"max_counterexamples: expected a whole number >= 0, found {max_counterexamples!r}")
+    if not (_is_whole(seed) and seed >= 0):
+        raise OptionError(f"seed: expected a whole number >= 0, found {seed!r}")
+    if counterexamples is not None and not callable(getattr(counterexamples, "extend", None)):
+        raise OptionError(
+            f"counterexamples: expected a list to append to, found {type(counterexamples).__name__}; pass cases = [] "
+            "and look into it afterwards"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and value == value
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
+    box = Box.from_pairs(x_specs)
+    subject = read_subject(net, input_shape, box.lower.size)
+    box = Box.from_pairs(box if isinstance(x_specs, Box) else x_specs, subject.network.inputs)
+    unlimited = [(None, None)] * subject.network.outputs
+    return Question.ask(subject, box, output_spec(unlimited if y_specs is None else y_specs))
+
+
+def _root(question: Question) -> Bounds:
+    return Bounds(question.box.lower[None], question.box.upper[None])
+
+
+@dataclass
+class _Run:
+    """One question on its way through the stages."""
+
+    question: Question
+    budget: Budget
+    seed: int
+    method: str
+    wanted: int = 1
+    verdict: Verdict = Verdict.UNKNOWN
+    stage: str = ""
+    guarantee: str = ""
+    reason: str = ""
+    margin: float = -math.inf
+    counterexamples: list[Counterexample] = field(default_factory=list)
+    pre: tuple[Bounds, ...] = ()
+    near: bool = False
+
+    def __post_init__(self) -> None:
+        """Know nothing of the outputs yet."""
+        infinite = np.full(self.question.subject.network.outputs, np.inf)
+        self.logits = Bounds(-infinite, infinite)
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is an answer."""
+        return self.verdict is not Verdict.UNKNOWN
+
+    def go(self) -> None:
+        """Run the stages of the method."""
+        if self.method in BOUNDING:
+            self.bound_root(*BOUNDING[self.method])
+            if not self.settled:
+                self.reason = f"the bounds of {self.method} do not settle it; method='auto' goes on"
+        elif self.method == "auto":
+            self.run_auto()
+        else:
+            self.bound_root("interval", interval_bounds, may_settle=False)
+            if self.method == "attack":
+                self.attack()
+                self.reason = self.reason or "the attack found no counterexample, which proves nothing"
+            elif self.method == "split":
+                self.split(InputSplit(self.question, crown_bounds))
+            else:
+                self.bound_root("crown", crown_bounds, may_settle=False)
+                self.ask_z3(self.budget.seconds_left)
+
+    def run_auto(self) -> None:
+        """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
+        stages: list[Callable[[], None]] = [
+            partial(self.bound_root, *BOUNDING["ibp"]),
+            self.bound_root_with_lirpa,
+            self.attack,
+            partial(self.bound_root, *BOUNDING["crown"]),
+            self.complete,
+        ]
+        for stage in stages:
+            reason = self.budget.exhausted()
+            if self.settled or reason:
+                self.reason = reason
+                return
+            stage()
+
+    def bound_root(self, stage: str, bound: BoundingMethod, may_settle: bool = True) -> None:
+        """Bound the outputs and the margins over the whole box."""
+        network, margins = self.question.subject.network, self.question.margins
+        rows = np.concatenate([np.eye(network.outputs), margins.rows])
+        known = tuple(Bounds(one.lower[None], one.upper[None]) for one in self.pre) or None
+        found = bound(network, _root(self.question), rows, known)
+        self.budget.count(1)
+        logits = Bounds(found.rows.lower[0, : network.outputs], found.rows.upper[0, : network.outputs])
+        self.logits = self.logits.intersect(logits)
+        if found.pre:
+            self.pre = tuple(Bounds(one.lower[0], one.upper[0]) for one in found.pre)
+        lower = margins.lower(found.rows.lower[0, network.outputs :])
+        self.margin = max(self.margin, float(margins.clause_margins(lower).min(initial=math.inf)))
+        if may_settle and margins.settled(lower).all():
+            self.settle_verified(stage)
+
+    def bound_root_with_lirpa(self) -> None:
+        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway."""
+        try:
+            self.bound_root(*BOUNDING["auto_lirpa"])
+        except (MissingDependencyError, BoundsError):
+            return
+
+    def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
+        """Settle it."""
+        self.verdict, self.stage, self.guarantee, self.reason = Verdict.VERIFIED, stage, guarantee, ""
+
+    def settle_falsified(self, stage: str, counterexample: Counterexample) -> None:
+        """Settle it, and keep the counterexample."""
+        self.counterexamples.append(counterexample)
+        self.verdict, self.stage, self.reason = Verdict.FALSIFIED, stage, ""
+        self.guarantee = self.counterexamples[0].guarantee
+
+    def attack(self) -> None:
+        """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
+        candidates = into_box(self.question, attack(self.question, seed=self.seed))
+        _, different = np.unique(candidates, axis=0, return_index=True)
+        rejected = 0
+        for index in np.sort(different):  # best first
+            found = check_counterexample(self.question, candidates[index])
+            if isinstance(found, Counterexample):
+                self.settle_falsified("attack", found)
+            else:
+                self.near |= found.near
+                rejected += 1
+            if rejected >= MAX_REJECTED or len(self.counterexamples) >= max(1, self.wanted):
+                return
+
+    def complete(self) -> None:
+        """Split the inputs, ask Z3 about a small network, and go on splitting."""
+        network = self.question.subject.network
+        few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
+        unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
+        small = unstable <= Z3_NEURONS and self.question.margins.linear
+        search = InputSplit(self.question, crown_bounds, known=self.pre or None)
+        if few_inputs:
+            first = Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE) if small else self.budget
+            self.split(search, first, SPLIT_FIRST_BOXES if small else math.inf)
+        if not self.settled and small and not self.budget.exhausted():
+            share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
+            self.ask_z3(self.budget.seconds_left * share)
+        if not self.settled and few_inputs and search.open_boxes and not self.budget.exhausted():
+            self.split(search)
+        if not self.settled and not few_inputs and not small:
+            self.reason = (
+                f"bounds and attack leave it open, and {network.inputs} inputs with {unstable} unstable neurons are too "
+                "many for the complete methods of this version"
+            )
+
+    def split(self, search: InputSplit, time: Budget | None = None, max_boxes: float = math.inf) -> None:
+        """Continue an input-splitting search."""
+        try:
+            if time is None or time is self.budget:
+                search.run(self.budget, max_boxes)
+            else:  # a share of the time, the same count of subdomains
+                while search.open_boxes and search.counterexample is None and max_boxes > 0:
+                    if time.exhausted() or self.budget.exhausted():
+                        break
+                    before = self.budget.subdomains
+                    search.run(self.budget, min(max_boxes, 128))
+                    max_boxes -= self.budget.subdomains - before
+        finally:
+            self.near |= search.near
+            self.margin = max(self.margin, search.margin) if search.counterexample is None else self.margin
+        if search.counterexample is not None:
+            self.settle_falsified("split", search.counterexample)
+        elif search.verified:
+            self.settle_verified("split")
+        else:
+            self.reason = self.budget.exhausted() or search.reason
+
+    def ask_z3(self, timeout_s: float) -> None:
+        """Ask Z3, with rational arithmetic."""
+        from verifier.exact.z3_check import z3_check
+
+        limit = self.budget.max_subdomains
+        work = None if limit is None else limit * Z3_WORK_PER_SUBDOMAIN
+        found = z3_check(self.question, self.pre, self.budget, timeout_s=timeout_s, work=work)
+        if found.verified:
+            self.settle_verified("z3", "exact")
+        elif found.counterexample is not None:
+            self.settle_falsified("z3", found.counterexample)
+        else:
+            self.reason = self.budget.exhausted() or found.reason
+
+    def result(self) -> Result:
+        """Write down what was found."""
+        question = self.question
+        counterexample = self.counterexamples[0] if self.counterexamples else None
+        reason = self.reason
+        if not self.settled and not reason:
+            reason = BELOW_ROUNDING if self.near else "no stage settled it"
+        return Result(
+            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "", reason=reason,
+            output_bounds=head_bounds(self.logits, question.subject.network.head), margin=self.margin,
+            subdomains=self.budget.subdomains, seconds=self.budget.seconds, spec=question.spec,
+            clauses=question.clauses,
+            counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),
+            counterexample_output=None if counterexample is None else counterexample.y,
+        )  # fmt: skip

@@ -1,0 +1,140 @@
+"""Adapter for Z3: linear real arithmetic in exact rationals."""
+
+from __future__ import annotations
+
+import enum
+import math
+import threading
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from verifier.errors import MissingDependencyError
+
+INSTALL = "python -m pip install z3-solver"
+
+
+class Answer(enum.Enum):
+    """What a satisfiability question got for an answer."""
+
+    SATISFIABLE = "satisfiable"
+    UNSATISFIABLE = "unsatisfiable"
+    UNKNOWN = "unknown"
+
+
+class RationalSolver:
+    """A Z3 solver over the reals in a context of its own; expressions are Z3's.
+
+    Raises:
+        MissingDependencyError: Z3 is not installed.
+    """
+
+    def __init__(self) -> None:
+        """Open a solver."""
+        try:
+            import z3
+        except ImportError as error:
+            raise MissingDependencyError(f"Z3 is not installed; install it with: {INSTALL}") from error
+        self._z3 = z3
+        self._context = z3.Context()
+        self._solver = z3.SolverFor("QF_LRA", ctx=self._context)
+        self.reason = ""
+
+    def constant(self, value: float | Fraction) -> Any:
+        """Write a number exactly."""
+        exact = Fraction(value)
+        return self._z3.Q(exact.numerator, exact.denominator, self._context)
+
+    def variable(self, name: str, lower: float | Fraction, upper: float | Fraction) -> Any:
+        """Add a real variable between two numbers."""
+        variable = self._z3.Real(name, self._context)
+        self._solver.add(variable >= self.constant(lower), variable <= self.constant(upper))
+        return variable
+
+    def unlimited(self, name: str) -> Any:
+        """Add a real variable without limits."""
+        return self._z3.Real(name, self._context)
+
+    def linear(self, coefficients: Sequence[float | Fraction], terms: Sequence[Any], offset: float | Fraction) -> Any:
+        """Write sum of coefficients times terms plus offset, exactly; terms with coefficient 0 are left out."""
+        parts = [self.constant(c) * term for c, term in zip(coefficients, terms, strict=True) if c]
+        return self._z3.Sum([*parts, self.constant(offset)]) if parts else self.constant(offset)
+
+    def name(self, expression: Any, name: str) -> Any:
+        """Give an expression a variable of its own, so that it is written once."""
+        variable = self._z3.Real(name, self._context)
+        self._solver.add(variable == expression)
+        return variable
+
+    def relu(self, z: Any) -> Any:
+        """Write relu(z)."""
+        return self._z3.If(z >= 0, z, self.constant(0))
+
+    def below(self, expression: Any, limit: float | Fraction, strictly: bool) -> Any:
+        """Write expression < limit, or <=."""
+        return expression < self.constant(limit) if strictly else expression <= self.constant(limit)
+
+    def truth(self, value: bool) -> Any:
+        """Write true or false."""
+        return self._z3.BoolVal(value, self._context)
+
+    def all_hold(self, conditions: Sequence[Any]) -> Any:
+        """Write a conjunction."""
+        return self._z3.And([self.truth(True), *conditions])
+
+    def any_holds(self, conditions: Sequence[Any]) -> Any:
+        """Write a disjunction."""
+        return self._z3.Or([self.truth(False), *conditions])
+
+    def opposite(self, condition: Any) -> Any:
+        """Write a negation."""
+        return self._z3.Not(condition)
+
+    def require(self, condition: Any) -> None:
+        """Add a condition."""
+        self._solver.add(condition)
+
+    def check(self, timeout_s: float, work: int | None = None, assuming: Sequence[Any] = ()) -> Answer:
+        """Ask whether all conditions can hold together.
+
+        Args:
+            timeout_s: Wall time in seconds; kept by Z3's own limit and, where that is late, by an interrupt.
+            work: A limit in Z3's own unit of work, which does not depend on the machine's load; None for none.
+            assuming: Further conditions for this question only.
+
+        Returns:
+            An answer; every status that is not sat or unsat is UNKNOWN, with `reason` set.
+        """
+        if timeout_s <= 0:
+            self.reason = "no time left"
+            return Answer.UNKNOWN
+        self._solver.push()
+        for condition in assuming:
+            self._solver.add(condition)
+        self._solver.set("timeout", int(min(timeout_s * 1000 + 1, 2**31 - 1)))
+        self._solver.set("rlimit", work or 0)
+        timer = None
+        if math.isfinite(timeout_s):
+            timer = threading.Timer(timeout_s + 0.2, self._context.interrupt)
+            timer.daemon = True
+            timer.start()
+        try:
+            status = self._solver.check()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if status == self._z3.sat:
+            self._model = self._solver.model()
+            answer = Answer.SATISFIABLE
+        elif status == self._z3.unsat:
+            answer = Answer.UNSATISFIABLE
+        else:
+            self.reason = str(self._solver.reason_unknown())
+            answer = Answer.UNKNOWN
+        self._solver.pop()
+        return answer
+
+    def value(self, variable: Any) -> Fraction:
+        """Read a variable's value in the last satisfiable answer."""
+        found = self._model.eval(variable, model_completion=True)
+        return Fraction(int(found.numerator_as_long()), int(found.denominator_as_long()))
