@@ -62,7 +62,7 @@ _HOME = {
     ),
 }  # fmt: skip
 
-__all__ = sorted(_HOME)  # noqa: PLE0605  # one list of names, kept once
+__all__ = sorted(_HOME)  # one list of names, kept once
 
 
 def __getattr__(name: str) -> Any:

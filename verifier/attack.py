@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verifier.enclosure import Array
+from verifier.enclosure import Array, Indices
 from verifier.margins import Margins
 from verifier.network import Network
 from verifier.spec import Box
@@ -69,7 +69,7 @@ def _starts(box: Box, starts: Array | None, restarts: int, seed: int) -> Array:
     return np.clip(np.concatenate(points), box.lower, box.upper)
 
 
-def clause_gradient(network: Network, margins: Margins, x: Array, target: np.ndarray[tuple[int], np.dtype[np.intp]]) -> tuple[Array, Array]:
+def clause_gradient(network: Network, margins: Margins, x: Array, target: Indices) -> tuple[Array, Array]:
     """Evaluate, for each point, the margin of its target clause and that margin's gradient.
 
     Args:

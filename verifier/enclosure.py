@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from verifier.errors import BoundsError
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 
 UNIT_ROUNDOFF = 2.0**-53
 # What an underflow can lose: far above 2**-1074 per operation, far below any margin that matters.

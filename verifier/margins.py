@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from verifier.enclosure import ELEMENTARY_RTOL, Array, gamma
+from verifier.enclosure import ELEMENTARY_RTOL, Array, Mask, gamma
 from verifier.network import Head
 from verifier.spec import Inequality, OutputSpec
 
@@ -75,7 +75,7 @@ class Margins:
     clauses: tuple[tuple[int, ...], ...]
 
     @property
-    def strict(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def strict(self) -> Mask:
         """Strictness of each margin."""
         return np.array([margin.strict for margin in self.margins], dtype=bool)
 
@@ -113,7 +113,7 @@ class Margins:
             result[..., index] = np.where(error > 0, np.nextafter(value + outward * error, outward * np.inf), value)
         return result
 
-    def settled(self, margin_lower: Array) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    def settled(self, margin_lower: Array) -> Mask:
         """Whether each clause holds by these lower bounds, shape (..., clauses)."""
         holds = np.where(self.strict, margin_lower > 0, margin_lower >= 0)
         columns = [holds[..., list(clause)].any(axis=-1) for clause in self.clauses]

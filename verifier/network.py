@@ -1,4 +1,4 @@
-"""Network: affine layers with ReLU between them and an optional output head, and the caller's object it was read from."""
+"""Network: affine layers with ReLU between them and an optional head, and the caller's object it was read from."""
 
 from __future__ import annotations
 

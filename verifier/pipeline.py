@@ -59,8 +59,8 @@ def verify(
     """Decide whether a network meets a spec for every input in a box.
 
     Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
-    with an optional final Sigmoid, Softmax or LogSoftmax; or a Network. Verified is the network in eval mode, its stored
-    weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every counterexample
+    with an optional final Sigmoid, Softmax or LogSoftmax; or a Network. Verified is the network in eval mode, its
+    stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every counterexample
     was replayed in the caller's own object. Complete with "auto" for networks with few inputs or few unstable neurons,
     given time, except where the margin is below rounding.
 
@@ -188,7 +188,9 @@ def _check_options(
     if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
         raise OptionError(f"timeout_s: expected seconds > 0 or None for no limit, found {timeout_s!r}")
     if max_subdomains is not None and not (_is_whole(max_subdomains) and max_subdomains > 0):
-        raise OptionError(f"max_subdomains: expected a whole number >= 1 or None for no limit, found {max_subdomains!r}")
+        raise OptionError(
+            f"max_subdomains: expected a whole number >= 1 or None for no limit, found {max_subdomains!r}"
+        )
     if not (_is_whole(max_counterexamples) and max_counterexamples >= 0):
         raise OptionError(f"max_counterexamples: expected a whole number >= 0, found {max_counterexamples!r}")
     if not (_is_whole(seed) and seed >= 0):
@@ -348,8 +350,8 @@ class _Run:
             self.split(search)
         if not self.settled and not few_inputs and not small:
             self.reason = (
-                f"bounds and attack leave it open, and {network.inputs} inputs with {unstable} unstable neurons are too "
-                "many for the complete methods of this version"
+                f"bounds and attack leave it open, and {network.inputs} inputs with {unstable} unstable neurons are "
+                "too many for the complete methods of this version"
             )
 
     def split(self, search: InputSplit, time: Budget | None = None, max_boxes: float = math.inf) -> None:

@@ -441,7 +441,7 @@ def _optional_index(value: Any, name: str) -> int | None:
     return None if value is None else _index(value, name)
 
 
-_KINDS: dict[str, type[OutputSpec]] = {kind.__name__: kind for kind in (Within, ArgmaxIs, Threshold, Linear, AllOf, AnyOf)}
+_KINDS = tuple(kind.__name__ for kind in (Within, ArgmaxIs, Threshold, Linear, AllOf, AnyOf))
 
 
 def to_data(spec: OutputSpec) -> dict[str, Any]:

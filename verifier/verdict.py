@@ -160,7 +160,7 @@ class Result:
         guarantee: "exact" or "rounded" for a settled answer, "" for UNKNOWN.
         reason: Why the answer is UNKNOWN, in words; "" otherwise.
         output_bounds: Bounds on every output over the box, shape (outputs,) each.
-        margin: Best proved lower bound on the worst clause's margin (spec holds where >= 0); -inf where nothing is known.
+        margin: Best proved lower bound on the worst clause's margin (it holds where >= 0); -inf if unknown.
         counterexample: A point that violates the spec, as it can be fed to the caller's object; None otherwise.
         counterexample_output: What the caller's object computes there, shape (outputs,).
         subdomains: Parts of the box that were bounded.
@@ -196,7 +196,8 @@ class Result:
         parts.append(f"{self.subdomains:,} subdomain{'' if self.subdomains == 1 else 's'}, {self.seconds:.3g} s")
         lines = [f"{text}: " + "; ".join(part for part in parts if part)]
         if self.counterexample is not None and self.counterexample_output is not None:
-            lines.append(f"  counterexample x = {_numbers(self.counterexample)} gives y = {_numbers(self.counterexample_output)}")
+            x, y = _numbers(self.counterexample), _numbers(self.counterexample_output)
+            lines.append(f"  counterexample x = {x} gives y = {y}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -232,8 +233,10 @@ def _limits(clauses: tuple[Clause, ...], outputs: int) -> list[str]:
     for clause in clauses:
         for inequality in clause:
             used = [i for i, c in enumerate(inequality.coefficients) if c]
-            sign = ("> " if inequality.strict else ">= ") if used and inequality.coefficients[used[0]] > 0 else (
-                "< " if inequality.strict else "<= "
+            sign = (
+                ("> " if inequality.strict else ">= ")
+                if used and inequality.coefficients[used[0]] > 0
+                else ("< " if inequality.strict else "<= ")
             )
             joint = " (or another)" if len(clause) > 1 else ""
             if len(used) == 1:
@@ -249,6 +252,7 @@ def _number(value: Any) -> str:
 
 
 def _numbers(value: Any) -> str:
-    flat = np.asarray(value.detach().cpu().double() if hasattr(value, "detach") else value, dtype=np.float64).reshape(-1)
+    array = value.detach().cpu().double() if hasattr(value, "detach") else value
+    flat = np.asarray(array, dtype=np.float64).reshape(-1)
     shown = ", ".join(f"{v:.6g}" for v in flat[:8])
     return f"[{shown}{', ...' if flat.size > 8 else ''}]"

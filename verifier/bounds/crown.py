@@ -40,9 +40,7 @@ class _Backward:
     weights: list[Array]  # coefficients before each ReLU, first layer first, (batch, rows, neurons)
 
 
-def crown_bounds(
-    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None
-) -> LayerBounds:
+def crown_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None) -> LayerBounds:
     """Bound every pre-activation and the rows by backward linear bounds (CROWN), widened by the rounding term.
 
     Each unstable neuron's own bounds come from a backward pass too; a neuron that interval arithmetic on the layers
@@ -170,9 +168,7 @@ def _backward(
         relaxation = one.relaxation
         added = _dot(negative, relaxation.upper_offset)
         error = error + _dot(positive - negative, one.relu_error)
-        coefficients = (
-            positive * relaxation.lower_slope[:, None, :] + negative * relaxation.upper_slope[:, None, :]
-        )
+        coefficients = positive * relaxation.lower_slope[:, None, :] + negative * relaxation.upper_slope[:, None, :]
         size = np.abs(coefficients)
         bias = coefficients @ layer.bias
         bias_size = size @ np.abs(layer.bias)

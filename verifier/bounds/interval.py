@@ -11,9 +11,7 @@ from verifier.enclosure import Array, Bounds
 from verifier.network import Affine, Network, propagate_interval
 
 
-def interval_bounds(
-    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None
-) -> LayerBounds:
+def interval_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None) -> LayerBounds:
     """Bound every pre-activation and the rows by interval arithmetic, in float64, widened by the rounding term.
 
     The rows are folded into the last layer, so that a comparison of two outputs loses less than two intervals would.

@@ -65,9 +65,9 @@ def lirpa_bounds(
             low, high = bounded.compute_bounds(x=(point,), C=selection, method=method)
         except Exception as error:  # whatever a library of 2022 does on a torch of today
             raise BoundsError(f"auto-LiRPA's {method} failed on this network: {error}") from error
-    error = _rounding(network, boxes, rows)
+    rounding = _rounding(network, boxes, rows)
     low, high = (side.detach().double().numpy().reshape(len(lower), len(rows)) for side in (low, high))
-    return LayerBounds((), Bounds(np.minimum(low, high) - error, np.maximum(low, high) + error))
+    return LayerBounds((), Bounds(np.minimum(low, high) - rounding, np.maximum(low, high) + rounding))
 
 
 def _module(network: Network) -> Any:
@@ -124,6 +124,10 @@ def _float64_by_default() -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep auto-LiRPA's prints and warnings away from the notebook."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         yield

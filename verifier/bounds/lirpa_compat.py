@@ -94,7 +94,7 @@ def clamp_has_gradient_at_limits(torch: Any) -> bool:
 def _let_slopes_leave_their_limits(torch: Any) -> None:
     activation = importlib.import_module("auto_LiRPA.operators.activation")
     relu = getattr(activation, "BoundRelu", None)
-    if clamp_has_gradient_at_limits(torch) or not hasattr(relu, "_relu_mask_alpha"):
+    if relu is None or not hasattr(relu, "_relu_mask_alpha") or clamp_has_gradient_at_limits(torch):
         return
 
     class Clamp(torch.autograd.Function):  # type: ignore[misc, name-defined, unused-ignore]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from verifier.enclosure import UNIT_ROUNDOFF, Array, gamma
+from verifier.enclosure import UNIT_ROUNDOFF, Array, Mask, gamma
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.network import Affine, Head, Network
 
@@ -110,7 +110,7 @@ def _check_size(rows: int, columns: int, where: str) -> None:
 
 
 def _float64(array: np.ndarray[Any, Any]) -> Array:
-    return np.ascontiguousarray(array, dtype=np.float64)
+    return np.asarray(np.ascontiguousarray(array, dtype=np.float64))
 
 
 def _linear(step: Step, shape: tuple[int, ...]) -> Affine:
@@ -120,7 +120,7 @@ def _linear(step: Step, shape: tuple[int, ...]) -> Affine:
     repeats = int(np.prod(shape)) // weight.shape[1]
     if repeats > 1:
         _check_size(repeats * weight.shape[0], repeats * weight.shape[1], step.where)
-        return Affine(np.kron(np.eye(repeats), weight), np.tile(bias, repeats))
+        return Affine(np.asarray(np.kron(np.eye(repeats), weight), dtype=np.float64), np.tile(bias, repeats))
     return Affine(weight, bias)
 
 
@@ -230,7 +230,7 @@ def _scale(step: Step, shape: tuple[int, ...]) -> tuple[_Enclosed, _Enclosed]:
     return _Enclosed(scale, error), _Enclosed(shift, np.zeros_like(shift))
 
 
-def _powers_of_two(array: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _powers_of_two(array: Array) -> Mask:
     """Whether a product with each entry is exact: zero or plus or minus a power of two."""
     return np.asarray((array == 0) | (np.abs(np.frexp(array)[0]) == 0.5))
 

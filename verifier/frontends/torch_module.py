@@ -118,9 +118,7 @@ class _Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
         return args[0] if args else None
 
 
-def trace(
-    module: nn.Module, input_shape: tuple[int, ...] | None = None, inputs: int | None = None
-) -> tuple[Step, ...]:
+def trace(module: nn.Module, input_shape: tuple[int, ...] | None = None, inputs: int | None = None) -> tuple[Step, ...]:
     """Read a module's forward as steps.
 
     Args:
@@ -168,8 +166,10 @@ def _refuse_what_tracing_would_miss(module: nn.Module) -> None:
         raise NetworkError("net: a TorchScript module cannot be traced; pass the nn.Module that it was made from")
     for name, part in module.named_modules():
         label = f"{name or 'net'} ({type(part).__name__})"
-        lazy = isinstance(part, nn.modules.lazy.LazyModuleMixin) and part.has_uninitialized_params()  # type: ignore[no-untyped-call, unused-ignore]
-        if lazy:
+        if any(
+            isinstance(p, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer)
+            for p in (*part._parameters.values(), *part._buffers.values())
+        ):
             raise NetworkError(f"{label}: not initialised yet; run one batch through the network first")
         if part._forward_hooks or part._forward_pre_hooks:
             raise UnsupportedLayerError(
@@ -220,8 +220,10 @@ def _first_line(error: BaseException) -> str:
 def _last_place(tracer: _Tracer) -> str:
     graph = getattr(tracer, "graph", None)
     last = list(graph.nodes)[-1] if graph is not None and len(list(graph.nodes)) else None
-    return f", after {last.name}" if last is not None and last.op == "placeholder" else (
-        f" at {last.target} ({last.name})" if last is not None else ""
+    return (
+        f", after {last.name}"
+        if last is not None and last.op == "placeholder"
+        else (f" at {last.target} ({last.name})" if last is not None else "")
     )
 
 
@@ -345,7 +347,9 @@ def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: i
     shape = _input_shape(module, input_shape, inputs)
     steps = _trace(module, shape)
     network = lower_steps(steps, shape)
-    sensitive = [type(part).__name__ for part in module.modules() if part.training and isinstance(part, _TRAIN_SENSITIVE)]
+    sensitive = [
+        type(part).__name__ for part in module.modules() if part.training and isinstance(part, _TRAIN_SENSITIVE)
+    ]
     if sensitive:
         warnings.warn(
             f"net is in train mode and holds {', '.join(sorted(set(sensitive)))}; what is verified is the network in "

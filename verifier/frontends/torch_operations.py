@@ -44,6 +44,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def same_forward(known: type[nn.Module]) -> set[Any]:
+    """Return the forwards of torch's own variants of a module, which compute the same."""
     return {sub.forward for sub in known.__subclasses__() if sub.__module__.startswith("torch.nn.")}
 
 
@@ -185,7 +186,9 @@ def _call_transpose(where: str, before: Any, example: Any, data: Any, dim0: int,
 
 def _call_cast(where: str, before: Any, example: Any, data: Any, *_: Any, **__: Any) -> Read:
     if example.dtype != data.example.dtype:
-        raise UnsupportedLayerError(f"{where}: changes {data.example.dtype} to {example.dtype}; use one dtype throughout")
+        raise UnsupportedLayerError(
+            f"{where}: changes {data.example.dtype} to {example.dtype}; use one dtype throughout"
+        )
     return "Identity", {}, {}
 
 
@@ -200,7 +203,9 @@ def _call_arithmetic(operation: str) -> Callable[..., Read]:
             raise UnsupportedLayerError(f"{where}: options of {operation} are not supported; write it with + - * /")
         data, constant, swapped = (left, right, False) if isinstance(left, Data) else (right, left, True)
         if isinstance(constant, Data):
-            raise UnsupportedLayerError(f"{where}: combines the data with itself; only constants can be added or multiplied")
+            raise UnsupportedLayerError(
+                f"{where}: combines the data with itself; only constants can be added or multiplied"
+            )
         if example.shape != data.example.shape:
             raise UnsupportedLayerError(f"{where}: the constant spreads the data to another shape")
         number = _constant(constant, example)
@@ -228,7 +233,17 @@ CALLS: dict[Any, Callable[..., Read]] = {
     **dict.fromkeys((torch.clamp, "clamp", "clamp_", "clamp_min"), _call_clamp),
     **dict.fromkeys((torch.flatten, "flatten"), _plain("Flatten")),
     **dict.fromkeys(
-        (torch.reshape, "reshape", "view", torch.squeeze, "squeeze", torch.unsqueeze, "unsqueeze", "view_as", "reshape_as"),
+        (
+            torch.reshape,
+            "reshape",
+            "view",
+            torch.squeeze,
+            "squeeze",
+            torch.unsqueeze,
+            "unsqueeze",
+            "view_as",
+            "reshape_as",
+        ),
         _plain("Reshape"),
     ),
     **dict.fromkeys(("contiguous", "clone", "detach", "requires_grad_"), _plain("Identity")),
@@ -249,5 +264,3 @@ CALLS: dict[Any, Callable[..., Read]] = {
     **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), _call_arithmetic("div")),
     **dict.fromkeys((operator.neg, torch.neg, "neg"), _call_negate),
 }
-
-

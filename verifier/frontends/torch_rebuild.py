@@ -22,7 +22,8 @@ def rebuild(steps: tuple[Step, ...]) -> nn.Sequential:
     dtypes = [array.dtype for step in steps for array in step.arrays.values() if array.dtype.kind == "f"]
     dtype = torch.from_numpy(np.zeros(1, dtypes[0] if dtypes else np.float32)).dtype
     module = nn.Sequential(*(_rebuild(step, dtype) for step in steps)).eval()
-    return module.requires_grad_(False)
+    module.requires_grad_(False)
+    return module
 
 
 def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
@@ -32,11 +33,11 @@ def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
         out_features, in_features = tensors["weight"].shape
         return _load(nn.Linear(in_features, out_features, bias="bias" in tensors, dtype=dtype), tensors)
     if step.kind == "Conv2d":
-        out_channels, per_group, *kernel = tensors["weight"].shape
+        out_channels, per_group, height, width = tensors["weight"].shape
         groups = options["groups"]
         return _load(
             nn.Conv2d(
-                per_group * groups, out_channels, tuple(kernel), stride=options["stride"], padding=options["padding"],
+                per_group * groups, out_channels, (height, width), stride=options["stride"], padding=options["padding"],
                 dilation=options["dilation"], groups=groups, bias="bias" in tensors, dtype=dtype,
             ),
             tensors,
@@ -55,7 +56,7 @@ def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
     if step.kind == "Flatten" and len(step.shape) == 2:
         return nn.Flatten()
     if step.kind in ("ReLU", "Identity", "Sigmoid"):
-        return {"ReLU": nn.ReLU, "Identity": nn.Identity, "Sigmoid": nn.Sigmoid}[step.kind]()
+        return nn.ReLU() if step.kind == "ReLU" else nn.Identity() if step.kind == "Identity" else nn.Sigmoid()
     if step.kind == "Dropout":
         return nn.Dropout()
     if step.kind in SHAPE_ONLY:
@@ -106,13 +107,10 @@ class Scale(nn.Module):
     def __init__(self, constants: dict[str, torch.Tensor]) -> None:
         """Take scale, shift, divisor; each optional."""
         super().__init__()
-        for name in ("scale", "shift", "divisor"):
-            self.register_buffer(name, constants.get(name))
+        self.constants = constants
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Scale x."""
-        x = x if self.scale is None else x * self.scale
-        x = x if self.shift is None else x + self.shift
-        return x if self.divisor is None else x / self.divisor
-
-
+        x = x * self.constants["scale"] if "scale" in self.constants else x
+        x = x + self.constants["shift"] if "shift" in self.constants else x
+        return x / self.constants["divisor"] if "divisor" in self.constants else x

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from verifier.bounds.layers import LayerBounds
-from verifier.enclosure import Array, Bounds
+from verifier.enclosure import Array, Bounds, Indices
 from verifier.margins import Margins
-
-Indices = np.ndarray[tuple[int], np.dtype[np.intp]]
 
 
 def choose_inputs(bounds: LayerBounds, boxes: Bounds, margins: Margins, worst: Indices) -> Indices:
@@ -40,7 +38,7 @@ def choose_inputs(bounds: LayerBounds, boxes: Bounds, margins: Margins, worst: I
     flat = scores.max(axis=1) <= 0
     scores[flat] = width[flat]
     scores[width <= 0] = -1.0
-    return scores.argmax(axis=1)
+    return np.asarray(scores.argmax(axis=1))
 
 
 def _rows_of(margins: Margins) -> Array:

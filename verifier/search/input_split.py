@@ -15,7 +15,7 @@ import numpy as np
 
 from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.budget import Budget
-from verifier.enclosure import Array, Bounds
+from verifier.enclosure import Array, Bounds, Indices, Mask
 from verifier.search.branching import choose_inputs
 from verifier.search.reduce import cut_boxes, hold_together, margin_planes
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
@@ -146,8 +146,8 @@ class InputSplit:
             self.observe(boxes, status)
 
     def _look(
-        self, chosen: np.ndarray[tuple[int], np.dtype[np.intp]], boxes: Bounds, bounds: LayerBounds,
-        margin_lower: Array, settled: Array, left: Bounds, batch: list[_Open], status: list[BoxStatus],
+        self, chosen: Indices, boxes: Bounds, bounds: LayerBounds,
+        margin_lower: Array, settled: Mask, left: Bounds, batch: list[_Open], status: list[BoxStatus],
     ) -> None:  # fmt: skip
         """Look for counterexamples in the boxes that are still open, and split them."""
         question, margins = self.question, self.question.margins
@@ -155,16 +155,16 @@ class InputSplit:
         clause_lower = np.where(settled, np.inf, margins.clause_margins(margin_lower))
         worst_clause = clause_lower.argmin(axis=1)
         worst = np.array(
-            [max(margins.clauses[c], key=lambda m: margin_lower[i, m]) for i, c in enumerate(worst_clause)], dtype=np.intp
+            [max(margins.clauses[c], key=lambda m: margin_lower[i, m]) for i, c in enumerate(worst_clause)],
+            dtype=np.intp,
         )
         points = [0.5 * (left.lower + left.upper)[chosen]]
         if bounds.plane is not None:
             slope, _ = margin_planes(margins, bounds.plane)
             down = slope[chosen, worst[chosen]]
             points.append(np.where(down > 0, left.lower[chosen], left.upper[chosen]))
-        values = [
-            margins.clause_margins(margins.lower(network.logits(point) @ margins.rows.T)).min(axis=1) for point in points
-        ]
+        rows = [network.logits(point) @ margins.rows.T for point in points]
+        values = [margins.clause_margins(margins.lower(row)).min(axis=1) for row in rows]
         best = np.min(values, axis=0)
         for k in np.argsort(best, kind="stable")[:4]:
             if best[k] > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from verifier.bounds.layers import Plane
-from verifier.enclosure import Array, Bounds, gamma
+from verifier.enclosure import Array, Bounds, Mask, gamma
 from verifier.margins import Margins
 
 JOINT_STEPS = 12  # subgradient steps on the multipliers; more settled no further box in trials on any_of specs
@@ -30,7 +30,7 @@ def margin_planes(margins: Margins, plane: Plane) -> tuple[Array, Array]:
     return slope, offset
 
 
-def hold_together(slope: Array, offset: Array, boxes: Bounds) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def hold_together(slope: Array, offset: Array, boxes: Bounds) -> Mask:
     """Whether several margins cannot all be <= 0 at one point of a box: some mixture of their planes is positive.
 
     Any multipliers >= 0 prove it; they are sought by subgradient steps on the dual of the small linear program
@@ -45,8 +45,8 @@ def hold_together(slope: Array, offset: Array, boxes: Bounds) -> np.ndarray[tupl
         Shape (batch,): True where the clause holds everywhere in the box.
     """
     batch, count, inputs = slope.shape
-    holds = np.zeros(batch, dtype=bool)
-    usable = np.isfinite(offset).all(axis=1)
+    holds: Mask = np.zeros(batch, dtype=np.bool_)
+    usable: Mask = np.asarray(np.isfinite(offset).all(axis=1))
     if count < 2 or not usable.any():
         return holds
     offset = np.where(usable[:, None], offset, 0.0)
@@ -66,7 +66,9 @@ def hold_together(slope: Array, offset: Array, boxes: Bounds) -> np.ndarray[tupl
     return holds
 
 
-def cut_boxes(slope: Array, offset: Array, boxes: Bounds, clauses: list[tuple[tuple[int, ...], Array]]) -> tuple[Bounds, Array]:
+def cut_boxes(
+    slope: Array, offset: Array, boxes: Bounds, clauses: list[tuple[tuple[int, ...], Mask]]
+) -> tuple[Bounds, Mask]:
     """Cut boxes down to where some clause can still fail, by its margins' planes.
 
     Where a plane a.x + b <= 0 must hold, each input is limited by what is left when all others help most. Rounded
@@ -90,7 +92,7 @@ def cut_boxes(slope: Array, offset: Array, boxes: Bounds, clauses: list[tuple[tu
         possible = open_in & (lower <= upper).all(axis=1)
         hull_lower = np.where(possible[:, None], np.minimum(hull_lower, lower), hull_lower)
         hull_upper = np.where(possible[:, None], np.maximum(hull_upper, upper), hull_upper)
-    empty = (hull_lower > hull_upper).any(axis=1)
+    empty: Mask = np.asarray((hull_lower > hull_upper).any(axis=1))
     kept = ~empty[:, None]
     return Bounds(np.where(kept, hull_lower, boxes.lower), np.where(kept, hull_upper, boxes.upper)), empty
 
