@@ -20,7 +20,7 @@ from verifier.enclosure import Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError, OptionError
 from verifier.frontends.read import read_subject
 from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
-from verifier.spec import Box, output_spec
+from verifier.spec import AllOf, Box, output_spec
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
@@ -60,9 +60,9 @@ def verify(
 
     Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
     with an optional final Sigmoid, Softmax or LogSoftmax; or a Network. Verified is the network in eval mode, its
-    stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every counterexample
-    was replayed in the caller's own object. Complete with "auto" for networks with few inputs or few unstable neurons,
-    given time, except where the margin is below rounding.
+    stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every
+    counterexample was replayed in the caller's own object. Complete with "auto" for networks with few inputs or few
+    unstable neurons, given time, except where the margin is below rounding.
 
     Args:
         net: The network; it is left as it is.
@@ -130,7 +130,7 @@ def output_bounds(
     """
     if method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
-    question = _ask(net, x_specs, None, input_shape)
+    question = _ask(net, x_specs, AllOf(()), input_shape)
     bounds = BOUNDING[method][1](question.subject.network, _root(question), np.eye(question.subject.network.outputs))
     return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), question.subject.network.head)
 
@@ -186,7 +186,7 @@ def _check_options(
     if method not in METHODS:
         raise OptionError(f"method: {method!r} is not one of {', '.join(METHODS)}")
     if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
-        raise OptionError(f"timeout_s: expected seconds > 0 or None for no limit, found {timeout_s!r}")
+        raise OptionError(f"timeout_s: expected a number of seconds > 0, or None for no limit, found {timeout_s!r}")
     if max_subdomains is not None and not (_is_whole(max_subdomains) and max_subdomains > 0):
         raise OptionError(
             f"max_subdomains: expected a whole number >= 1 or None for no limit, found {max_subdomains!r}"
@@ -212,10 +212,9 @@ def _is_whole(value: Any) -> bool:
 
 def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
     box = Box.from_pairs(x_specs)
+    spec = output_spec(y_specs)
     subject = read_subject(net, input_shape, box.lower.size)
-    box = Box.from_pairs(box if isinstance(x_specs, Box) else x_specs, subject.network.inputs)
-    unlimited = [(None, None)] * subject.network.outputs
-    return Question.ask(subject, box, output_spec(unlimited if y_specs is None else y_specs))
+    return Question.ask(subject, Box.from_pairs(box, subject.network.inputs), spec)
 
 
 def _root(question: Question) -> Bounds:

@@ -148,7 +148,9 @@ class Box:
         """
         if isinstance(x_specs, Box):
             if inputs is not None and x_specs.lower.size != inputs:
-                raise SpecError(f"x_specs: a Box of {x_specs.lower.size} inputs, but the network has {inputs} inputs")
+                raise SpecError(
+                    f"x_specs: {x_specs.lower.size} pairs, but the network has {inputs} inputs; give one pair an input"
+                )
             return x_specs
         array = _pairs(x_specs, "x_specs", inputs, "input")
         _check_sides(array[:, 0], array[:, 1], "x_specs")

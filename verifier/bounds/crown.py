@@ -65,7 +65,7 @@ def crown_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequence[B
     magnitude = boxes.magnitude
     h = boxes
     errors: list[Array] = []
-    batch, inputs = boxes.lower.shape
+    batch = len(boxes.lower)
     for index, layer in enumerate(network.layers):
         errors.append(layer.error(magnitude))
         if index == len(network.layers) - 1:

@@ -15,7 +15,7 @@ from verifier.exact.z3_encoding import Encoding, encode_violation
 from verifier.solvers.z3_solver import Answer, RationalSolver
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
-# When a model's violation is lost in rounding, one that violates by this much (relative to the largest value) is sought.
+# When a model's violation is lost in rounding, a larger one is sought, relative to the largest value.
 WIDER_VIOLATIONS = (Fraction(1, 100), Fraction(1, 10_000), Fraction(1, 1_000_000))
 
 

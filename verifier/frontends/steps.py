@@ -55,15 +55,15 @@ def lower_steps(steps: Sequence[Step], input_shape: tuple[int, ...]) -> Network:
     inputs = int(np.prod(input_shape))
     layers: list[Affine] = []
     pending: Affine | None = None
-    size, shape, head = inputs, (1, *input_shape), Head.IDENTITY
+    size, shape, head, head_where = inputs, (1, *input_shape), Head.IDENTITY, ""
     for step in steps:
         if head is not Head.IDENTITY and step.kind not in SHAPE_ONLY:
             raise UnsupportedLayerError(
-                f"{step.where}: stands after a {head.value}, which is only supported as the last operation; "
-                "verify the network up to its logits instead"
+                f"{head_where}: {step.where} follows it, but a {head.value} is only supported as the last operation; "
+                "use ReLU between layers"
             )
         if step.kind in HEADS:
-            head = HEADS[step.kind]
+            head, head_where = HEADS[step.kind], step.where
         elif step.kind == "ReLU":
             layers.append(pending if pending is not None else _identity(size, step.where))
             pending = None
