@@ -84,7 +84,7 @@ def _plane(ax: Axes | None) -> Axes:
     if ax is None and plt.get_fignums() and plt.gca().get_xlabel() in ("", INPUT_NAMES[0]):
         ax = plt.gca()
     if ax is None:
-        ax = plt.subplots(figsize=(7.6, 5.0))[1]
+        ax = plt.subplots(figsize=(8.2, 5.0))[1]
     if not ax.get_xlabel():
         ax.set(xlabel=INPUT_NAMES[0], ylabel=INPUT_NAMES[1], xlim=DOMAIN, ylim=DOMAIN, aspect="equal")
         ax.xaxis.set_major_locator(MaxNLocator(6))
