@@ -1,7 +1,8 @@
 """The pictures of the labs. One colour has one meaning through the whole course; every axis carries its name and unit.
 
-Pictures keep a white ground of their own, so that they read the same in a light and in a dark notebook. The colours are
-those of Okabe and Ito, which stay apart for colour-blind eyes; shapes and hatches repeat what the colours say.
+Pictures keep a white ground of their own, so that they read the same in a light and in a dark notebook. Bounds are
+blue and orange (Okabe and Ito), which stay apart for colour-blind eyes; verdicts have the colours in which a Result
+prints itself; shapes and hatches repeat what the colours say.
 Every function draws into the axes it is given or, without, into the cell's current picture, and returns the axes.
 """
 
@@ -28,12 +29,12 @@ from course_utils.data import CENTRE, DOMAIN, RADIUS
 COLOURS = {
     "lower bound": "#0072B2",
     "upper bound": "#E69F00",
-    "counterexample": "#AA3377",
-    "verified": "#009E73",
-    "falsified": "#D55E00",
-    "unknown": "#8C8C8C",
+    "counterexample": "#D01C8B",
+    "verified": "#117733",
+    "falsified": "#b2182b",
+    "unknown": "#8a6d00",
     "inside": "#56B4E9",
-    "outside": "#C9B458",
+    "outside": "#A8A8A8",
     "sample": "#6B6B6B",
     "truth": "#222222",
     "spec": "#332288",
@@ -74,7 +75,10 @@ def in_course_style(draw: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+            shows_at_once = mpl.is_interactive()
+        mpl.interactive(shows_at_once)  # the first picture switches this on in a notebook; the context would undo it
+        return drawn
 
     return wrapped
 

@@ -151,3 +151,15 @@ def test_pictures_keep_a_white_ground_and_dark_text_in_a_dark_notebook():
 
 def test_no_two_meanings_share_a_colour():
     assert len(set(plots.COLOURS.values())) == len(plots.COLOURS)
+
+
+def test_a_verdict_has_one_colour_in_pictures_and_in_printed_results():
+    """y = x on [-1, 1]: within [-2, 2], not below 0, and unknown to a method that may only look at the whole box."""
+    from verifier import Affine, Network, verify
+
+    identity = Network((Affine(np.eye(1), np.zeros(1)),))
+    results = [verify(identity, [[-1, 1]], [[-2, 2]]), verify(identity, [[-1, 1]], [[None, 0]])]
+    results.append(verify(identity, [[-1, 1]], [[None, 0]], method="ibp"))
+    for result, verdict in zip(results, ["verified", "falsified", "unknown"], strict=True):
+        assert result.verdict.value == verdict
+        assert plots.COLOURS[verdict] in result._repr_html_()
