@@ -15,6 +15,9 @@ SHELL := /bin/sh
 
 # nbgrader calls alembic by name, so the environment's programs come first
 export PATH := $(BIN):$(PATH)
+# the networks here are small: on a busy machine a second thread costs several times what it gives
+OMP_NUM_THREADS ?= 1
+export OMP_NUM_THREADS
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # torch and torchvision fit each other only in pairs, so one command chooses both, before anything else can choose one of them
