@@ -39,7 +39,7 @@ def copy_once(course: Course) -> list[str]:
 
 
 def build_archive(course: Course, folder: Path) -> Path:
-    """Write the students' archive: released labs, the packages that they import with their data, and how to install them.
+    """Write the students' archive: released labs, the packages that they import with their data, how to install them.
 
     Args:
         course: With its labs released.
