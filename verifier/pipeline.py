@@ -43,7 +43,7 @@ def _lirpa(method: str) -> BoundingMethod:
 
 BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
     "ibp": ("interval", interval_bounds),
-    "crown": ("crown", crown_bounds),
+    "crown": ("crown", partial(crown_bounds, intersect=False)),
     "auto_lirpa_ibp": ("auto-LiRPA IBP", _lirpa("IBP")),
     "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
     "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
@@ -274,7 +274,7 @@ class _Run:
             partial(self.bound_root, *BOUNDING["ibp"]),
             self.bound_root_with_lirpa,
             self.attack,
-            partial(self.bound_root, *BOUNDING["crown"]),
+            partial(self.bound_root, "crown", crown_bounds),
             self.complete,
         ]
         for stage in stages:

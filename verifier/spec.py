@@ -148,8 +148,9 @@ class Box:
         """
         if isinstance(x_specs, Box):
             if inputs is not None and x_specs.lower.size != inputs:
+                found = f"{x_specs.lower.size} input{'' if x_specs.lower.size == 1 else 's'}"
                 raise SpecError(
-                    f"x_specs: {x_specs.lower.size} pairs, but the network has {inputs} inputs; give one pair an input"
+                    f"x_specs: bounds for {found}, but the network has {inputs} inputs; give one pair an input"
                 )
             return x_specs
         array = _pairs(x_specs, "x_specs", inputs, "input")

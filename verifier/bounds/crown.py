@@ -40,7 +40,9 @@ class _Backward:
     weights: list[Array]  # coefficients before each ReLU, first layer first, (batch, rows, neurons)
 
 
-def crown_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None) -> LayerBounds:
+def crown_bounds(
+    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, *, intersect: bool = True
+) -> LayerBounds:
     """Bound every pre-activation and the rows by backward linear bounds (CROWN), widened by the rounding term.
 
     Each unstable neuron's own bounds come from a backward pass too; a neuron that interval arithmetic on the layers
@@ -51,6 +53,8 @@ def crown_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequence[B
         boxes: Input boxes, (batch, inputs).
         rows: Linear functions of the logits, (rows, logits).
         known: Bounds on each hidden layer that hold already; the result is no looser.
+        intersect: Whether hidden bounds keep the better of interval and backward bound, neuron by neuron; False is
+            CROWN as published, and equal to auto-LiRPA's.
 
     Returns:
         LayerBounds with planes, influence and error weights for the search.
@@ -76,7 +80,7 @@ def crown_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequence[B
         if index == 0:
             influence.append(np.broadcast_to(layer.magnitude, (batch, *layer.weight.shape)))
         else:
-            z, slopes = _tighten(network, index, z, passed, errors, boxes)
+            z, slopes = _tighten(network, index, z, passed, errors, boxes, intersect)
             influence.append(slopes)
         relaxation = relax_relu(z)
         magnitude = np.maximum(z.upper, 0.0)
@@ -99,7 +103,7 @@ def _cost(weights: Array, passed: _Passed) -> Array:
 
 
 def _tighten(
-    network: Network, index: int, z: Bounds, passed: list[_Passed], errors: list[Array], boxes: Bounds
+    network: Network, index: int, z: Bounds, passed: list[_Passed], errors: list[Array], boxes: Bounds, intersect: bool
 ) -> tuple[Bounds, Array]:
     """Tighten interval bounds on layer `index` by backward passes for the neurons that are unstable in some box."""
     layer = network.layers[index]
@@ -116,8 +120,13 @@ def _tighten(
     bounds = _minimum(found, boxes)
     lower, upper = z.lower.copy(), z.upper.copy()
     count = chosen.size
-    lower[:, chosen] = np.maximum(lower[:, chosen], bounds[:, :count])
-    upper[:, chosen] = np.minimum(upper[:, chosen], -bounds[:, count:])
+    if intersect:
+        lower[:, chosen] = np.maximum(lower[:, chosen], bounds[:, :count])
+        upper[:, chosen] = np.minimum(upper[:, chosen], -bounds[:, count:])
+    else:  # a neuron may be stable in one box of the batch and unstable in another
+        unstable = ((z.lower < 0) & (z.upper > 0))[:, chosen]
+        lower[:, chosen] = np.where(unstable, bounds[:, :count], lower[:, chosen])
+        upper[:, chosen] = np.where(unstable, -bounds[:, count:], upper[:, chosen])
     influence[:, chosen] = np.maximum(np.abs(found.slope[:, :count]), np.abs(found.slope[:, count:]))
     return Bounds(lower, upper), influence
 
@@ -175,8 +184,7 @@ def _backward(
         reach = reach + np.abs(added) + bias_size
         error = error + _dot(size, errors[k]) * 1.001 + gamma(layer.bias.size) * (bias_size + np.abs(added))
         total = total + added + bias
-        rows = coefficients.shape[1]
-        coefficients = (coefficients.reshape(batch * rows, -1) @ layer.weight).reshape(batch, rows, -1)
+        coefficients = coefficients @ layer.weight
     # the sums of `total`, one rounding each at most of the size of `reach`
     error = (error + gamma(2 * index) * reach) * 1.001 + UNDERFLOW
     return _Backward(np.broadcast_to(coefficients, (batch, *coefficients.shape[1:])), total, error, weights)

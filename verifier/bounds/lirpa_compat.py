@@ -41,7 +41,7 @@ def import_auto_lirpa() -> Any:
     logger = logging.getLogger("torch.utils.cpp_extension")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns that there is no CUDA, which no lab needs
-    set_filter = warnings.simplefilter
+    set_filter, recursion_limit = warnings.simplefilter, sys.getrecursionlimit()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -52,6 +52,7 @@ def import_auto_lirpa() -> Any:
         raise MissingDependencyError(f"auto-LiRPA cannot be imported ({error}); install it with: {INSTALL}") from error
     finally:
         warnings.simplefilter = set_filter
+        sys.setrecursionlimit(recursion_limit)
         logger.setLevel(level)
     _let_slopes_leave_their_limits(torch)
     return module

@@ -87,6 +87,9 @@ class _Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
             node.meta["example"] = a
         return node
 
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        return forward(*args, **kwargs) if self._running else super().call_module(m, forward, args, kwargs)
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _ShapedProxy(node, self)
 

@@ -44,7 +44,7 @@ def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
         )  # fmt: skip
     if step.kind == "AvgPool2d":
         return nn.AvgPool2d(
-            tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), False,
+            tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), options["ceil_mode"],
             options["count_include_pad"], options["divisor"],
         )  # fmt: skip
     if step.kind == "BatchNorm":
