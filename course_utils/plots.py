@@ -96,6 +96,23 @@ def _plane(ax: Axes | None) -> Axes:
     return ax
 
 
+@in_course_style
+def planes(*titles: str) -> list[Axes]:
+    """Pictures of the input plane side by side, one a title, to draw into."""
+    _, row = plt.subplots(1, len(titles), figsize=(7.0 * len(titles), 4.6), squeeze=False)
+    for ax, title in zip(row[0], titles, strict=True):
+        _plane(ax).set_title(title)
+    return list(row[0])
+
+
+@in_course_style
+def zoom(x1_bound: Sequence[float], x2_bound: Sequence[float], ax: Axes | None = None) -> Axes:
+    """Show this part of the input plane only; what is drawn afterwards fills it."""
+    ax = _plane(ax)
+    ax.set(xlim=tuple(x1_bound), ylim=tuple(x2_bound))
+    return ax
+
+
 def _legend(ax: Axes, **options: Any) -> None:
     """One legend of all that has been drawn so far, each name once."""
     handles, names = ax.get_legend_handles_labels()
@@ -152,7 +169,6 @@ def draw_spec(
     ax: Axes | None = None,
     *,
     name: str = "box of the spec",
-    zoom: bool = False,
 ) -> Axes:
     """Draw the box of a spec in the input plane.
 
@@ -161,7 +177,6 @@ def draw_spec(
         x2_bound: Lower and upper limit of x2.
         ax: Where to draw.
         name: What the legend calls it.
-        zoom: True shows the box and a little around it instead of the whole plane.
     """
     ax = _plane(ax)
     width, height = x1_bound[1] - x1_bound[0], x2_bound[1] - x2_bound[0]
@@ -169,9 +184,6 @@ def draw_spec(
     box = Rectangle((x1_bound[0], x2_bound[0]), width, height, fill=False, linewidth=1.8, linestyle=dashes, label=name)
     box.set(edgecolor=COLOURS["spec"], zorder=4)
     ax.add_patch(box)
-    if zoom:
-        room = 0.15 * max(width, height)
-        ax.set(xlim=(x1_bound[0] - room, x1_bound[1] + room), ylim=(x2_bound[0] - room, x2_bound[1] + room))
     _legend(ax)
     return ax
 
@@ -236,7 +248,7 @@ def draw_bounds(bounds: Mapping[str, Any], samples: Any, limit: float | None = N
         ax.axvline(limit, color=COLOURS["truth"], linestyle=":", label=f"the spec's limit, y = {limit:g}")
     ax.set(xlabel=OUTPUT_NAME, ylim=(-0.5, len(bounds) + 0.6))
     ax.set_yticks(range(len(bounds) + 1), ["samples", *bounds])
-    ax.margins(x=0.15)
+    ax.margins(x=0.25)
     _legend(ax)
     return ax
 

@@ -284,13 +284,13 @@ print(f"right on {accuracy(network, dataset.points, dataset.labels):.1%} of the 
 # %%
 import math
 
-from course_utils.plots import draw_spec
+from course_utils.plots import draw_points, draw_spec, zoom
 
 for corner in [0.85, 0.86]:
     distance = math.dist((corner, corner), (0.5, 0.5))
     print(f"({corner}, {corner}) is {distance:.3f} away from the centre; the circle is at 0.500")
 
-draw_spec([0.69, 0.91], [0.69, 0.91], name="the part that is shown", zoom=True)
+zoom([0.68, 0.92], [0.68, 0.92])
 draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
 draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
 draw_circle();
@@ -306,7 +306,8 @@ draw_circle();
 # The usual way to check a property: take some random inputs and look. We take 10 points a property.
 #
 # **Exercise (2 points).** Write `gen_test(num, x1_bound, x2_bound)`: a tensor of shape `(num, 2)` with random points,
-# uniform in the box whose sides are `x1_bound = [lower, upper]` and `x2_bound = [lower, upper]`.
+# uniform in the box whose sides are `x1_bound = [lower, upper]` and `x2_bound = [lower, upper]`. The last lines draw
+# your points; do they look as random as you expect?
 
 # %% nbgrader={"grade": false, "grade_id": "gen_test", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def gen_test(num, x1_bound, x2_bound):
@@ -317,6 +318,12 @@ def gen_test(num, x1_bound, x2_bound):
     return torch.stack([x1, x2], dim=1)
     ### END SOLUTION
 
+
+zoom([0.68, 0.92], [0.68, 0.92])
+draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
+draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
+draw_circle()
+draw_points(torch.cat([gen_test(10, [0.7, 0.85], [0.7, 0.85]), gen_test(10, [0.86, 0.9], [0.86, 0.9])]));
 
 # %% nbgrader={"grade": true, "grade_id": "gen_test_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: gen_test
@@ -575,7 +582,7 @@ for value, lower, upper in [(0.2, 0.7, 0.8), (0.9, 0.88, 0.9), (0.5, 0.88, 0.9)]
 from course_utils.plots import draw_counterexamples
 
 found = mine_or(lambda: cases, list, "cases")
-draw_spec([0.84, 0.87], [0.84, 0.87], name="the part that is shown", zoom=True)
+zoom([0.835, 0.875], [0.835, 0.875])
 draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
 draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
 draw_network(network)
@@ -726,7 +733,7 @@ bounds = {
     "interval": [output_bounds(network, box, method="ibp") for box in boxes],
     "CROWN": [output_bounds(network, box, method="crown") for box in boxes],
 }
-draw_bounds_by_size(widths, bounds, limit=0.5).set_ylim(-6, 8);
+draw_bounds_by_size(widths, bounds, limit=0.5);
 
 # %% [markdown]
 # Smaller boxes have tighter bounds. That suggests what to do when the bounds of a large box reach across 0.5:
@@ -735,17 +742,14 @@ draw_bounds_by_size(widths, bounds, limit=0.5).set_ylim(-6, 8);
 # long as it must, for $[0.2, 0.8]^2$ and $y \ge 0.5$. How many boxes will interval bounds need, and how many CROWN?
 
 # %%
-import matplotlib.pyplot as plt
-
-from course_utils.plots import draw_search
+from course_utils.plots import draw_search, planes
 from verifier import split_trace
 
-figure, axes = plt.subplots(1, 2, figsize=(13, 4.4), layout="constrained")
-for ax, (name, method) in zip(axes, [("interval", "ibp"), ("CROWN", "crown")], strict=True):
+for ax, method in zip(planes("interval bounds", "CROWN bounds"), ["ibp", "crown"], strict=True):
     search = split_trace(network, [[0.2, 0.8], [0.2, 0.8]], [[0.5, None]], method=method)
+    zoom([0.0, 1.0], [0.0, 1.0], ax)
     draw_circle(ax)
     draw_search(search.boxes, ax)
-    ax.set_title(f"{name} bounds: {search.result.verdict.value}")
 
 # %% [markdown]
 # Both searches prove the same, but tighter bounds need far fewer boxes. The boxes are smallest where the bounds are
@@ -754,7 +758,8 @@ for ax, (name, method) in zip(axes, [("interval", "ibp"), ("CROWN", "crown")], s
 
 # %%
 search = split_trace(network, [[0.7, 0.85], [0.7, 0.85]], [[0.5, None]], method="ibp")
-draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5", zoom=True)
+zoom([0.68, 0.87], [0.68, 0.87])
+draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
 draw_search(search.boxes)
 draw_network(network)
 draw_circle()
@@ -835,14 +840,14 @@ points
 
 # %%
 repaired = mine_or(lambda: nn_repaired, lambda: network, "nn_repaired")
-figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained")
-for ax, net, title in zip(axes, [network, repaired], ["before", "after"], strict=True):
-    draw_spec([0.82, 0.89], [0.82, 0.89], ax, name="the part that is shown", zoom=True)
+nets = [("before", network), ("after", repaired)]
+titles = [f"{when}: right on {accuracy(net, dataset.points, dataset.labels):.1%} of the data" for when, net in nets]
+for ax, (_, net) in zip(planes(*titles), nets, strict=True):
+    zoom([0.82, 0.89], [0.82, 0.89], ax)
     draw_spec([0.7, 0.85], [0.7, 0.85], ax, name="property 1: y >= 0.5")
     draw_spec([0.86, 0.9], [0.86, 0.9], ax, name="property 2: y < 0.5")
     draw_network(net, ax)
     draw_circle(ax)
-    ax.set_title(f"{title}: right on {accuracy(net, dataset.points, dataset.labels):.1%} of the data")
 
 # %% [markdown]
 # The border was moved between the two boxes; elsewhere little changed. Nothing was said about the rest of the circle,

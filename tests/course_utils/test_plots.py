@@ -53,12 +53,24 @@ def test_draw_data_shows_every_point_on_the_side_of_its_label():
     assert legend(ax) == ["label 1 (inside)", "label 0 (outside)"]
 
 
-def test_draw_spec_draws_the_box_and_zooms_on_demand():
-    ax = plots.draw_spec([0.7, 0.85], [0.6, 0.9], name="property", zoom=True)
+def test_draw_spec_draws_the_box_under_its_name():
+    ax = plots.draw_spec([0.7, 0.85], [0.6, 0.9], name="property")
     (box,) = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
     assert np.allclose([box.get_x(), box.get_y(), box.get_width(), box.get_height()], [0.7, 0.6, 0.15, 0.3])
-    assert ax.get_xlim()[0] > 0.6 and ax.get_xlim()[1] < 0.95
     assert legend(ax) == ["property"]
+
+
+def test_zoom_holds_for_what_is_drawn_afterwards():
+    plots.zoom([0.6, 0.9], [0.5, 0.8])
+    ax = plots.draw_circle()
+    assert ax.get_xlim() == (0.6, 0.9) and ax.get_ylim() == (0.5, 0.8)
+
+
+def test_planes_stand_side_by_side_with_names_on_their_axes():
+    before, after = plots.planes("before", "after")
+    assert before.figure is after.figure
+    assert [ax.get_title() for ax in (before, after)] == ["before", "after"]
+    assert before.get_xlabel() == after.get_xlabel() == plots.INPUT_NAMES[0]
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 2)])
