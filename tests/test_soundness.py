@@ -202,6 +202,9 @@ LIRPA_ATOL = 1e-5  # two implementations of one paper; the rounding terms of bot
 @pytest.mark.parametrize("index", range(20))
 def test_published_crown_agrees_with_auto_lirpa(index: int, hidden: int) -> None:
     network, boxes = normal_network(index, hidden=hidden)
-    ours, theirs = crown_bounds(network, boxes, np.eye(3), intersect=False).rows, lirpa_bounds(network, boxes, np.eye(3)).rows
+    ours, theirs = (
+        crown_bounds(network, boxes, np.eye(3), intersect=False).rows,
+        lirpa_bounds(network, boxes, np.eye(3)).rows,
+    )
     np.testing.assert_allclose(ours.lower, theirs.lower, atol=LIRPA_ATOL)
     np.testing.assert_allclose(ours.upper, theirs.upper, atol=LIRPA_ATOL)

@@ -91,8 +91,8 @@ def check_bounds(problem: Problem, lower: np.ndarray, upper: np.ndarray) -> list
     found = []
     for j, (low, high) in enumerate(zip(least, greatest, strict=True)):
         if problem.sigmoid:
-            low, high = (Fraction(1 / (1 + np.exp(-float(value)))) for value in (low, high))
-            low, high = low + Fraction(1e-15), high - Fraction(1e-15)  # float64 exp and division, a few ulps of 1
+            low, high = (Fraction(0.5 + 0.5 * float(np.tanh(0.5 * float(value)))) for value in (low, high))
+            low, high = low + Fraction(1e-15), high - Fraction(1e-15)  # float64 tanh, a few ulps of 1
         if np.isnan(lower[j]) or lower[j] == np.inf or (np.isfinite(lower[j]) and Fraction(float(lower[j])) > low):
             found.append(f"output {j}: lower bound {lower[j]:.17g}, but the exact least value is {float(low):.17g}")
         if np.isnan(upper[j]) or upper[j] == -np.inf or (np.isfinite(upper[j]) and Fraction(float(upper[j])) < high):

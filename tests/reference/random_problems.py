@@ -69,7 +69,7 @@ class Problem:
             float(np.abs([float(c) for c in one.coefficients]) @ size) + abs(float(one.offset))
             for one in atoms(exact_spec(self.form, self.outputs))
         )
-        return max(largest, 1.0) if self.sigmoid else largest
+        return max(largest, 1.0 if self.sigmoid else 1e-30)  # a network of zeros has no size of its own
 
     def answer(self) -> Answer:
         """The exact answer by enumeration."""
