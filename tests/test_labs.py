@@ -133,7 +133,7 @@ def test_released_test_cells_use_the_names_that_they_state(lab):
 
 
 def bound_and_free(source: str) -> tuple[set[str], set[str]]:
-    """Names that a cell binds, imports left out (they mean the same everywhere), and names that it takes from others."""
+    """Names that a cell binds (imports left out, they mean the same everywhere) and those that it takes from others."""
     nodes = list(ast.walk(ast.parse(source)))
     names = [node for node in nodes if isinstance(node, ast.Name)]
     bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
