@@ -250,7 +250,7 @@ inside = torch.linalg.vector_norm(points - 0.5, dim=1) <= 0.5
 with torch.no_grad():
     answers = nn_circle(points.to(next(nn_circle.parameters()).dtype)).reshape(-1) >= 0.5
 for part in (inside, ~inside):
-    assert (answers == inside)[part].float().mean() >= 0.95, "is the network good on both sides of the circle?"
+    assert (answers == inside)[part].float().mean() >= 0.9, "is the network good on both sides of the circle?"
 ### END HIDDEN TESTS
 
 # %% [markdown]
