@@ -23,21 +23,24 @@ PACKAGES = {
 T = TypeVar("T")
 
 
-def info() -> bool:
-    """Print the version of all that a lab uses, or that it is missing; True when all is there."""
-    print(f"{'python':<12} {colored(platform.python_version(), 'green')}")
+def _line(name: str, found: str, purpose: str, colour: str) -> None:
+    print(f"{name:<12} {colored(found.ljust(10), colour)} {purpose}")
+
+
+def info() -> None:
+    """Print the version of all that a lab uses, or that it is missing."""
+    _line("python", platform.python_version(), "runs the notebook", "green")
     missing = []
     for name, purpose in PACKAGES.items():
         try:
-            print(f"{name:<12} {colored(version(name), 'green'):<18} {purpose}")
+            _line(name, version(name), purpose, "green")
         except PackageNotFoundError:
             missing.append(name)
-            print(f"{name:<12} {colored('missing', 'red'):<18} {purpose}")
+            _line(name, "missing", purpose, "red")
     if missing:
         print(colored(f"Missing: {', '.join(missing)}.", "red"), "What to do: python -m course_utils.doctor")
     else:
         print(colored("All there.", "green"))
-    return not missing
 
 
 def mine_or(mine: Callable[[], T], course: Callable[[], T], name: str) -> T:

@@ -1,7 +1,8 @@
 """The pictures of the labs. One colour has one meaning through the whole course; every axis carries its name and unit.
 
-Pictures keep a white ground of their own, so that they read the same in a light and in a dark notebook. The colours are
-those of Okabe and Ito, which stay apart for colour-blind eyes; shapes and hatches repeat what the colours say.
+Pictures keep a white ground of their own, so that they read the same in a light and in a dark notebook. Bounds are
+blue and orange (Okabe and Ito), which stay apart for colour-blind eyes; verdicts have the colours in which a Result
+prints itself; shapes and hatches repeat what the colours say.
 Every function draws into the axes it is given or, without, into the cell's current picture, and returns the axes.
 """
 
@@ -28,12 +29,12 @@ from course_utils.data import CENTRE, DOMAIN, RADIUS
 COLOURS = {
     "lower bound": "#0072B2",
     "upper bound": "#E69F00",
-    "counterexample": "#AA3377",
-    "verified": "#009E73",
-    "falsified": "#D55E00",
-    "unknown": "#8C8C8C",
+    "counterexample": "#D01C8B",
+    "verified": "#117733",
+    "falsified": "#b2182b",
+    "unknown": "#8a6d00",
     "inside": "#56B4E9",
-    "outside": "#C9B458",
+    "outside": "#A8A8A8",
     "sample": "#6B6B6B",
     "truth": "#222222",
     "spec": "#332288",
@@ -74,7 +75,10 @@ def in_course_style(draw: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+            shows_at_once = mpl.is_interactive()
+        mpl.interactive(shows_at_once)  # the first picture switches this on in a notebook; the context would undo it
+        return drawn
 
     return wrapped
 
@@ -84,11 +88,28 @@ def _plane(ax: Axes | None) -> Axes:
     if ax is None and plt.get_fignums() and plt.gca().get_xlabel() in ("", INPUT_NAMES[0]):
         ax = plt.gca()
     if ax is None:
-        ax = plt.subplots(figsize=(7.6, 5.0))[1]
+        ax = plt.subplots(figsize=(8.2, 5.0))[1]
     if not ax.get_xlabel():
         ax.set(xlabel=INPUT_NAMES[0], ylabel=INPUT_NAMES[1], xlim=DOMAIN, ylim=DOMAIN, aspect="equal")
         ax.xaxis.set_major_locator(MaxNLocator(6))
         ax.yaxis.set_major_locator(MaxNLocator(6))
+    return ax
+
+
+@in_course_style
+def planes(*titles: str) -> list[Axes]:
+    """Pictures of the input plane side by side, one a title, to draw into."""
+    _, row = plt.subplots(1, len(titles), figsize=(7.0 * len(titles), 4.6), squeeze=False)
+    for ax, title in zip(row[0], titles, strict=True):
+        _plane(ax).set_title(title)
+    return list(row[0])
+
+
+@in_course_style
+def zoom(x1_bound: Sequence[float], x2_bound: Sequence[float], ax: Axes | None = None) -> Axes:
+    """Show this part of the input plane only; what is drawn afterwards fills it."""
+    ax = _plane(ax)
+    ax.set(xlim=tuple(x1_bound), ylim=tuple(x2_bound))
     return ax
 
 
@@ -148,7 +169,6 @@ def draw_spec(
     ax: Axes | None = None,
     *,
     name: str = "box of the spec",
-    zoom: bool = False,
 ) -> Axes:
     """Draw the box of a spec in the input plane.
 
@@ -157,7 +177,6 @@ def draw_spec(
         x2_bound: Lower and upper limit of x2.
         ax: Where to draw.
         name: What the legend calls it.
-        zoom: True shows the box and a little around it instead of the whole plane.
     """
     ax = _plane(ax)
     width, height = x1_bound[1] - x1_bound[0], x2_bound[1] - x2_bound[0]
@@ -165,9 +184,6 @@ def draw_spec(
     box = Rectangle((x1_bound[0], x2_bound[0]), width, height, fill=False, linewidth=1.8, linestyle=dashes, label=name)
     box.set(edgecolor=COLOURS["spec"], zorder=4)
     ax.add_patch(box)
-    if zoom:
-        room = 0.15 * max(width, height)
-        ax.set(xlim=(x1_bound[0] - room, x1_bound[1] + room), ylim=(x2_bound[0] - room, x2_bound[1] + room))
     _legend(ax)
     return ax
 
@@ -232,7 +248,7 @@ def draw_bounds(bounds: Mapping[str, Any], samples: Any, limit: float | None = N
         ax.axvline(limit, color=COLOURS["truth"], linestyle=":", label=f"the spec's limit, y = {limit:g}")
     ax.set(xlabel=OUTPUT_NAME, ylim=(-0.5, len(bounds) + 0.6))
     ax.set_yticks(range(len(bounds) + 1), ["samples", *bounds])
-    ax.margins(x=0.15)
+    ax.margins(x=0.25)
     _legend(ax)
     return ax
 

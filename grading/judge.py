@@ -77,6 +77,7 @@ class Worker:
         self._timeout_s = timeout_s
         self._lost = ""
         environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(_import_path())}
+        environment.setdefault("OMP_NUM_THREADS", "1")  # several threads on a busy machine made lab 1 six times slower
         self._process = subprocess.Popen(
             list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=environment, bufsize=-1
         )

@@ -16,6 +16,9 @@ GRADING = Path(__file__).resolve().parent
 # nbgrader starts alembic by name when it makes the gradebook, also where the environment was not activated
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
+# the labs' networks are small: several threads on a busy machine made lab 1 six times slower
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Labs are written in labs/; everything that grading makes stays below grading/ and out of git.
 c.CourseDirectory.course_id = "nn-verification"
 c.CourseDirectory.root = str(GRADING.parent)

@@ -108,7 +108,10 @@ def points(course: Course, lab: str, student: str) -> dict[str, CellScore]:
 def _nbgrader(course: Course) -> Iterator[NbGraderAPI]:
     """nbgrader, told to say nothing but warnings; what it logs of a failure comes back from each call."""
     logger = logging.getLogger("traitlets")
-    level = logger.level
+    level, propagates = logger.level, logger.propagate
+    quiet = logging.NullHandler()
+    logger.addHandler(quiet)
+    logger.propagate = False  # some libraries print whatever reaches the root
     with warnings.catch_warnings():
         # nbgrader 0.9 builds its rows before it adds them to the session; SQLAlchemy 2 remarks on each, and nothing is
         # lost
@@ -119,6 +122,8 @@ def _nbgrader(course: Course) -> Iterator[NbGraderAPI]:
             yield api
         finally:
             logger.setLevel(level)
+            logger.propagate = propagates
+            logger.removeHandler(quiet)
 
 
 def _check(result: dict[str, Any], what: str) -> None:

@@ -319,7 +319,7 @@ def _network_data(module: Any, where: str) -> list[Any]:
 
 def _read_network(content: Any) -> Any:
     from verifier.frontends.steps import Step
-    from verifier.frontends.torch_module import rebuild
+    from verifier.frontends.torch_rebuild import rebuild
 
     steps = []
     for layer in _list(content, "network"):

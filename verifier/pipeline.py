@@ -261,7 +261,8 @@ class _Run:
             self.bound_root("interval", interval_bounds, may_settle=False)
             if self.method == "attack":
                 self.attack()
-                self.reason = self.reason or "the attack found no counterexample, which proves nothing"
+                if not self.settled:
+                    self.reason = "the attack found no counterexample, which proves nothing"
             elif self.method == "split":
                 self.split(InputSplit(self.question, crown_bounds))
             else:

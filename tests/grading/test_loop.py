@@ -15,6 +15,7 @@ from tests.grading.conftest import LAB, edit, make_course
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("loop"),
     # nbgrader, nbconvert and zmq remark on themselves; what our own code warns of is tested elsewhere
     pytest.mark.filterwarnings("default"),
 ]

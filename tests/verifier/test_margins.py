@@ -95,7 +95,7 @@ def test_threshold_on_a_sigmoid_encloses_the_logit() -> None:
     margin = compile_margins(greater_than(0.9), 1, Head.SIGMOID).margins[0]
     with localcontext() as context:
         context.prec = 60
-        p = Decimal(0.9)  # the float, exactly
+        p = Decimal.from_float(0.9)
         logit = (p / (1 - p)).ln()
     assert abs(Decimal(-margin.offset) - logit) <= Decimal(margin.offset_error)
     assert margin.offset_error < 1e-14

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def digit_losing_network(seed: int, sizes: tuple[int, ...]) -> Network:
     """Weights between 1e-8 and 1e8 of both signs, in pairs that nearly cancel."""
     rng = np.random.default_rng(seed)
     layers = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         weight = rng.normal(size=(outputs, inputs)) * 10.0 ** rng.uniform(-8, 8, (outputs, inputs))
         half = inputs // 2
         weight[:, half : 2 * half] = -weight[:, :half] * (1 + rng.choice([0, 2.0**-52, -(2.0**-50)], (outputs, half)))

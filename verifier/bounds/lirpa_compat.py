@@ -33,8 +33,12 @@ def import_auto_lirpa() -> Any:
     Raises:
         MissingDependencyError: It is not installed, or does not import here; the message says what to do.
     """
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError(
+            "auto-LiRPA needs torch, which is not installed: python -m pip install torch"
+        ) from error
     _give_back_numpy_isin()
     _give_back_set_opset_version()
     _give_back_node_items(torch)

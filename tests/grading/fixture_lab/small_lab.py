@@ -14,6 +14,7 @@ def width(lower, upper):
     return upper - lower
     ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "width_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: width
 assert abs(width(1.0, 3.0) - 2.0) < 1e-9, "the width of an interval is how far its ends lie apart"
@@ -34,6 +35,7 @@ def middle(bounds):
     ### BEGIN SOLUTION
     return np.asarray(bounds).mean(axis=1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "middle_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: middle, x_specs

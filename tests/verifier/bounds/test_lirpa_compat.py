@@ -9,26 +9,22 @@ import numpy as np
 import pytest
 import torch
 
+from tests.verifier.networks import random_network
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.lirpa import CROWN_OPTIMIZED, IBP, lirpa_bounds
-from verifier.bounds.lirpa_compat import import_auto_lirpa
 from verifier.enclosure import Bounds
-from verifier.network import Affine, Network
-
-
-def random_network(seed: int, *sizes: int) -> Network:
-    rng = np.random.default_rng(seed)
-    pairs = zip(sizes, sizes[1:], strict=False)
-    return Network(tuple(Affine(rng.normal(size=(b, a)) * 2 / np.sqrt(a), rng.normal(size=b) * 0.3) for a, b in pairs))
 
 
 def test_auto_lirpa_imports_and_says_nothing() -> None:
-    code = (
-        "import sys, warnings, torch, numpy; from verifier.bounds.lirpa_compat import import_auto_lirpa; before = sys.getrecursionlimit();"
-        "filters = list(warnings.filters); import_auto_lirpa(); assert sys.getrecursionlimit() == before;"
-        "assert warnings.filters == filters"
-    )
+    code = """
+import sys, warnings, torch, numpy
+from verifier.bounds.lirpa_compat import import_auto_lirpa
+limit, filters = sys.getrecursionlimit(), list(warnings.filters)
+import_auto_lirpa()
+assert sys.getrecursionlimit() == limit
+assert warnings.filters == filters
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).strip() == ""
@@ -42,7 +38,7 @@ def test_default_dtype_is_float32_again_afterwards() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_optimised_slopes_tighten_crown_and_stay_sound(seed: int) -> None:
-    """On networks this loose some slope other than 0 and 1 is better; equality would mean that nothing was optimised."""
+    """Networks this loose gain from slopes between 0 and 1; no gain would mean that nothing was optimised."""
     network = random_network(seed, 4, 30, 30, 30, 1)
     centre = np.random.default_rng(seed).normal(size=(1, 4))
     box = Bounds(centre - 0.5, centre + 0.5)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812  # the name that every student uses
+import torch.nn.functional as F
 from torch import nn
 
 import verifier
@@ -90,7 +90,10 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
         lambda: nn.Sequential(nn.Conv2d(1, 2, (3, 2), stride=(1, 2), padding=(2, 0), dilation=2), nn.Flatten()),
         (1, 6, 7),
     ),
-    "linear on the last axis": (lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6, 2)), (2, 4)),
+    "linear on the last axis": (
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6, 2)),
+        (2, 4),
+    ),
 }  # fmt: skip
 
 

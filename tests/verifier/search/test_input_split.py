@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.verifier.networks import random_network
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.budget import Budget
@@ -14,12 +15,6 @@ from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
 from verifier.search.reduce import cut_boxes, hold_together, margin_planes
 from verifier.spec import Box, any_of, greater_than, less_than, linear, output_spec
 from verifier.verdict import Question
-
-
-def random_network(seed: int, *sizes: int) -> Network:
-    rng = np.random.default_rng(seed)
-    pairs = zip(sizes, sizes[1:], strict=False)
-    return Network(tuple(Affine(rng.normal(size=(b, a)) * 2 / np.sqrt(a), rng.normal(size=b) * 0.3) for a, b in pairs))
 
 
 def hard_question(seed: int, room: float) -> Question:

@@ -1,0 +1,883 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lab 1: The circle
+#
+# **What you will learn.** What a specification of a neural network is; why tests that pass prove little; how to ask a
+# verifier for a proof or a counterexample, and how to read its answer; how a counterexample helps to repair a
+# network.
+#
+# **What you need.** A little Python and PyTorch (tensors, `nn.Sequential`, a training loop). Nothing of verification.
+#
+# **Time.** 60 to 90 minutes. Nine short parts and a written question, 40 points.
+#
+# Run the cells from top to bottom. Where a cell says `# YOUR CODE HERE`, replace that line and the one below it. A
+# check cell follows every exercise and answers at once; hidden tests with other numbers follow when the lab is
+# graded. If you skip an exercise, the next part goes on with the course's own version and says so.
+
+# %% [markdown]
+# ## 0. Why
+# Here is a handwritten 9 which a small network reads correctly. Next to it stands the same picture after noise was
+# added: no pixel changed by more than 8 of 255 grey levels. Before you run the cell: will the network still read a 9?
+
+# %%
+import torch
+
+from course_utils.data import noisy_digit
+from course_utils.plots import draw_image_pair
+
+digit = noisy_digit()
+pictures = torch.stack([digit.image, digit.noisy]).reshape(2, 784)
+answers = digit.net(pictures).argmax(dim=1).tolist()
+draw_image_pair(digit.image, digit.noisy, [f"the network reads {answer}" for answer in answers]);
+
+# %% [markdown]
+# You see the same digit twice; the network does not. The noise is not random: it was *searched for*, by following the
+# network's gradient. So testing some random noise would not have found it. What we would like to know is a statement
+# about *all* noise up to some radius $r$. With $f_k(x)$ for the network's score of digit $k$ on image $x$:
+#
+# $$\forall x':\quad \max_i |x'_i - x_i| \le r \;\;\Longrightarrow\;\; f_9(x') > f_k(x') \text{ for all } k \ne 9.$$
+#
+# A *verifier* answers that question:
+#
+# - **pass** (*verified*) is a proof. No image in that box, not one of infinitely many, is read as another digit.
+# - **fail** (*falsified*) comes with one image in the box that is read as another digit: a *counterexample*.
+#
+# Let us ask it for noise of 1 grey level, and of 8.
+
+# %%
+from verifier import argmax_is, verify
+
+for levels in [1, 8]:
+    radius = levels / 255
+    box = [[max(grey - radius, 0.0), min(grey + radius, 1.0)] for grey in digit.image.reshape(784).tolist()]
+    result = verify(digit.net, box, argmax_is(digit.label))
+    print(f"noise of up to {levels} of 255 grey levels: {result.verdict.value}")
+
+# %% [markdown]
+# One grey level is proved harmless, eight are not. In this lab you do the same for a problem so small that you can
+# see everything: two inputs, one output.
+
+# %% [markdown]
+# ## 1. Is my environment right?
+# The next cell prints the version of everything the lab uses. All lines should be green.
+
+# %%
+from course_utils.checks import info
+
+info()
+
+# %% [markdown]
+# If something is missing, open a terminal in the course's folder and run `python -m course_utils.doctor`; it names
+# the command that cures each problem. Then choose *Kernel > Restart* and run this cell again. If a name that you
+# defined earlier seems to be gone, restart the kernel and run the cells from the top.
+
+# %% [markdown]
+# ## 2. The problem
+# A point $(x_1, x_2)$ is **inside** the circle with centre $(0.5, 0.5)$ and radius $0.5$, or it is not; points on the
+# circle itself count as inside. Nobody needs a network for this, and that is the point: we know the truth everywhere,
+# so we can see where a network is wrong.
+#
+# **Exercise (2 points).** Write `inside_circle(x)`, which gives 1 when the point is inside and 0 when it is not.
+
+# %% nbgrader={"grade": false, "grade_id": "inside_circle", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def inside_circle(x):
+    """1 when the point x = (x1, x2) is inside the circle or on it, else 0."""
+    ### BEGIN SOLUTION
+    return 1 if (x[0] - 0.5) ** 2 + (x[1] - 0.5) ** 2 <= 0.5**2 else 0
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "inside_circle_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# uses: inside_circle
+assert inside_circle([0.5, 0.5]) == 1, "the centre of the circle is inside"
+assert inside_circle([1.4, 1.4]) == 0, "the far corner of the plane is outside"
+assert inside_circle([0.05, 0.05]) == 0, "in the square around the circle, yet outside: measure the distance"
+### BEGIN HIDDEN TESTS
+import math
+
+import torch
+
+on_the_circle = [[1.0, 0.5], [0.5, 0.0], [0.0, 0.5]]
+assert all(inside_circle(point) == 1 for point in on_the_circle), "what about points exactly on the circle?"
+for step in range(60):
+    angle = 2 * math.pi * step / 60
+    for distance, expected in [(0.2, 1), (0.498, 1), (0.502, 0), (0.7, 0)]:
+        point = [0.5 + distance * math.cos(angle), 0.5 + distance * math.sin(angle)]
+        assert inside_circle(point) == expected, "try points at several distances, in every direction from the centre"
+assert inside_circle(torch.tensor([0.9, 0.9])) == 0, "a point may also come as a tensor"
+assert inside_circle(torch.tensor([0.8, 0.8])) == 1, "a point may also come as a tensor"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# A network learns from examples: points with their labels. We draw them uniformly from the square $[0, 1.5]^2$, which
+# holds the circle and some room around it.
+#
+# **Exercise (3 points).** Write `gen_data(num)`. It gives two tensors: the points, of shape `(num, 2)`, and their
+# labels (1.0 or 0.0), of shape `(num, 1)`. `torch.rand` gives numbers between 0 and 1.
+
+# %% nbgrader={"grade": false, "grade_id": "gen_data", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def gen_data(num):
+    """num points, uniform on [0, 1.5]^2, shape (num, 2), and their labels, shape (num, 1)."""
+    ### BEGIN SOLUTION
+    points = 1.5 * torch.rand(num, 2)
+    labels = torch.tensor([[float(inside_circle(point))] for point in points])
+    return points, labels
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "gen_data_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# uses: gen_data
+import torch
+
+points, labels = gen_data(300)
+points, labels = torch.as_tensor(points), torch.as_tensor(labels)
+assert tuple(points.shape) == (300, 2), f"points have shape {tuple(points.shape)}; one row a point, one column an input"
+assert tuple(labels.shape) == (300, 1), f"the labels have shape {tuple(labels.shape)}; one row a point, one column"
+assert points.min() >= 0 and points.max() <= 1.5, "every coordinate lies between 0 and 1.5"
+assert points.max() > 1.2, "no point comes near 1.5: do the points fill the whole square?"
+assert 0 < labels.sum() < 300, "some of the points are inside, some outside"
+### BEGIN HIDDEN TESTS
+points, labels = (torch.as_tensor(part).double() for part in gen_data(3600))
+assert points.shape == (3600, 2) and labels.shape == (3600, 1), "does num decide how many points there are?"
+cells = (points / 0.5).floor().clamp(0, 2)
+counts = torch.bincount((cells[:, 0] * 3 + cells[:, 1]).long(), minlength=9)
+assert counts.min() > 280 and counts.max() < 520, "uniform: equal parts of the square get about equally many points"
+distance = torch.linalg.vector_norm(points - 0.5, dim=1)
+clear = (distance - 0.5).abs() > 1e-5
+assert ((distance <= 0.5) == (labels[:, 0] == 1))[clear].all(), "is every label what inside_circle says of its point?"
+assert not torch.equal(points, torch.as_tensor(gen_data(3600)[0]).double()), "two calls should draw different points"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Two thousand points to begin with. Roughly which part of them do you expect inside? (The circle's area over the
+# square's.)
+
+# %%
+import torch
+
+from course_utils.checks import mine_or
+from course_utils.data import CircleDataset, circle_points
+from course_utils.plots import draw_circle, draw_data
+
+SEED = 0  # another seed gives other data and another network: try one when you are done
+torch.manual_seed(SEED)
+dataset = mine_or(lambda: CircleDataset(*gen_data(2000)), lambda: CircleDataset(*circle_points()), "gen_data(2000)")
+
+draw_circle()
+draw_data(dataset.points, dataset.labels)
+print(f"{dataset.labels.mean():.1%} of the points are inside; the areas say {torch.pi * 0.5**2 / 1.5**2:.1%}")
+
+# %% [markdown]
+# Look at the edge of the circle. Between two neighbouring points there is room in which the data says nothing.
+
+# %% [markdown]
+# ## 3. Train a network
+# The course brings a dataset class (you just used it), a model that joins a network with its loss and optimiser, and
+# a trainer with a progress bar and a live loss curve. The trainer is short enough to read:
+
+# %%
+import inspect
+
+from course_utils.models import accuracy, regression_model
+from course_utils.training import train
+
+print(inspect.getsource(regression_model))
+print(inspect.getsource(train))
+
+# %% [markdown]
+# The network's output $y$ is pulled towards the label, 1 inside and 0 outside. So we read $y \ge 0.5$ as "inside".
+#
+# **Exercise (5 points).** Build `nn_circle` with `nn.Sequential`, from `nn.Linear` and `nn.ReLU` layers only: 2
+# inputs, two hidden layers of 64 neurons, 1 output. Then make a model of it with `regression_model` and train that
+# for 60 epochs on `dataset`. Will a few seconds of training be enough to get 95 of 100 points right?
+
+# %% nbgrader={"grade": false, "grade_id": "nn_circle", "locked": false, "schema_version": 3, "solution": true, "task": false}
+from torch import nn
+
+torch.manual_seed(SEED)
+### BEGIN SOLUTION
+nn_circle = nn.Sequential(
+    nn.Linear(2, 64),
+    nn.ReLU(),
+    nn.Linear(64, 64),
+    nn.ReLU(),
+    nn.Linear(64, 1),
+)
+model = regression_model(nn_circle)
+train(model, dataset, epochs=60);
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "nn_circle_layers", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# uses: nn_circle
+from verifier.frontends.torch_module import trace
+
+layers = trace(nn_circle)
+kinds = {layer.kind for layer in layers}
+assert kinds <= {"Linear", "ReLU"}, f"found {sorted(kinds - {'Linear', 'ReLU'})}; Linear and ReLU are enough here"
+assert "ReLU" in kinds, "without ReLU, several Linear layers are no more than one"
+### BEGIN HIDDEN TESTS
+linear = [layer for layer in layers if layer.kind == "Linear"]
+assert linear[0].arrays["weight"].shape[1] == 2, "how many inputs does a point give?"
+assert layers[-1].kind == "Linear", "which kind of layer gives the output?"
+assert linear[-1].arrays["weight"].shape[0] == 1, "how many outputs does the last layer give?"
+### END HIDDEN TESTS
+
+# %% nbgrader={"grade": true, "grade_id": "nn_circle_accuracy", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# uses: nn_circle
+import torch
+
+generator = torch.Generator().manual_seed(7)
+points = 1.5 * torch.rand(2000, 2, generator=generator)
+inside = torch.linalg.vector_norm(points - 0.5, dim=1) <= 0.5
+with torch.no_grad():
+    answers = nn_circle(points.to(next(nn_circle.parameters()).dtype)).reshape(-1) >= 0.5
+right = (answers == inside).float().mean().item()
+assert right >= 0.95, f"{right:.1%} of new points are right; did the loss still fall when the training ended?"
+### BEGIN HIDDEN TESTS
+points = 1.5 * torch.rand(20000, 2, generator=generator.manual_seed(2026))
+inside = torch.linalg.vector_norm(points - 0.5, dim=1) <= 0.5
+with torch.no_grad():
+    answers = nn_circle(points.to(next(nn_circle.parameters()).dtype)).reshape(-1) >= 0.5
+for part in (inside, ~inside):
+    assert (answers == inside)[part].float().mean() >= 0.95, "is the network good on both sides of the circle?"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# From here on, `network` is your trained network, or the course's if you skipped the exercise. Where will its border,
+# the points with $y = 0.5$, leave the circle?
+
+# %%
+from course_utils.data import circle_network
+from course_utils.plots import draw_network
+
+network = mine_or(lambda: nn_circle.eval(), circle_network, "nn_circle")
+draw_network(network)
+draw_circle()
+print(f"right on {accuracy(network, dataset.points, dataset.labels):.1%} of the training points")
+
+# %% [markdown]
+# The border is made of straight pieces: a ReLU network is linear piece by piece. It follows the circle closely, but
+# not exactly. Is that good enough? That depends on what we ask for, so we have to say it.
+
+# %% [markdown]
+# ## 4. What a spec is
+# What we want is "inside implies $y \ge 0.5$, and outside implies $y < 0.5$". For the points exactly at the edge that
+# is too much to ask of any network made of straight pieces. So we state *partial* specs: what must hold for all
+# inputs in a box.
+#
+# - **Property 1.** For all $(x_1, x_2) \in [0.7, 0.85]^2$: $y \ge 0.5$. This box is inside the circle.
+# - **Property 2.** For all $(x_1, x_2) \in [0.86, 0.9]^2$: $y < 0.5$. This box is outside.
+#
+# A box of inputs and a condition on the output: that pair is a **spec**. How close are the two boxes to the circle?
+
+# %%
+import math
+
+from course_utils.plots import draw_points, draw_spec, zoom
+
+for corner in [0.85, 0.86]:
+    distance = math.dist((corner, corner), (0.5, 0.5))
+    print(f"({corner}, {corner}) is {distance:.3f} away from the centre; the circle is at 0.500")
+
+zoom([0.68, 0.92], [0.68, 0.92])
+draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
+draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
+draw_circle();
+
+# %% [markdown]
+# The corners that face each other are 0.01 apart in each input, and the circle passes between them. The network must
+# come down from above 0.5 to below 0.5 within that gap. Some networks will, many will not; it depends on the seed.
+#
+# Change the numbers in the cell above and draw other boxes. Which box is the largest square inside the circle?
+
+# %% [markdown]
+# ## 5. Testing
+# The usual way to check a property: take some random inputs and look. We take 10 points a property.
+#
+# **Exercise (2 points).** Write `gen_test(num, x1_bound, x2_bound)`: a tensor of shape `(num, 2)` with random points,
+# uniform in the box whose sides are `x1_bound = [lower, upper]` and `x2_bound = [lower, upper]`. The last lines draw
+# your points; do they look as random as you expect?
+
+# %% nbgrader={"grade": false, "grade_id": "gen_test", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def gen_test(num, x1_bound, x2_bound):
+    """num random points in the box x1_bound times x2_bound, shape (num, 2)."""
+    ### BEGIN SOLUTION
+    x1 = x1_bound[0] + (x1_bound[1] - x1_bound[0]) * torch.rand(num)
+    x2 = x2_bound[0] + (x2_bound[1] - x2_bound[0]) * torch.rand(num)
+    return torch.stack([x1, x2], dim=1)
+    ### END SOLUTION
+
+
+zoom([0.68, 0.92], [0.68, 0.92])
+draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
+draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
+draw_circle()
+draw_points(torch.cat([gen_test(10, [0.7, 0.85], [0.7, 0.85]), gen_test(10, [0.86, 0.9], [0.86, 0.9])]));
+
+# %% nbgrader={"grade": true, "grade_id": "gen_test_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# uses: gen_test
+import torch
+
+testing_data = torch.as_tensor(gen_test(200, [0.2, 0.4], [1.0, 1.1]))
+assert tuple(testing_data.shape) == (200, 2), f"shape {tuple(testing_data.shape)}: one row a point, one column an input"
+x1, x2 = testing_data[:, 0], testing_data[:, 1]
+assert x1.min() >= 0.2 and x1.max() <= 0.4, "x1 should stay between its two limits"
+assert x2.min() >= 1.0 and x2.max() <= 1.1, "x2 should stay between its two limits"
+### BEGIN HIDDEN TESTS
+testing_data = torch.as_tensor(gen_test(4000, [0.5, 1.5], [0.0, 0.2])).double()
+scaled = (testing_data - torch.tensor([0.5, 0.0])) / torch.tensor([1.0, 0.2])
+assert testing_data.shape == (4000, 2), "does num decide how many points there are?"
+assert scaled.min() >= -1e-6 and scaled.max() <= 1 + 1e-6, "do the points stay in the box, whatever the box?"
+counts = torch.bincount(((scaled * 2).floor().clamp(0, 1) @ torch.tensor([2.0, 1.0]).double()).long(), minlength=4)
+assert counts.min() > 800, "uniform: each quarter of the box gets about a quarter of the points"
+assert abs(torch.corrcoef(scaled.T)[0, 1]) < 0.2, "are x1 and x2 drawn independently of each other?"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# To know whether the network is wrong at a point, we need the truth there.
+#
+# **Exercise (2 points).** Write `check_ground_truth(x)`: for points `x` of shape `(num, 2)`, a tensor of shape
+# `(num,)` with 1 where the point is inside the circle, else 0.
+
+# %% nbgrader={"grade": false, "grade_id": "check_ground_truth", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def check_ground_truth(x):
+    """For each row of x: 1 inside the circle, 0 outside."""
+    ### BEGIN SOLUTION
+    return torch.tensor([inside_circle(point) for point in x])
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "check_ground_truth_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# uses: check_ground_truth
+import torch
+
+truth = torch.as_tensor(check_ground_truth(torch.tensor([[0.5, 0.5], [1.4, 0.1], [0.5, 0.9]])))
+assert tuple(truth.shape) == (3,), f"found shape {tuple(truth.shape)}; three points have three answers in one row"
+assert truth.tolist() == [1, 0, 1], "the truth is what inside_circle says of each row"
+### BEGIN HIDDEN TESTS
+x = 1.5 * torch.rand(500, 2, generator=torch.Generator().manual_seed(11))
+distance = torch.linalg.vector_norm(x - 0.5, dim=1)
+clear = (distance - 0.5).abs() > 1e-5
+truth = torch.as_tensor(check_ground_truth(x))
+assert ((truth == 1) == (distance <= 0.5))[clear].all(), "each row should get its own answer"
+assert tuple(torch.as_tensor(check_ground_truth(x[:1])).shape) == (1,), "what comes back for a single row?"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# **Exercise (3 points).** Write `net_test(net, testing_data)`. It gives those rows of `testing_data` at which the
+# network's answer ($y \ge 0.5$ means inside) differs from the ground truth: the failing points, of shape `(failing,
+# 2)`.
+#
+# The last lines of the cell run your tests on both properties. What do you expect: how many of 10 will fail?
+
+# %% nbgrader={"grade": false, "grade_id": "net_test", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def net_test(net, testing_data):
+    """The rows of testing_data, shape (num, 2), that net gets wrong."""
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        answers = net(testing_data).reshape(-1) >= 0.5
+    return testing_data[answers != (check_ground_truth(testing_data) == 1)]
+    ### END SOLUTION
+
+
+torch.manual_seed(SEED)
+for name, bound in [("property 1", [0.7, 0.85]), ("property 2", [0.86, 0.9])]:
+    failing = net_test(network, gen_test(10, bound, bound))
+    print(f"{name}: {len(failing)} of 10 random points fail")
+
+# %% nbgrader={"grade": true, "grade_id": "net_test_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# uses: net_test
+import torch
+from torch import nn
+
+first_input = nn.Sequential(nn.Linear(2, 1, bias=False))  # its output is x1, so it says "inside" wherever x1 >= 0.5
+first_input.load_state_dict({"0.weight": torch.tensor([[1.0, 0.0]])})
+testing_data = torch.tensor([[0.6, 0.5], [0.2, 0.5], [1.2, 0.5], [0.2, 1.4]])
+failing = torch.as_tensor(net_test(first_input, testing_data))
+assert tuple(failing.shape) == (2, 2), f"shape {tuple(failing.shape)}: this network is wrong at two of the four points"
+assert torch.equal(failing, testing_data[1:3]), "a point fails where the network says one side, the truth the other"
+### BEGIN HIDDEN TESTS
+testing_data = 1.5 * torch.rand(400, 2, generator=torch.Generator().manual_seed(5))
+inside = torch.linalg.vector_norm(testing_data - 0.5, dim=1) <= 0.5
+failing = torch.as_tensor(net_test(first_input, testing_data))
+assert torch.equal(failing, testing_data[(testing_data[:, 0] >= 0.5) != inside]), "every failing point, and no other"
+always_half = nn.Sequential(nn.Linear(2, 1))
+always_half.load_state_dict({"0.weight": torch.zeros(1, 2), "0.bias": torch.tensor([0.5])})
+failing = torch.as_tensor(net_test(always_half, torch.tensor([[0.5, 0.5], [1.4, 1.4]])))
+assert torch.equal(failing, torch.tensor([[1.4, 1.4]])), "which side does an output of exactly 0.5 mean?"
+assert len(net_test(first_input, torch.tensor([[0.6, 0.5]]))) == 0, "what comes back when no point fails?"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Most likely all 20 points passed. (If one failed, you were lucky: you hold a counterexample already. Run the cell
+# again.) And yet: ten points are few. If one point in a hundred of the box is wrong, ten random points miss it with
+# probability $0.99^{10} \approx 0.90$, and a thousandth of the box escapes even a hundred tests nine times in ten. No
+# number of passed tests says "for all".
+
+# %% [markdown]
+# ## 6. Verifying
+# The verifier takes the network, one `[lower, upper]` pair for each input (`x_specs`), and what must hold of the
+# output (`y_specs`):
+#
+# ```python
+# result = verify(net, x_specs, y_specs, counterexamples=cases)
+# ```
+#
+# | `y_specs` | means |
+# | --- | --- |
+# | `[[0.5, None]]` | $0.5 \le y$; `None` is "no limit" |
+# | `[[None, 0.5]]` | $y \le 0.5$ |
+# | `[[0.2, 0.8]]` | $0.2 \le y \le 0.8$ |
+# | `less_than(0.5)` | $y < 0.5$, strictly; import it from `verifier` |
+# | `greater_than(0.5)` | $y > 0.5$, strictly; import it from `verifier` |
+#
+# A first spec, around the centre of the circle: for all $x \in [0.45, 0.55]^2$, $y \ge 0.5$. Which answer do you
+# expect?
+
+# %%
+from verifier import less_than, verify
+
+result = verify(network, [[0.45, 0.55], [0.45, 0.55]], [[0.5, None]])
+result
+
+# %% [markdown]
+# **Verified.** This is not "we tried and saw no failure": it holds for each of the infinitely many points of the box.
+# The result also says which stage settled it, and between which bounds the output stays.
+#
+# **Exercise (5 points).** Now write the two properties of part 4 as `x_specs_1`, `y_specs_1` and `x_specs_2`,
+# `y_specs_2`. Several forms mean the same, and all of them count. Mind where a limit itself is allowed, and where it
+# is not.
+
+# %% nbgrader={"grade": false, "grade_id": "specs", "locked": false, "schema_version": 3, "solution": true, "task": false}
+### BEGIN SOLUTION
+x_specs_1 = [[0.7, 0.85], [0.7, 0.85]]
+y_specs_1 = [[0.5, None]]
+x_specs_2 = [[0.86, 0.9], [0.86, 0.9]]
+y_specs_2 = less_than(0.5)
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "specs_1_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+# uses: x_specs_1, y_specs_1
+import torch
+from torch import nn
+
+from verifier import verify
+
+
+def always(value):
+    """A network whose output is the same everywhere."""
+    net = nn.Sequential(nn.Linear(2, 1))
+    net.load_state_dict({"0.weight": torch.zeros(1, 2), "0.bias": torch.tensor([value])})
+    return net
+
+
+assert verify(always(0.75), x_specs_1, y_specs_1), "an output of 0.75 everywhere is allowed by property 1"
+assert not verify(always(0.25), x_specs_1, y_specs_1), "an output of 0.25 everywhere is not allowed by property 1"
+### BEGIN HIDDEN TESTS
+from verifier import same_box, same_output_spec
+
+assert same_box(x_specs_1, [[0.7, 0.85], [0.7, 0.85]]), "compare x_specs_1 with the box of property 1, side by side"
+assert same_output_spec(y_specs_1, [[0.5, None]], 1), "which outputs, also at the limit, are allowed?"
+### END HIDDEN TESTS
+
+# %% nbgrader={"grade": true, "grade_id": "specs_2_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# uses: x_specs_2, y_specs_2
+import torch
+from torch import nn
+
+from verifier import verify
+
+
+def always(value):
+    """A network whose output is the same everywhere."""
+    net = nn.Sequential(nn.Linear(2, 1))
+    net.load_state_dict({"0.weight": torch.zeros(1, 2), "0.bias": torch.tensor([value])})
+    return net
+
+
+assert verify(always(0.25), x_specs_2, y_specs_2), "an output of 0.25 everywhere is allowed by property 2"
+assert not verify(always(0.75), x_specs_2, y_specs_2), "an output of 0.75 everywhere is not allowed by property 2"
+### BEGIN HIDDEN TESTS
+from verifier import less_than, same_box, same_output_spec
+
+assert same_box(x_specs_2, [[0.86, 0.9], [0.86, 0.9]]), "compare x_specs_2 with the box of property 2, side by side"
+assert same_output_spec(y_specs_2, less_than(0.5), 1), "which outputs, also at the limit, are allowed?"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Will the two properties hold for your network, which passed every test? If both do, the lower cell moves the corners
+# closer to the circle until one property fails: the network's output is continuous, so it cannot jump from one side
+# of 0.5 to the other in no space at all.
+#
+# **Exercise (3 points).** Write `find_counterexamples(net, inner, outer)`. It verifies two specs, "for all $x \in
+# [0.7, \text{inner}]^2$, $y \ge 0.5$" and "for all $x \in [\text{outer}, 0.9]^2$, $y < 0.5$", and gives all
+# counterexamples met, of both, as one list. Hand the same empty list to `verify` twice, as `counterexamples=`: every
+# counterexample is appended to it.
+
+# %% nbgrader={"grade": false, "grade_id": "find_counterexamples", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def find_counterexamples(net, inner, outer):
+    """Counterexamples to y >= 0.5 on [0.7, inner]^2 and to y < 0.5 on [outer, 0.9]^2, in one list."""
+    ### BEGIN SOLUTION
+    cases = []
+    verify(net, [[0.7, inner], [0.7, inner]], [[0.5, None]], counterexamples=cases)
+    verify(net, [[outer, 0.9], [outer, 0.9]], less_than(0.5), counterexamples=cases)
+    return cases
+    ### END SOLUTION
+
+
+for corners in [(0.85, 0.86), (0.852, 0.855), (0.853, 0.854), (0.8535, 0.8536)]:
+    cases = find_counterexamples(network, *corners)
+    print(f"corners at {corners[0]} and {corners[1]}: {len(cases)} counterexamples")
+    if cases:
+        break
+
+# %% nbgrader={"grade": true, "grade_id": "find_counterexamples_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# uses: find_counterexamples, network, cases
+import torch
+
+again = find_counterexamples(network, 0.8535, 0.8536)
+assert isinstance(again, list), "the counterexamples of both specs come back as one list"
+assert len(cases) > 0, "no counterexample is in `cases`; is the list handed to verify the one that is given back?"
+for case in cases:
+    point = torch.as_tensor(case).reshape(2)
+    inside = torch.linalg.vector_norm(point.double() - 0.5) <= 0.5
+    with torch.no_grad():
+        says_inside = network(point.reshape(1, 2)).item() >= 0.5
+    assert says_inside != inside, "a counterexample is a point at which the network contradicts the truth"
+### BEGIN HIDDEN TESTS
+from torch import nn
+
+
+def always(value):
+    """A network whose output is the same everywhere."""
+    net = nn.Sequential(nn.Linear(2, 1))
+    net.load_state_dict({"0.weight": torch.zeros(1, 2), "0.bias": torch.tensor([value])})
+    return net
+
+
+for value, lower, upper in [(0.2, 0.7, 0.8), (0.9, 0.88, 0.9), (0.5, 0.88, 0.9)]:
+    found = find_counterexamples(always(value), 0.8, 0.88)
+    assert len(found) > 0, "both specs should be verified, each with its own condition"
+    for case in found:
+        point = torch.as_tensor(case).reshape(2)
+        in_its_box = (point >= lower - 1e-6).all() and (point <= upper + 1e-6).all()
+        assert in_its_box, "is each condition asked of its own box?"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Look at them: are they really where the network is wrong? First in the picture, then by asking the network itself.
+
+# %%
+from course_utils.plots import draw_counterexamples
+
+found = mine_or(lambda: cases, list, "cases")
+zoom([0.835, 0.875], [0.835, 0.875])
+draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
+draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
+draw_network(network)
+draw_circle()
+draw_counterexamples(found)
+for case in found:
+    x1, x2 = case.reshape(2).tolist()
+    distance = math.dist((x1, x2), (0.5, 0.5))
+    y = network(case.reshape(1, 2)).item()
+    side = "inside" if distance <= 0.5 else "outside"
+    print(f"({x1:.6f}, {x2:.6f}): {distance:.6f} from the centre, so {side}; the network's y = {y:.6f}")
+
+# %% [markdown]
+# Every point is on one side of the circle by its distance and on the other side by the network's output. Each was
+# confirmed in the network that you trained before it was reported; a verifier that is wrong about a counterexample is
+# caught at once.
+#
+# ### What an answer means
+# There are three answers, not two.
+#
+# - **verified**: proved for every point of the box.
+# - **falsified**: there is a counterexample, and you have it in hand.
+# - **unknown**: neither was reached, and the result says why. It is *not* a weak "verified".
+#
+# To see the third, ask a weaker method for its opinion on property 1, by name. What will it say?
+
+# %%
+verify(network, [[0.7, 0.85], [0.7, 0.85]], [[0.5, None]], method="ibp")
+
+# %% [markdown]
+# The bounds reach across 0.5. The true output may or may not; this method cannot tell. `verify` without a method's
+# name would have gone on to a stronger one. Only `if result:` is safe to write, because a result counts as true only
+# when verified.
+#
+# ### A limit that belongs, and one that does not
+# A network whose output is exactly 0.5 everywhere: which of the three specs will hold?
+
+# %%
+always_half = nn.Sequential(nn.Linear(2, 1))
+always_half.load_state_dict({"0.weight": torch.zeros(1, 2), "0.bias": torch.tensor([0.5])})
+for name, y_specs in [("y >= 0.5", [[0.5, None]]), ("y <= 0.5", [[None, 0.5]]), ("y < 0.5", less_than(0.5))]:
+    print(f"{name}: {verify(always_half, [[0.0, 1.0], [0.0, 1.0]], y_specs).verdict.value}")
+
+# %% [markdown]
+# `[[None, 0.5]]` lets the limit in, `less_than(0.5)` keeps it out. For property 2 that matters: an output of exactly
+# 0.5 is read as "inside".
+#
+# ### Why 10 is not infinity
+# It is tempting to write `[[0.5, 10]]` for "at least 0.5", since the outputs are near 0 and 1 anyway. Take the same
+# network and make its output 20 times as large: it is still at least 0.5 around the centre. What will the two specs
+# say?
+
+# %%
+louder = nn.Sequential(network, nn.Linear(1, 1))
+louder[1].load_state_dict({"weight": torch.tensor([[20.0]]), "bias": torch.tensor([0.0])})
+for y_specs in [[[0.5, 10]], [[0.5, None]]]:
+    print(f"{y_specs}: {verify(louder, [[0.45, 0.55], [0.45, 0.55]], y_specs).verdict.value}")
+
+# %% [markdown]
+# An upper limit of 10 is a demand of its own, and a network may break it. Say what you mean: `None` is no limit.
+
+# %% [markdown]
+# ## 7. How it works, seen
+# How can a program speak about infinitely many points? It computes **bounds**: numbers between which the output stays
+# for every point of the box. If the bounds lie on the right side of 0.5, so does every output.
+#
+# The simplest way is **interval arithmetic**. Every input is known as an interval, and each layer turns intervals
+# into intervals. For one neuron of a Linear layer, $z = \sum_i w_i x_i + b$: the largest value is reached by taking
+# the upper end of $x_i$ where $w_i > 0$, and the lower end where $w_i < 0$. The smallest value the other way round.
+#
+# **Exercise (3 points).** Write `interval_linear(weight, bias, lower, upper)` for a Linear layer: `weight` has shape
+# (outputs, inputs), `bias` (outputs,), `lower` and `upper` (inputs,). It gives the two vectors that bound the
+# outputs. (`weight.clamp(min=0)` keeps the positive weights and sets the others to 0.)
+
+# %% nbgrader={"grade": false, "grade_id": "interval_linear", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def interval_linear(weight, bias, lower, upper):
+    """The smallest and the largest value of weight @ x + bias for lower <= x <= upper."""
+    ### BEGIN SOLUTION
+    positive, negative = weight.clamp(min=0), weight.clamp(max=0)
+    return positive @ lower + negative @ upper + bias, positive @ upper + negative @ lower + bias
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "interval_linear_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+# uses: interval_linear
+import torch
+
+weight, bias = torch.tensor([[1.0, -2.0]]), torch.tensor([0.5])
+lower, upper = interval_linear(weight, bias, torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0]))
+assert torch.all(torch.as_tensor(lower) <= torch.as_tensor(upper)), "the lower bounds should lie below the upper bounds"
+assert float(lower) == -5.5, f"lower is {float(lower)}; a negative weight gives least at the upper end of its input"
+assert float(upper) == 0.5, f"upper is {float(upper)}; a negative weight gives most at the lower end of its input"
+### BEGIN HIDDEN TESTS
+import itertools
+
+generator = torch.Generator().manual_seed(3)
+for inputs, outputs in [(1, 1), (3, 2), (5, 4)]:
+    weight = torch.randn(outputs, inputs, generator=generator)
+    bias = torch.randn(outputs, generator=generator)
+    low = torch.randn(inputs, generator=generator)
+    high = low + torch.rand(inputs, generator=generator)
+    lower, upper = (torch.as_tensor(part) for part in interval_linear(weight, bias, low, high))
+    corners = torch.stack([torch.tensor(corner) for corner in itertools.product(*torch.stack([low, high], 1).tolist())])
+    values = corners @ weight.T + bias
+    enclosed = (values >= lower - 1e-4).all() and (values <= upper + 1e-4).all()
+    assert enclosed, "at some corner of the box the output lies outside the bounds"
+    assert torch.allclose(values.amin(0), lower, atol=1e-4), "bounds may be tighter: corners of the box reach them"
+    assert torch.allclose(values.amax(0), upper, atol=1e-4), "bounds may be tighter: corners of the box reach them"
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ReLU is easy: $\max(l, 0)$ and $\max(u, 0)$. Layer by layer, that gives bounds on the output. Below they are drawn
+# for the box $[0.3, 0.7]^2$, against the outputs at 10,000 random points of it. Will the bounds be tight?
+
+# %%
+from course_utils.plots import draw_bounds
+from verifier import output_bounds
+
+box = [[0.3, 0.7], [0.3, 0.7]]
+with torch.no_grad():
+    outputs = network(0.3 + 0.4 * torch.rand(10_000, 2))
+interval = output_bounds(network, box, method="ibp")
+draw_bounds({"interval": interval}, outputs, limit=0.5);
+
+# %% [markdown]
+# All samples lie between the bounds, as they must: the bounds are **sound**. But they are loose. An interval forgets
+# how two neurons move together: it lets one be at its largest while the other is at its smallest, though no single
+# input does both.
+#
+# **CROWN** keeps that link. It encloses each ReLU between two straight lines and carries *linear functions of the
+# input* backwards through the network, instead of numbers forwards. How much closer will it come?
+
+# %%
+crown = output_bounds(network, box, method="crown")
+draw_bounds({"interval": interval, "CROWN": crown}, outputs, limit=0.5);
+
+# %% [markdown]
+# CROWN's bounds are close to the samples, and on the right side of 0.5: that is the whole proof for this box. The
+# interval bounds reach across 0.5, so they prove nothing here. Now let the box grow around the centre, from nothing
+# to this size and a little beyond.
+
+# %%
+from course_utils.plots import draw_bounds_by_size
+
+widths = [0.02 * step for step in range(1, 21)]
+boxes = [[[0.5 - width / 2, 0.5 + width / 2]] * 2 for width in widths]
+bounds = {
+    "interval": [output_bounds(network, box, method="ibp") for box in boxes],
+    "CROWN": [output_bounds(network, box, method="crown") for box in boxes],
+}
+draw_bounds_by_size(widths, bounds, limit=0.5);
+
+# %% [markdown]
+# Smaller boxes have tighter bounds. That suggests what to do when the bounds of a large box reach across 0.5:
+# **split** the box in two and ask again for each half. If both halves are verified, so is the whole; if a half
+# contains a counterexample, so does the whole. The pictures show the boxes with which a search ends that splits as
+# long as it must, for $[0.2, 0.8]^2$ and $y \ge 0.5$. How many boxes will interval bounds need, and how many CROWN?
+
+# %%
+from course_utils.plots import draw_search, planes
+from verifier import split_trace
+
+for ax, method in zip(planes("interval bounds", "CROWN bounds"), ["ibp", "crown"], strict=True):
+    search = split_trace(network, [[0.2, 0.8], [0.2, 0.8]], [[0.5, None]], method=method)
+    zoom([0.0, 1.0], [0.0, 1.0], ax)
+    draw_circle(ax)
+    draw_search(search.boxes, ax)
+
+# %% [markdown]
+# Both searches prove the same, but tighter bounds need far fewer boxes. The boxes are smallest where the bounds are
+# loosest compared with the distance of the output from 0.5. Now property 1, whose corner almost touches the circle,
+# with interval bounds so that there is something to see:
+
+# %%
+search = split_trace(network, [[0.7, 0.85], [0.7, 0.85]], [[0.5, None]], method="ibp")
+zoom([0.68, 0.87], [0.68, 0.87])
+draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
+draw_search(search.boxes)
+draw_network(network)
+draw_circle()
+print(f"property 1, interval bounds: {search.result.verdict.value}")
+
+# %% [markdown]
+# If your network has the property, the whole box is verified. If not, the search stops at the first counterexample,
+# in the box that is marked as falsified, and boxes that it had not yet settled stay unknown. `verify` does the same
+# with CROWN bounds, after a quick search for counterexamples along the gradient.
+
+# %% [markdown]
+# ## 8. Repair
+# A counterexample is more than bad news: it is a training point, with a label that we know, exactly where the network
+# needs one. So: verify, add the counterexamples to the data, train a little, verify again, until both properties
+# hold.
+#
+# **Exercise (8 points).** Make `nn_repaired`, a network for which both properties are verified, with the corners at
+# which part 6 found counterexamples: `inner` and `outer`. (If your network had both properties from the start, these
+# corners are closer to the circle; what is verified there is verified for properties 1 and 2 too, as their boxes are
+# smaller.) Start from a copy of `network`. In each round, add the counterexamples of the inner box (label 1) and of
+# the outer box (label 0) to the points, about 10 copies of each so that the training does not overlook them, and
+# train for 10 epochs with a learning rate of 0.001. Keep the counterexamples of earlier rounds: why? Five rounds are
+# usual, thirty are possible.
+#
+# `train(..., live=False)` trains quietly. Graded are properties 1 and 2 with 2 points each, and hidden boxes, which
+# any good network for the circle handles, with 1 point each.
+
+# %% nbgrader={"grade": false, "grade_id": "repair", "locked": false, "schema_version": 3, "solution": true, "task": false}
+import copy
+
+inner, outer = mine_or(lambda: corners, lambda: (0.85, 0.86), "corners")
+### BEGIN SOLUTION
+nn_repaired = copy.deepcopy(network)
+model = regression_model(nn_repaired, learning_rate=0.001)
+points, labels = dataset.points, dataset.labels
+for repair_round in range(40):
+    too_low, too_high = [], []
+    result_1 = verify(nn_repaired, [[0.7, inner], [0.7, inner]], [[0.5, None]], counterexamples=too_low)
+    result_2 = verify(nn_repaired, [[outer, 0.9], [outer, 0.9]], less_than(0.5), counterexamples=too_high)
+    print(f"round {repair_round}: inner box {result_1.verdict.value}, outer box {result_2.verdict.value}")
+    if result_1 and result_2:
+        break
+    new_points = torch.stack([case.reshape(2) for case in too_low + too_high] * 10)
+    new_labels = torch.tensor([[1.0]] * len(too_low) + [[0.0]] * len(too_high)).repeat(10, 1)
+    points, labels = torch.cat([points, new_points]), torch.cat([labels, new_labels])
+    train(model, CircleDataset(points, labels), epochs=10, seed=repair_round, live=False)
+### END SOLUTION
+
+# %% nbgrader={"grade": true, "grade_id": "repair_check", "locked": true, "points": 8, "schema_version": 3, "solution": false, "task": false}
+# uses: nn_repaired
+from verifier import less_than, verify
+
+# the work is limited by subdomains and not by time, so that points do not depend on how fast this machine is
+wanted = {
+    "property 1": ([[0.7, 0.85], [0.7, 0.85]], [[0.5, None]]),
+    "property 2": ([[0.86, 0.9], [0.86, 0.9]], less_than(0.5)),
+}
+points = 0
+for name, (x_specs, y_specs) in wanted.items():
+    result = verify(nn_repaired, x_specs, y_specs, max_subdomains=20_000, timeout_s=None)
+    points += 2 if result else 0
+    print(f"{name}: {result.verdict.value}")
+### BEGIN HIDDEN TESTS
+hidden = [
+    ([[0.4, 0.6], [0.4, 0.6]], [[0.5, None]]),
+    ([[0.25, 0.35], [0.6, 0.7]], [[0.5, None]]),
+    ([[1.1, 1.4], [0.9, 1.4]], less_than(0.5)),
+    ([[0.95, 1.05], [0.9, 1.0]], less_than(0.5)),
+]
+verified = [bool(verify(nn_repaired, *spec, max_subdomains=20_000, timeout_s=None)) for spec in hidden]
+points += sum(verified)
+print(f"{sum(verified)} of {len(hidden)} hidden boxes are verified; is the network still good elsewhere?")
+### END HIDDEN TESTS
+points
+
+# %% [markdown]
+# What did the repair change, and where? The picture shows the corner before and after.
+
+# %%
+repaired = mine_or(lambda: nn_repaired, lambda: network, "nn_repaired")
+nets = [("before", network), ("after", repaired)]
+titles = [f"{when}: right on {accuracy(net, dataset.points, dataset.labels):.1%} of the data" for when, net in nets]
+for ax, (_, net) in zip(planes(*titles), nets, strict=True):
+    zoom([0.82, 0.89], [0.82, 0.89], ax)
+    draw_spec([0.7, 0.85], [0.7, 0.85], ax, name="property 1: y >= 0.5")
+    draw_spec([0.86, 0.9], [0.86, 0.9], ax, name="property 2: y < 0.5")
+    draw_network(net, ax)
+    draw_circle(ax)
+
+# %% [markdown]
+# The border was moved between the two boxes; elsewhere little changed. Nothing was said about the rest of the circle,
+# and nothing was proved there.
+
+# %% [markdown]
+# ## 9. What was proved, and what was not
+# **Written question (4 points, graded by hand).** A friend reads your results and says: "So your network is now
+# verified: it knows the circle." In five to eight sentences: what exactly was proved about the repaired network, for
+# which inputs, and by what kind of argument? Name at least two things that your friend might believe and that were
+# *not* proved.
+
+# %% [markdown] nbgrader={"grade": true, "grade_id": "proved", "locked": false, "points": 4, "schema_version": 3, "solution": true, "task": false}
+# ### BEGIN SOLUTION
+# Proved: for every real point of the box $[0.7, 0.85]^2$ the output is at least 0.5, and for every real point of
+# $[0.86, 0.9]^2$ it is below 0.5 (2 points). The argument encloses the outputs of whole boxes between bounds,
+# splitting boxes until every part lies on the right side; it does not sample. Not proved (1 point each, at most 2):
+# anything about inputs outside the two boxes, not even in the gap between them; that the network is right at every
+# point inside the circle; that a network trained with another seed has the properties; that the spec says what we
+# want; anything about the earlier network, which had failed; that the floating-point program rounds as the exact
+# reals do everywhere.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## What to take away
+# - A **spec** is a box of inputs and a condition on the outputs; it says what is meant, and no more than that.
+# - Tests look at points. A **proof** covers the box, because bounds hold for all its points at once.
+# - **Verified**, **falsified**, **unknown**: the second comes with a counterexample, the third with a reason.
+# - Loose bounds cost proofs; CROWN's are tighter than intervals, and smaller boxes have tighter bounds.
+# - A counterexample is a training point. Verifying again afterwards is what makes the repair trustworthy.
+#
+# **An open question.** We split two inputs. Part 0's image has 784 of them. Halving each side once would already give
+# $2^{784}$ boxes. What else could a verifier split?

@@ -1,0 +1,121 @@
+"""The import rules of the project, read from its source: a question moves one way through the verifier."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A file of the verifier imports only from stages before its own; files of one folder are one stage and may import each
+# other, but not in a circle. A new file or folder takes its place in this list.
+STAGES = (
+    "errors",
+    "enclosure",
+    "network",
+    "spec",
+    "margins",
+    "verdict",
+    "budget",
+    "frontends",
+    "bounds",
+    "attack",
+    "solvers",
+    "search",
+    "exact",
+    "pipeline",
+    "robustness",
+    "functions",
+    "synthesis",
+    "__main__",
+    "__init__",
+)
+# the only file that may import each of these
+HOME_OF_LIBRARY = {"z3": "verifier/solvers/z3_solver.py", "auto_LiRPA": "verifier/bounds/lirpa_compat.py"}
+MAY_IMPORT = {
+    "verifier": {"verifier"},
+    "course_utils": {"verifier", "course_utils"},
+    "grading": {"verifier", "course_utils", "grading"},
+}
+
+VERIFIER_FILES = sorted((ROOT / "verifier").rglob("*.py"))
+OUR_FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def module_of(path):
+    """The dotted name of a file, without `.__init__` for a folder's."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+
+
+def imports(path):
+    """Dotted names of what a file imports, wherever in it: inside functions too, and by importlib with a plain string."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = module_of(path).split(".")
+            base = package[: len(package) - node.level + (path.name == "__init__.py")] if node.level else []
+            found.add(".".join(filter(None, [*base, node.module])))
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "import_module":
+            found |= {str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)}
+    return found
+
+
+def stage(module):
+    """Position of a module of the verifier in STAGES."""
+    return STAGES.index(module.split(".")[1] if "." in module else "__init__")
+
+
+@pytest.mark.parametrize("path", VERIFIER_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_verifier_file_has_a_stage_and_imports_only_from_those_before_it(path):
+    assert module_of(path).split(".")[1] in STAGES, f"give {path.relative_to(ROOT)} its place in STAGES"
+    own = stage(module_of(path))
+    later = {name for name in imports(path) if name.partition(".")[0] == "verifier" and stage(name) > own}
+    same = {name for name in imports(path) if name.startswith("verifier.") and stage(name) == own}
+    assert not later, f"{path.relative_to(ROOT)} imports {sorted(later)} from a later stage"
+    assert path.parent != ROOT / "verifier" or not same, f"{path.relative_to(ROOT)} imports {sorted(same)}"
+
+
+def test_files_of_one_folder_do_not_import_each_other_in_a_circle():
+    graph = {
+        module_of(path): {name for name in imports(path) if name.startswith("verifier.")} for path in VERIFIER_FILES
+    }
+    finished: set[str] = set()
+
+    def visit(module, trail):
+        assert module not in trail, f"a circle: {' -> '.join([*trail[trail.index(module) :], module])}"
+        if module not in finished:
+            for name in sorted(graph.get(module, ())):
+                visit(name, [*trail, module])
+            finished.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+
+
+@pytest.mark.parametrize("path", OUR_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_packages_import_only_the_packages_they_may(path):
+    ours = {name.partition(".")[0] for name in imports(path)} & {*MAY_IMPORT, "labs", "tests", "benchmarks"}
+    assert ours <= MAY_IMPORT[path.relative_to(ROOT).parts[0]]
+
+
+@pytest.mark.parametrize(("library", "home"), HOME_OF_LIBRARY.items())
+def test_only_one_file_of_the_verifier_knows_a_solver_by_name(library, home):
+    importers = {
+        path.relative_to(ROOT).as_posix()
+        for path in VERIFIER_FILES
+        if any(name.partition(".")[0] == library for name in imports(path))
+    }
+    assert importers <= {home}
+
+
+def test_the_reading_of_imports_sees_what_hides_in_a_function(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.test_architecture.ROOT", tmp_path)
+    path = tmp_path / "verifier" / "spec.py"
+    path.parent.mkdir()
+    path.write_text(
+        "def f():\n    from . import pipeline\n    import z3.z3util\n    importlib.import_module('labs.x')\n"
+    )
+    assert imports(path) == {"verifier", "z3.z3util", "labs.x"}

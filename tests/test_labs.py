@@ -1,0 +1,173 @@
+"""Labs run with their solutions; released, they hold none, and who skips every exercise still reads them to the end."""
+
+import ast
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+
+from grading.build import build_notebook
+from grading.contract import uses, violations
+from grading.judge import judge_notebook
+
+ROOT = Path(__file__).resolve().parent.parent
+LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)
+REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
+POINTS = {"lab1_circle": 40}
+
+each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
+
+
+def read(lab: Path) -> NotebookNode:
+    return nbformat.reads(build_notebook(lab.read_text(encoding="utf-8")), as_version=4)
+
+
+def released(lab: Path) -> NotebookNode:
+    notebook = read(lab)
+    for preprocessor in (ClearSolutions(), ClearHiddenTests()):
+        notebook, _ = preprocessor.preprocess(notebook, {})
+    return notebook
+
+
+def run(notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch, allow_errors: bool) -> NotebookNode:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        allow_errors=allow_errors,
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
+    return notebook
+
+
+def nbgrader(cell: NotebookNode) -> dict:
+    return cell.metadata.get("nbgrader", {})
+
+
+def is_test(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and nbgrader(cell).get("grade", False)
+
+
+def test_cells(lab: Path) -> list[NotebookNode]:
+    return [cell for cell in read(lab).cells if is_test(cell)]
+
+
+test_cells.__test__ = False  # a helper, in spite of its name
+
+
+def errors(cell: NotebookNode) -> list[str]:
+    return [output.ename for output in cell.get("outputs", []) if output.output_type == "error"]
+
+
+def test_there_is_a_lab():
+    assert LABS
+
+
+@pytest.mark.slow
+@each_lab
+def test_lab_runs_with_its_solutions_and_earns_every_point(lab, tmp_path, monkeypatch):
+    notebook = run(read(lab), tmp_path, monkeypatch, allow_errors=False)
+    for cell in notebook.cells:
+        stderr = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stderr")
+        assert "Warning" not in stderr, f"a cell warns:\n{cell.source}\n{stderr}"
+        if is_test(cell):
+            given = [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
+            # nbgrader's rule: a number as last expression is the points; without one, a cell that ran has them all
+            assert given in ([], [str(nbgrader(cell)["points"])]), nbgrader(cell)["grade_id"]
+
+
+@pytest.mark.slow
+@each_lab
+def test_who_skips_every_exercise_still_reads_the_lab_to_its_end(lab, tmp_path, monkeypatch):
+    """Errors appear in the exercises themselves and in their checks, nowhere else; and every check notices."""
+    notebook = run(released(lab), tmp_path, monkeypatch, allow_errors=True)
+    for cell in notebook.cells:
+        if not nbgrader(cell):
+            assert not errors(cell), f"{errors(cell)} in\n{cell.source}"
+        elif is_test(cell):
+            assert errors(cell), f"{nbgrader(cell)['grade_id']} passes though its exercise was skipped"
+
+
+@each_lab
+def test_released_lab_holds_no_solution_and_no_hidden_test(lab):
+    source = lab.read_text(encoding="utf-8")
+    visible = REGION.sub("", source)
+    text = nbformat.writes(released(lab))
+    plain = "\n".join(cell.source for cell in released(lab).cells)
+    secret = [line.strip(" #") for match in REGION.finditer(source) for line in match.group(2).splitlines()]
+    secret = [line for line in secret if len(line) > 8 and line not in visible]
+    assert secret
+    assert [line for line in secret if line in plain] == []
+    assert not re.search("BEGIN|END (SOLUTION|HIDDEN)", text)
+
+
+@each_lab
+def test_points_and_ids_are_what_nbgrader_wants(lab):
+    marked = [nbgrader(cell) for cell in read(lab).cells if nbgrader(cell)]
+    ids = [entry["grade_id"] for entry in marked]
+    assert len(ids) == len(set(ids))
+    assert sum(entry.get("points", 0) for entry in marked) == POINTS[lab.stem]
+    assert all(entry["schema_version"] == 3 for entry in marked)
+    assert all(entry["locked"] for entry in marked if entry["grade"] and not entry["solution"])
+
+
+@each_lab
+def test_test_cells_keep_the_contract(lab):
+    """They name what they take from the student, define the rest, look into nothing, and hidden hints show no value."""
+    for cell in test_cells(lab):
+        assert violations(cell.source) == [], nbgrader(cell)["grade_id"]
+
+
+@each_lab
+def test_released_test_cells_use_the_names_that_they_state(lab):
+    """A student sees in the visible part what each name is taken for."""
+    for cell in released(lab).cells:
+        if is_test(cell):
+            assert all(re.search(rf"\b{name}\b", cell.source.split("\n", 1)[1]) for name in uses(cell.source))
+
+
+@each_lab
+def test_test_cells_import_only_what_a_judge_has(lab):
+    allowed = {"verifier", "torch", "numpy", "math", "itertools"}
+    for cell in test_cells(lab):
+        for node in ast.walk(ast.parse(cell.source)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= allowed
+
+
+@pytest.mark.slow
+@each_lab
+def test_judge_gives_the_solved_lab_every_point(lab, tmp_path):
+    """The second way to run a test cell: in a process that never runs a student's code."""
+    notebook = tmp_path / f"{lab.stem}.ipynb"
+    notebook.write_text(build_notebook(lab.read_text(encoding="utf-8")), encoding="utf-8")
+    outcomes = judge_notebook(notebook, notebook)
+    assert [outcome for outcome in outcomes if outcome.points < outcome.max_points] == []
+
+
+@each_lab
+def test_built_notebook_is_that_of_the_text_source(lab):
+    built = lab.with_suffix(".ipynb").read_text(encoding="utf-8")
+    assert built == build_notebook(lab.read_text(encoding="utf-8")), "run `python -m grading build`"
+
+
+@each_lab
+def test_graded_checks_limit_work_by_subdomains(lab):
+    """Points must not depend on how busy the machine is; verify() on a network of one layer needs no limit."""
+    for cell in test_cells(lab):
+        if "verify(nn_" in cell.source:
+            assert cell.source.count("verify(nn_") == cell.source.count("max_subdomains=")
+
+
+@each_lab
+def test_lab_opens_and_ends_as_every_lab_does(lab):
+    cells = read(lab).cells
+    assert all(word in cells[0].source for word in ["What you will learn", "What you need", "minutes"])
+    assert all(word in cells[-1].source for word in ["What to take away", "open question"])
