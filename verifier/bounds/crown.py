@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from verifier.bounds.interval import relu_interval
+from verifier.bounds.interval import relu_interval, row_interval
 from verifier.bounds.layers import LayerBounds, Plane
 from verifier.bounds.relaxation import LinearRelaxation, relax_relu, relaxation_gap
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
@@ -53,8 +53,8 @@ def crown_bounds(
         boxes: Input boxes, (batch, inputs).
         rows: Linear functions of the logits, (rows, logits).
         known: Bounds on each hidden layer that hold already; the result is no looser.
-        intersect: Whether hidden bounds keep the better of interval and backward bound, neuron by neuron; False is
-            CROWN as published, and equal to auto-LiRPA's.
+        intersect: Whether hidden bounds and rows keep the better of interval and backward bound, one by one; False
+            is CROWN as published, and equal to auto-LiRPA's.
 
     Returns:
         LayerBounds with planes, influence and error weights for the search.
@@ -92,6 +92,8 @@ def crown_bounds(
     # each row is within its plane everywhere in the box; the plane's own rounding is taken off its offset
     plane = Plane(lower_pass.slope, lower_pass.offset - lower_pass.error)
     bounds = Bounds(below, np.maximum(-minus_above, below))
+    if intersect:  # a line below ReLU can lose at a kink what the interval of its output keeps
+        bounds = bounds.intersect(row_interval(network, h, rows))
     error_weight = tuple(_cost(weights, one) for weights, one in zip(lower_pass.weights, passed, strict=True))
     return LayerBounds(tuple(one.pre for one in passed), bounds, plane, tuple(influence), error_weight)
 

@@ -25,6 +25,8 @@ from verifier.network import Network
 # Release 0.3 fails on some networks where slopes are kept for the unstable neurons alone (a shape mismatch).
 _OPTIONS = {"sparse_features_alpha": False, "sparse_spec_alpha": False}
 
+ONE_THREAD_WEIGHTS = 2**16  # weights of the largest layer up to which one thread is faster
+
 IBP, CROWN, CROWN_OPTIMIZED = "IBP", "CROWN", "CROWN-Optimized"
 
 
@@ -55,7 +57,7 @@ def lirpa_bounds(
     import torch
 
     lower, upper = torch.from_numpy(boxes.lower.copy()), torch.from_numpy(boxes.upper.copy())
-    with _quiet(), _float64_by_default(), torch.enable_grad():
+    with _quiet(), _float64_by_default(), _one_thread(network), torch.enable_grad():
         example = torch.zeros(1, network.inputs)
         bounded = auto_lirpa.BoundedModule(_module(network), example, bound_opts=dict(_OPTIONS), device="cpu")
         perturbation = auto_lirpa.perturbations.PerturbationLpNorm(norm=np.inf, x_L=lower, x_U=upper)
@@ -119,6 +121,20 @@ def _float64_by_default() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
+def _one_thread(network: Network) -> Iterator[None]:
+    """Compute on one thread where the matrices are small: waking a second one takes longer than the work."""
+    import torch
+
+    before = torch.get_num_threads()
+    if max(layer.weight.size for layer in network.layers) <= ONE_THREAD_WEIGHTS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

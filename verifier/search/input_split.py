@@ -173,10 +173,8 @@ class InputSplit:
             if isinstance(found, Counterexample):
                 self.counterexample = found
                 status[chosen[k]] = BoxStatus.FALSIFIED
-                for i in chosen:
-                    if i != chosen[k]:
-                        status[i] = BoxStatus.OPEN
-                        self._open.append(batch[i])
+                for i in chosen[chosen != chosen[k]]:
+                    status[i] = BoxStatus.OPEN
                 return
             self.near |= found.near
         inputs = choose_inputs(bounds, left, margins, worst)

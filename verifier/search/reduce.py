@@ -8,7 +8,7 @@ from verifier.bounds.layers import Plane
 from verifier.enclosure import Array, Bounds, Mask, gamma
 from verifier.margins import Margins
 
-JOINT_STEPS = 12  # subgradient steps on the multipliers; more settled no further box in trials on any_of specs
+JOINT_STEPS = 12  # subgradient steps on the multipliers
 
 
 def margin_planes(margins: Margins, plane: Plane) -> tuple[Array, Array]:
