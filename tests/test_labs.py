@@ -132,6 +132,26 @@ def test_released_test_cells_use_the_names_that_they_state(lab):
             assert all(re.search(rf"\b{name}\b", cell.source.split("\n", 1)[1]) for name in uses(cell.source))
 
 
+def bound_and_free(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell binds (imports left out, they mean the same everywhere) and those that it takes from others."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    inner = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return bound, {node.id for node in names if isinstance(node.ctx, ast.Load)} - bound - inner
+
+
+@each_lab
+def test_test_cells_leave_the_notebooks_own_names_alone(lab):
+    """Running a check in the notebook must not change what a later cell reads."""
+    cells = [cell for cell in read(lab).cells if cell.cell_type == "code"]
+    bound_by_tests = set().union(*(bound_and_free(cell.source)[0] for cell in cells if is_test(cell)))
+    for cell in cells:
+        if not is_test(cell):
+            assert bound_and_free(cell.source)[1] & bound_by_tests == set(), cell.source
+
+
 @each_lab
 def test_test_cells_import_only_what_a_judge_has(lab):
     allowed = {"verifier", "torch", "numpy", "math", "itertools"}

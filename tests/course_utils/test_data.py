@@ -67,3 +67,13 @@ def test_circle_dataset_gives_float_points_with_labels_of_one_column():
 def test_circle_dataset_names_what_does_not_fit(points, labels, message):
     with pytest.raises(ValueError, match=message):
         CircleDataset(points, labels)
+
+
+def test_shipped_network_has_a_fault_that_the_verifier_finds_and_replays():
+    from verifier import Verdict, verify
+
+    cases = []
+    result = verify(circle_network(), [[0.7, 0.85], [0.7, 0.85]], [[0.5, None]], counterexamples=cases)
+    assert result.verdict is Verdict.FALSIFIED
+    assert all(circle_network()(case.reshape(1, 2)).item() < 0.5 for case in cases)
+    assert all(0.7 - 1e-6 <= value <= 0.85 + 1e-6 for case in cases for value in case.reshape(-1).tolist())
