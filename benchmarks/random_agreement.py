@@ -152,7 +152,9 @@ def main() -> int:
     table = summarise(rows, methods, " ".join(sys.argv[1:]))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     odd = [row for row in rows if row["wrong"] or row["room"] or row["verdict"] == "unknown"]
-    record = {"seed": options.seed, "problems": options.problems, "machine": describe(), "not_settled_or_wrong": odd}
+    slowest = sorted(rows, key=lambda row: -row["seconds"])[:10]
+    record = {"seed": options.seed, "problems": options.problems, "machine": describe()}
+    record |= {"slowest": slowest, "not_settled_or_wrong": odd}
     options.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     options.out.with_suffix(".md").write_text(table)
     print(table)

@@ -120,9 +120,14 @@ CASES: list[tuple[str, Callable[[], Any], str, list[str]]] = [
         "x_specs too short",
         lambda: ask(x_specs=[[0, 1]]),
         "SpecError",
-        ["x_specs", r"\b1 pair", r"\b2 inputs", "one pair"],
+        ["x_specs", r"\b1 (pair|input)\b", r"\b2 inputs", "one pair"],
     ),
-    ("x_specs too long", lambda: ask(x_specs=[[0, 1]] * 3), "SpecError", ["x_specs", r"\b3 pairs", r"\b2 inputs"]),
+    (
+        "x_specs too long",
+        lambda: ask(x_specs=[[0, 1]] * 3),
+        "SpecError",
+        ["x_specs", r"\b3 (pairs|inputs)", r"\b2 inputs"],
+    ),
     ("x_specs empty", lambda: ask(x_specs=[]), "SpecError", ["x_specs", "empty", "pair"]),
     (
         "x_specs swapped",
