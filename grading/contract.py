@@ -99,6 +99,21 @@ def violations(source: str) -> list[str]:
     return found + _hidden_violations(source, tree)
 
 
+def names_from_elsewhere(source: str) -> set[str]:
+    """Names that a cell reads and does not make itself: those that it takes from the cells before it.
+
+    Lines that are IPython's own, such as `%matplotlib inline`, are left out.
+    """
+    plain = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+    return _global_names(plain) - _bound_names(plain) - set(dir(builtins))
+
+
+def assigned_names(source: str) -> set[str]:
+    """Names that a test cell leaves behind with a value of its own; an imported module is the same anywhere."""
+    table = symtable.symtable(source, "test cell", "exec")
+    return {s.get_name() for s in table.get_symbols() if s.is_assigned() and not s.is_imported()}
+
+
 def _hidden_violations(source: str, tree: ast.Module) -> list[str]:
     """A hidden test that fails shows one hint line and no values."""
     lines = source.splitlines()

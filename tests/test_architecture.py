@@ -49,7 +49,7 @@ def module_of(path):
 
 
 def imports(path):
-    """Dotted names of what a file imports, wherever in it: inside functions too, and by importlib with a plain string."""
+    """Dotted names of what a file imports, inside functions too, and by importlib with a plain string."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -1,8 +1,9 @@
 """What a test cell may and may not do."""
 
+import nbformat
 import pytest
 
-from grading.contract import read_test_cells, uses, violations
+from grading.contract import assigned_names, names_from_elsewhere, read_test_cells, uses, violations
 from grading.course import Course
 
 GOOD = """# uses: width, x_specs
@@ -64,13 +65,19 @@ def test_every_test_cell_of_a_lab_keeps_the_contract(lab):
 
 
 @pytest.mark.parametrize("lab", Course.here().lab_names())
-def test_no_test_cell_binds_a_name_that_another_takes_from_the_student(lab):
-    """In the notebook's kernel such a name would hide the student's own; in the judge it would not."""
-    from grading.contract import _bound_names
+def test_no_test_cell_binds_a_name_that_another_cell_relies_on(lab):
+    """In the notebook's kernel it would take the place of the student's own; in the judge it would not."""
+    notebook = nbformat.read(Course.here().source_notebook(lab), as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    tests = {cell.grade_id: cell for cell in read_test_cells(Course.here().source_notebook(lab))}
+    others = [cell.source for cell in code if cell.metadata.get("nbgrader", {}).get("grade_id") not in tests]
+    relied_on = {name for cell in tests.values() for name in cell.uses}
+    relied_on |= {name for source in others for name in names_from_elsewhere(source)}
+    assert {name: both for name, cell in tests.items() if (both := relied_on & assigned_names(cell.source))} == {}
 
-    cells = read_test_cells(Course.here().source_notebook(lab))
-    taken = {name for cell in cells for name in cell.uses}
-    assert {cell.grade_id: both for cell in cells if (both := taken & _bound_names(cell.source))} == {}
+
+def test_names_from_elsewhere_are_those_that_a_cell_does_not_make_itself():
+    assert names_from_elsewhere("import math\nx = y + 1\ndef f(a): return a + x + z") == {"y", "z"}
 
 
 def test_fixture_lab_keeps_the_contract(course):

@@ -21,7 +21,7 @@ pytestmark = [
 # exercises that the half-solved submission answers; the first is wrong on the circle itself, which hidden tests notice
 HALF = ("gen_data", "gen_test", "specs", "interval_linear")
 WRONG = {
-    "inside_circle": "def inside_circle(x):\n    return 1 if (x[0] - 0.5) ** 2 + (x[1] - 0.5) ** 2 < 0.249 else 0",
+    "inside_circle": "def inside_circle(x):\n    return 1 if (x[0] - 0.5) ** 2 + (x[1] - 0.5) ** 2 < 0.24 else 0",
     "proved": "It was proved that the network is right everywhere.",
 }
 FULL = {test.grade_id: test.max_points for test in read_test_cells(SOURCE)}
