@@ -8,11 +8,13 @@ returns CROWN's bounds. Later releases are left alone: each cure is applied only
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sys
 import types
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -42,24 +44,34 @@ def import_auto_lirpa() -> Any:
     _give_back_numpy_isin()
     _give_back_set_opset_version()
     _give_back_node_items(torch)
-    logger = logging.getLogger("torch.utils.cpp_extension")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns that there is no CUDA, which no lab needs
-    set_filter, recursion_limit = warnings.simplefilter, sys.getrecursionlimit()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter = lambda *_, **__: None  # it would show every warning once, for the whole process
+        with _settings_kept():
             module = importlib.import_module("auto_LiRPA")
             importlib.import_module("auto_LiRPA.perturbations")
     except Exception as error:  # an old release may fail on a new torch in any way
         raise MissingDependencyError(f"auto-LiRPA cannot be imported ({error}); install it with: {INSTALL}") from error
+    _let_slopes_leave_their_limits(torch)
+    return module
+
+
+@contextlib.contextmanager
+def _settings_kept() -> Iterator[None]:
+    """Keep what importing auto-LiRPA changes for the whole process: warning filters, recursion limit, root logger."""
+    cuda_logger, root_logger = logging.getLogger("torch.utils.cpp_extension"), logging.getLogger()
+    levels, handlers = (cuda_logger.level, root_logger.level), list(root_logger.handlers)
+    set_filter, recursion_limit = warnings.simplefilter, sys.getrecursionlimit()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter = lambda *_, **__: None
+            cuda_logger.setLevel(logging.ERROR)  # it warns that there is no CUDA, which no lab needs
+            yield
     finally:
         warnings.simplefilter = set_filter
         sys.setrecursionlimit(recursion_limit)
-        logger.setLevel(level)
-    _let_slopes_leave_their_limits(torch)
-    return module
+        root_logger.handlers[:] = handlers
+        cuda_logger.setLevel(levels[0])
+        root_logger.setLevel(levels[1])
 
 
 def _give_back_numpy_isin() -> None:

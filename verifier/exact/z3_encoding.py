@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -81,7 +82,12 @@ def encode_violation(solver: RationalSolver, question: Question, pre: Sequence[B
             if last or pre[index].lower[j] >= 0:
                 z.append(solver.name(expression, f"z{index}_{j}"))
             else:
-                z.append(solver.name(solver.relu(solver.name(expression, f"z{index}_{j}")), f"h{index}_{j}"))
+                lower, upper = _short(pre[index].lower[j], math.floor), _short(pre[index].upper[j], math.ceil)
+                pre_activation = solver.variable(f"z{index}_{j}", lower, upper)
+                solver.require(pre_activation == expression)
+                activation = solver.variable(f"h{index}_{j}", 0, upper)
+                solver.require(activation == solver.relu(pre_activation))
+                z.append(activation)
         h = z
         if not last:
             reach = np.maximum(pre[index].upper, 0.0)
@@ -91,6 +97,11 @@ def encode_violation(solver: RationalSolver, question: Question, pre: Sequence[B
         for margin in margins.margins
     ]
     return Encoding(inputs, [[(margins.margins[i], expressions[i]) for i in clause] for clause in margins.clauses])
+
+
+def _short(bound: float, rounding: Callable[[float], int]) -> Fraction:
+    """Round a bound outward to a multiple of 2**-10, so that Z3 need not carry 53 digits of it."""
+    return Fraction(rounding(bound * 1024), 1024)
 
 
 def _radius(weight_error: Array | None, bias_error: Array | None, neuron: int, reach: Array) -> Fraction:

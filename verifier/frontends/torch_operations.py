@@ -84,7 +84,8 @@ def _avg_pool(
     kernel = _pair(kernel_size)
     return "AvgPool2d", {}, {
         "kernel": kernel, "stride": kernel if stride is None or stride == [] else _pair(stride),
-        "padding": _pair(padding), "count_include_pad": bool(count_include_pad), "divisor": divisor_override, "ceil_mode": bool(ceil_mode),
+        "padding": _pair(padding), "count_include_pad": bool(count_include_pad), "divisor": divisor_override,
+        "ceil_mode": bool(ceil_mode),
     }  # fmt: skip
 
 

@@ -18,12 +18,13 @@ from verifier.enclosure import Bounds
 
 def test_auto_lirpa_imports_and_says_nothing() -> None:
     code = """
-import sys, warnings, torch, numpy
+import logging, sys, warnings, torch, numpy
 from verifier.bounds.lirpa_compat import import_auto_lirpa
 limit, filters = sys.getrecursionlimit(), list(warnings.filters)
 import_auto_lirpa()
 assert sys.getrecursionlimit() == limit
 assert warnings.filters == filters
+assert not logging.getLogger().handlers and logging.getLogger().level == logging.WARNING
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
