@@ -818,10 +818,10 @@ wanted = {
     "property 1": ([[0.7, 0.85], [0.7, 0.85]], [[0.5, None]]),
     "property 2": ([[0.86, 0.9], [0.86, 0.9]], less_than(0.5)),
 }
-points = 0
+points = 8
 for name, (x_specs, y_specs) in wanted.items():
     result = verify(nn_repaired, x_specs, y_specs, max_subdomains=20_000, timeout_s=None)
-    points += 2 if result else 0
+    points -= 0 if result else 2
     print(f"{name}: {result.verdict.value}")
 ### BEGIN HIDDEN TESTS
 hidden = [
@@ -831,7 +831,7 @@ hidden = [
     ([[0.95, 1.05], [0.9, 1.0]], less_than(0.5)),
 ]
 verified = [bool(verify(nn_repaired, *spec, max_subdomains=20_000, timeout_s=None)) for spec in hidden]
-points += sum(verified)
+points -= len(hidden) - sum(verified)
 print(f"{sum(verified)} of {len(hidden)} hidden boxes are verified; is the network still good elsewhere?")
 ### END HIDDEN TESTS
 points
