@@ -208,6 +208,7 @@ class Subject:
         round: Rounds float64 values to the nearest that the caller's dtype can hold.
         to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is.
         name: What to call it in messages.
+        from_file: Whether it was read from a file, for which torch is not imported.
     """
 
     network: Network
@@ -215,6 +216,7 @@ class Subject:
     round: Callable[[Array], Array]
     to_caller: Callable[[Array], Any]
     name: str = "net"
+    from_file: bool = False
 
     @staticmethod
     def of_network(network: Network) -> Subject:

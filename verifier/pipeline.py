@@ -59,18 +59,18 @@ def verify(
     """Decide whether a network meets a spec for every input in a box.
 
     Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
-    with an optional final Sigmoid, Softmax or LogSoftmax; or a Network. Verified is the network in eval mode, its
-    stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every
-    counterexample was replayed in the caller's own object. Complete with "auto" for networks with few inputs or few
-    unstable neurons, given time, except where the margin is below rounding.
+    with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file of such a chain; or a Network.
+    Verified is the network in eval mode, its stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are
+    right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
+    for networks with few inputs or few unstable neurons, given time, except where the margin is below rounding.
 
     Args:
-        net: The network; it is left as it is.
+        net: The network, or the path of an .onnx, .onnx.gz or .nnet file; it is left as it is.
         x_specs: One (lower, upper) pair an input in flattened order, shape (inputs, 2), or a Box.
         y_specs: One [lower, upper] pair an output (None or infinity for no limit), or an OutputSpec such as
             argmax_is(6) or less_than(0.5).
-        counterexamples: A list to which confirmed counterexamples are appended, as tensors of the caller's dtype that
-            can be fed to `net` as they are.
+        counterexamples: A list to which confirmed counterexamples are appended, as tensors (arrays for a file) of the
+            caller's dtype that can be fed to `net` as they are.
         input_shape: Shape of one input without the batch, where the network does not tell it.
         timeout_s: Wall time in seconds; None for no limit.
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
@@ -302,7 +302,12 @@ class _Run:
             self.settle_verified(stage)
 
     def bound_root_with_lirpa(self) -> None:
-        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway."""
+        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
+
+        A network from a file does without: importing torch would cost more than most of its questions.
+        """
+        if self.question.subject.from_file:
+            return
         try:
             self.bound_root(*BOUNDING["auto_lirpa"])
         except (MissingDependencyError, BoundsError):

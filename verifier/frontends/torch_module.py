@@ -17,9 +17,10 @@ from torch import fx, nn
 
 from verifier.enclosure import Array
 from verifier.errors import NetworkError, UnsupportedLayerError, VerifierWarning
+from verifier.frontends.reading_check import check_reading
 from verifier.frontends.steps import Step, lower_steps
 from verifier.frontends.torch_operations import CALLS, MODULES, SUPPORTED, Data, Read, same_forward
-from verifier.network import Network, Subject
+from verifier.network import Subject
 
 _TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
@@ -361,7 +362,11 @@ def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: i
             stacklevel=4,
         )
     caller = _Caller(module, shape, network.outputs, given=input_shape is not None)
-    _check_reading(network, caller)
+    check_reading(
+        network, caller.run, caller.round, float(torch.finfo(caller.dtype).eps),
+        f"net ({type(module).__name__}): computes something else than its layers say",
+        "is its forward replaced, or does it change from call to call?",
+    )  # fmt: skip
     return Subject(network, caller.run, caller.round, caller.to_caller, type(module).__name__)
 
 
@@ -405,23 +410,3 @@ class _Caller:
     def to_caller(self, x: Array) -> torch.Tensor:
         """Make the tensor that the module takes as it is."""
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).to(self.device).reshape(self.shape)
-
-
-def _check_reading(network: Network, caller: _Caller) -> None:
-    """Compare the Network with the module on a few points; a difference means that the module hides something."""
-    rng = np.random.default_rng(0)
-    points = np.concatenate([rng.uniform(0, 1, (2, network.inputs)), rng.normal(0, 1, (2, network.inputs))])
-    points = caller.round(points)
-    theirs, ours = caller.run(points), network(points)
-    reach = np.abs(points)
-    terms = 0
-    for layer in network.layers:
-        reach = reach @ layer.magnitude.T + np.abs(layer.bias)
-        terms += layer.weight.shape[1] + 4
-    eps = float(torch.finfo(caller.dtype).eps)
-    tolerance = eps * terms * (reach.max(axis=1, keepdims=True) + 1.0)
-    if theirs.shape != ours.shape or not (np.abs(theirs - ours) <= tolerance).all():
-        raise NetworkError(
-            f"net ({type(caller.module).__name__}): computes something else than its layers say (at a sample point "
-            f"{theirs[0][:3]} instead of {ours[0][:3]}); is its forward replaced, or does it change from call to call?"
-        )
