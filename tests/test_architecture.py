@@ -24,14 +24,22 @@ STAGES = (
     "search",
     "exact",
     "pipeline",
+    "files",
     "robustness",
     "functions",
     "synthesis",
+    "batch",
     "__main__",
     "__init__",
 )
 # the only file that may import each of these
-HOME_OF_LIBRARY = {"z3": "verifier/solvers/z3_solver.py", "auto_LiRPA": "verifier/bounds/lirpa_compat.py"}
+HOME_OF_LIBRARY = {
+    "z3": "verifier/solvers/z3_solver.py",
+    "auto_LiRPA": "verifier/bounds/lirpa_compat.py",
+    "onnx": "verifier/frontends/onnx_file.py",
+    "onnxruntime": "verifier/frontends/onnx_file.py",
+    "distributed": "verifier/batch.py",
+}
 MAY_IMPORT = {
     "verifier": {"verifier"},
     "course_utils": {"verifier", "course_utils"},

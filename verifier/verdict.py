@@ -78,6 +78,7 @@ class Rejection:
 
 
 BELOW_ROUNDING = "margin below rounding"
+TIME_LIMIT = "time limit"  # how the reason begins where time ran out
 
 
 def check_counterexample(question: Question, candidate: Array) -> Counterexample | Rejection:
@@ -180,6 +181,11 @@ class Result:
     clauses: tuple[Clause, ...] = field(default=(), repr=False)
     counterexample: Any = None
     counterexample_output: Array | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the answer is UNKNOWN because time ran out."""
+        return self.verdict is Verdict.UNKNOWN and self.reason.startswith(TIME_LIMIT)
 
     def __bool__(self) -> bool:
         """Whether the spec is verified."""
