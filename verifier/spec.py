@@ -167,9 +167,32 @@ class Box:
         low, high = rounding(self.lower), rounding(self.upper)
         return Box(np.minimum(self.lower, low), np.maximum(self.upper, high))
 
+    def inward(self, rounding: Callable[[Array], Array]) -> Box:
+        """Return the values of another dtype that lie inside: each side's first and last one.
+
+        A side that holds no such value, as one of zero width seldom does, keeps its bounds rounded to nearest.
+        """
+        low, high = _rounded_up(self.lower, rounding), -_rounded_up(-self.upper, lambda x: -rounding(-x))
+        empty = low > high
+        return Box(np.where(empty, rounding(self.lower), low), np.where(empty, rounding(self.upper), high))
+
     def contains(self, x: Array) -> bool:
         """Whether the point x, shape (inputs,), lies in the closed box; compared exactly."""
         return bool(np.all(self.lower <= x) and np.all(x <= self.upper))
+
+
+def _rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
+    """The smallest values of the dtype that `rounding` rounds to which are not below x.
+
+    Where the nearest value lies below, at a distance of at most half a gap, steps of twice that distance, then four
+    times, ... reach the middle of the gap and round up, but not past the next value.
+    """
+    nearest = rounding(x)
+    step = x - nearest
+    while (nearest < x).any():
+        step = 2.0 * step
+        nearest = np.where(nearest < x, rounding(x + step), nearest)
+    return nearest
 
 
 def _check_sides(lower: Array, upper: Array, name: str) -> None:
