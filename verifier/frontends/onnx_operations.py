@@ -338,6 +338,9 @@ def _reshape(node: Node) -> list[Step]:
 def _transpose(node: Node) -> list[Step]:
     axes = len(node.shape)
     order = tuple(node.attributes.get("perm") or range(axes)[::-1])
+    moved = [i for i in order if node.shape[i] > 1]
+    if moved == sorted(moved):  # only axes of size 1 change their places
+        return [node.step("Reshape", [node.shape[i] for i in order])]
     return [node.step("Permute", [node.shape[i] for i in order], order=order)]
 
 
@@ -364,6 +367,8 @@ def _pad(node: Node) -> list[Step]:
     axes = len(node.shape)
     if min(pads, default=0) < 0 or len(pads) != 2 * axes:
         raise node.refusal(f"pads {pads} do not fit {axes} axes")
+    if not any(pads):
+        return _same(node)
     index = np.arange(int(np.prod(node.shape))).reshape(node.shape)
     index = np.pad(index, list(zip(pads[:axes], pads[axes:], strict=True)), constant_values=-1)
     return [node.step("Select", index.shape, index=index)]
