@@ -179,6 +179,14 @@ def test_split_trace_gives_boxes_that_end_settled() -> None:
     assert any(box.status == "falsified" for box in broken.boxes)
 
 
+def test_warning_points_to_the_caller_s_line() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Linear(2, 1))
+    with pytest.warns(verifier.VerifierWarning, match="Dropout") as caught:
+        verifier.verify(net, [(0, 1)] * 2, [(None, 100)])
+    assert caught[0].filename == __file__
+    assert len(caught) == 1
+
+
 def test_question_without_limits_holds() -> None:
     for method in ("auto", "split", "z3", "ibp"):
         assert verifier.verify(small_net(), [(0, 1)] * 2, [(None, None)], method=method).verdict is VERIFIED

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from verifier.enclosure import Array
-from verifier.errors import NetworkError, VerifierWarning
+from verifier.errors import NetworkError, warn_caller
 from verifier.frontends.steps import lower_steps
 from verifier.frontends.torch_module import eval_mode, shape_of_input, trace
 from verifier.network import Network, Subject
@@ -36,11 +36,9 @@ def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: i
         type(part).__name__ for part in module.modules() if part.training and isinstance(part, _TRAIN_SENSITIVE)
     ]
     if sensitive:
-        warnings.warn(
+        warn_caller(
             f"net is in train mode and holds {', '.join(sorted(set(sensitive)))}; what is verified is the network in "
-            "eval mode: call net.eval() before you compare its outputs",
-            VerifierWarning,
-            stacklevel=4,
+            "eval mode: call net.eval() before you compare its outputs"
         )
     caller = _Caller(module, shape, network.outputs, given=input_shape is not None)
     _check_reading(network, caller)
