@@ -84,8 +84,17 @@ class Box:
         return self.upper - self.lower
 
     def hull(self, rounding: Callable[[Array], Array]) -> Box:
-        """Return the smallest box around this one and its rounding to another dtype."""
+        """Return the smallest box around this one and its rounding to another dtype.
+
+        Raises:
+            SpecError: A bound is beyond what that dtype can hold.
+        """
         low, high = rounding(self.lower), rounding(self.upper)
+        for i in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
+            raise SpecError(
+                f"x_specs[{i}]: ({self.lower[i]:g}, {self.upper[i]:g}) reaches beyond the largest number of the "
+                "network's dtype; use smaller bounds, or net.double()"
+            )
         return Box(np.minimum(self.lower, low), np.maximum(self.upper, high))
 
     def contains(self, x: Array) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from verifier.enclosure import Array
+from verifier.enclosure import MAX_MAGNITUDE, Array
 from verifier.errors import NetworkError, warn_caller
 from verifier.frontends.steps import lower_steps
 from verifier.frontends.torch_module import eval_mode, shape_of_input, trace
@@ -92,6 +92,8 @@ def _check_reading(network: Network, caller: _Caller) -> None:
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.uniform(0, 1, (2, network.inputs)), rng.normal(0, 1, (2, network.inputs))])
     points = caller.round(points)
+    if network.reach(np.abs(points).max(axis=0)) > MAX_MAGNITUDE:
+        return  # nothing is claimed of such a network
     theirs, ours = caller.run(points), network(points)
     reach = np.abs(points)
     terms = 0
