@@ -48,7 +48,7 @@ BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
     "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
     "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
 }
-METHODS = ("auto", *BOUNDING, "attack", "split", "z3")
+METHODS = ("auto", *BOUNDING, "attack", "split", "lp", "milp", "z3")
 
 
 def verify(
@@ -76,7 +76,7 @@ def verify(
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
         method: "auto", or one by name: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized",
-            "attack", "split", "z3".
+            "attack", "split", "lp", "milp" (verified only up to the solver's tolerance), "z3".
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
 
@@ -274,7 +274,10 @@ class _Run:
                 self.split(InputSplit(self.question, crown_bounds))
             else:
                 self.bound_root("crown", crown_bounds, may_settle=False)
-                self.ask_z3(self.budget.seconds_left)
+                if self.method == "z3":
+                    self.ask_z3(self.budget.seconds_left)
+                else:
+                    self.ask_highs()
 
     def too_large(self) -> bool:
         """Whether bounds could overflow; then nothing is asked, and the reason says so."""
@@ -390,6 +393,20 @@ class _Run:
             self.settle_verified("split")
         else:
             self.reason = self.budget.exhausted() or search.reason
+
+    def ask_highs(self) -> None:
+        """Ask HiGHS about a linear relaxation, or exactly up to its tolerances: by name only, never in "auto"."""
+        from verifier.exact.linear_check import lp_check, milp_check
+
+        check, guarantee = (lp_check, "rounded") if self.method == "lp" else (milp_check, "solver tolerance")
+        found = check(self.question, self.pre, self.logits, self.budget)
+        self.margin = max(self.margin, found.margin)
+        if found.verified:
+            self.settle_verified(self.method, guarantee)
+        elif found.counterexample is not None:
+            self.settle_falsified(self.method, found.counterexample)
+        else:
+            self.reason = found.reason
 
     def ask_z3(self, timeout_s: float) -> None:
         """Ask Z3, with rational arithmetic."""
