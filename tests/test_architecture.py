@@ -13,6 +13,7 @@ STAGES = (
     "errors",
     "enclosure",
     "network",
+    "reading",
     "spec",
     "margins",
     "verdict",
@@ -35,6 +36,7 @@ STAGES = (
 # the only file that may import each of these
 HOME_OF_LIBRARY = {
     "z3": "verifier/solvers/z3_solver.py",
+    "highspy": "verifier/solvers/highs_solver.py",
     "auto_LiRPA": "verifier/bounds/lirpa_compat.py",
     "onnx": "verifier/frontends/onnx_file.py",
     "onnxruntime": "verifier/frontends/onnx_file.py",
