@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ COLUMNS = ("onnx", "vnnlib", "verdict", "seconds", "cpu_seconds", "subdomains", 
 VERDICTS = ("unsat", "sat", "unknown", "timeout")
 GRACE_S = 30.0  # beyond its time limit a process may still be starting or writing; then it is ended
 UNREADABLE = 2  # exit status of the command line for input that cannot be read
+
+_running: set[subprocess.Popen[str]] = set()  # processes of this machine, to be ended with the run
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def run_batch(
                     rows.append(row)
                     _write(file, [row.cells()])
     except KeyboardInterrupt:
+        for process in list(_running):
+            process.kill()
         print(f"stopped; the same command goes on after the {len(rows)} instances in {path}", file=sys.stderr)
         return 130
     except OSError as error:
@@ -182,23 +187,28 @@ def run_instance(instance: Instance, folder: str, method: str, threads: int) -> 
         seconds = f"{time.perf_counter() - started:.3f}"
         return Row(instance.onnx, instance.vnnlib, verdict, seconds, stage=stage, message=message)
 
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=instance.timeout_s + GRACE_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return failed("timeout", "ended", f"still running {GRACE_S:g} s after its time limit")
-    last = (done.stderr.strip().splitlines() or [""])[-1]
-    if done.returncode == UNREADABLE:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:  # fmt: skip
+        _running.add(process)
+        try:
+            printed, errors = process.communicate(timeout=instance.timeout_s + GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return failed("timeout", "ended", f"still running {GRACE_S:g} s after its time limit")
+        finally:
+            _running.discard(process)
+    last = (errors.strip().splitlines() or [""])[-1]
+    if process.returncode == UNREADABLE:
         return failed("unknown", "unreadable", last)
     try:
-        found = json.loads(done.stdout)
+        found = json.loads(printed)
         return Row(
             instance.onnx, instance.vnnlib, found["verdict"], f"{found['seconds']:.3f}", f"{found['cpu_seconds']:.3f}",
             str(found["subdomains"]), found["stage"],
         )  # fmt: skip
     except (ValueError, KeyError):
-        return failed("unknown", "crashed", f"exit status {done.returncode}: {last}")
+        return failed("unknown", "crashed", f"exit status {process.returncode}: {last}")
 
 
 def _stored(path: Path) -> Path:
@@ -257,7 +267,13 @@ def _client(workers: int, scheduler: str | None) -> Iterator[tuple[Any, Any]]:
             yield client, as_completed
         return
     with (
-        LocalCluster(n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=workers,
+            processes=False,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
         Client(cluster) as client,
     ):
         yield client, as_completed
