@@ -336,3 +336,15 @@ def test_reference_file_is_refused_by_name(name):
     with pytest.raises(UnsupportedLayerError) as error:
         read_subject(reference("onnx_small") / name)
     assert REFUSED_FILES[name] in str(error.value)
+
+
+@pytest.mark.parametrize("family", ["acasxu", "mnist_fc", "reach_prob_density"])
+def test_competition_networks_give_their_recorded_outputs(family):
+    """51 networks at random points of a property's box."""
+    folder = reference("vnncomp") / family
+    recorded = np.load(folder / "reference_io.npz")
+    for name in sorted({key.rsplit("/", 1)[0] for key in recorded.files}):
+        network = read_subject(folder / "onnx" / f"{name}.onnx").network
+        x, y = (recorded[f"{name}/{part}"] for part in "xy")
+        ours = network(x.reshape(len(x), -1).astype(np.float64))
+        np.testing.assert_allclose(ours, y.reshape(len(y), -1), atol=FLOAT32_ATOL, rtol=1e-5)

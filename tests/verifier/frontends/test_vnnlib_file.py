@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import itertools
 import json
@@ -225,3 +226,18 @@ def test_reference_files_of_vnnlib_2_are_refused_by_name():
     for file in files:
         with pytest.raises(SpecError, match=r"VNN-LIB 2\.0"):
             read_vnnlib(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["acasxu", "mnist_fc", "oval21", "reach_prob_density", "verivital", "test"])
+def test_competition_properties_have_the_expected_numbers_of_boxes_disjuncts_and_rows(family):
+    folder = reference("vnncomp") / family
+    with (folder / "parse_summary.csv").open(newline="") as file:
+        expected = list(csv.DictReader(file))
+    for row in expected:
+        path = folder / row["vnnlib"]
+        found = read_vnnlib(path if path.exists() else path.with_name(path.name + ".gz"))
+        assert [found.inputs, found.outputs, len(found.cases)] == [int(row[f"n_{name}"]) for name in
+                                                                   ("inputs", "outputs", "boxes")]  # fmt: skip
+        assert "/".join(str(len(case.unsafe)) for case in found.cases) == row["disjuncts_per_box"]
+        assert "/".join(str(sum(map(len, case.unsafe))) for case in found.cases) == row["rows_per_box"]
