@@ -1,7 +1,7 @@
 """Open boxes, compiled: a heap of slots in flat arrays, best box first.
 
 An open box is its two corners, a priority, the margin that its parent proved, and one bit for each neuron that is
-active and for each that is inactive: with 5 inputs and 300 neurons 200 bytes. Beyond MAX_BEST open boxes the newest
+active and for each that is inactive: with 5 inputs and 300 neurons 200 bytes. Beyond a limit of open boxes the newest
 goes first, so that the search turns depth-first and opens few more.
 """
 
@@ -16,8 +16,7 @@ from verifier.enclosure import Array, Indices
 from verifier.search.compiled_bounds import ACTIVE, INACTIVE, UNSTABLE, Work
 from verifier.search.compiled_jit import compiled
 
-MAX_BEST = 200_000  # open boxes kept best-first
-OPEN, NEXT = 0, 1  # counters: open boxes; boxes opened so far, which breaks ties of priority
+OPEN, NEXT, MAX_BEST = 0, 1, 2  # counters: open boxes; boxes opened so far, which breaks ties; boxes kept best-first
 
 
 class Queue(NamedTuple):
@@ -34,13 +33,13 @@ class Queue(NamedTuple):
     counters: Indices
 
 
-def make_queue(slots: int, inputs: int, neurons: int) -> Queue:
+def make_queue(slots: int, inputs: int, neurons: int, max_best: int) -> Queue:
     """Allocate an empty queue."""
     words = (neurons + 63) // 64
     return Queue(
         np.zeros((slots, inputs)), np.zeros((slots, inputs)), np.zeros(slots), np.zeros(slots),
         np.zeros(slots, dtype=np.intp), np.zeros((slots, words), dtype=np.uint64),
-        np.zeros((slots, words), dtype=np.uint64), np.arange(slots, dtype=np.intp), np.zeros(2, dtype=np.intp),
+        np.zeros((slots, words), dtype=np.uint64), np.arange(slots, dtype=np.intp), np.array([0, 0, max_best], dtype=np.intp),
     )  # fmt: skip
 
 
@@ -58,7 +57,7 @@ def push(queue: Queue, work: Work, low: Array, high: Array, priority: float, mar
     slot = queue.heap[place]
     queue.lower[slot], queue.upper[slot] = low, high
     queue.number[slot] = queue.counters[NEXT]
-    queue.priority[slot] = priority if place < MAX_BEST else -1e200 - queue.counters[NEXT] * 1e190
+    queue.priority[slot] = priority if place < queue.counters[MAX_BEST] else -1e200 - queue.counters[NEXT] * 1e190
     queue.margin[slot] = margin
     queue.active[slot], queue.inactive[slot] = np.uint64(0), np.uint64(0)
     for unit in range(len(work.status)):

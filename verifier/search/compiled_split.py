@@ -12,10 +12,16 @@ import numpy as np
 from verifier.budget import Budget
 from verifier.enclosure import Array, Bounds
 from verifier.search.compiled_network import CompiledNetwork
+from verifier.search.descent import descend
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
 SLICE_S = 0.05  # what a slice should last, so that limits and Ctrl-C are heeded
 FIRST_SLOTS = 1024
+MAX_BEST = 200_000  # open boxes kept best-first
+FIRST_DESCENT = 1000  # boxes before the first descent and between the first few
+DESCENT_GROWTH = 1.5  # later ones wait for half as many boxes again as there have been
+STARTS = 300  # of a descent, over all clauses; half of them in the best open boxes, half random
+REPLAYED = 5  # the best points of a descent
 FREE_REJECTIONS = 20  # candidates that may fail the replay before only lower margins are replayed
 
 
@@ -39,11 +45,13 @@ class CompiledSplit:
         net: flatten(question).
         boxes: Where to begin, anything with lower, upper and margin; None for the whole box.
         known: Bounds on each hidden layer, shape (neurons,), that hold in all of these boxes.
+        max_best: Open boxes up to which the search is best-first.
+        seed: For the random starts of descents.
     """
 
     def __init__(
         self, question: Question, net: CompiledNetwork, boxes: Iterable[Any] | None = None, *,
-        known: tuple[Bounds, ...] | None = None,
+        known: tuple[Bounds, ...] | None = None, max_best: int = MAX_BEST, seed: int = 0,
     ) -> None:  # fmt: skip
         """Begin with the boxes; imports Numba."""
         from verifier.search import compiled_bounds, compiled_clauses, compiled_loop, compiled_points, compiled_queue
@@ -57,13 +65,14 @@ class CompiledSplit:
         start = list(boxes)
         inputs, neurons = int(net.sizes[0]), int(net.root_lower.size)
         work = compiled_bounds.make_work(net)
-        self._queue = compiled_queue.make_queue(max(FIRST_SLOTS, 2 * len(start)), inputs, neurons)
+        self._queue = compiled_queue.make_queue(max(FIRST_SLOTS, 2 * len(start)), inputs, neurons, max_best)
         self._low, self._high = np.zeros(inputs), np.zeros(inputs)
         self._counts, self._stuck_margin = np.zeros(2, dtype=np.intp), np.full(1, np.inf)
         self._state = (work, compiled_clauses.make_planes(net), compiled_points.make_points(net))
         self._scores = np.zeros(inputs)
         self._threshold, self._rejected = 0.0, 0
         self._boxes_per_s = 1000.0
+        self._random, self._next_descent = np.random.default_rng(seed), FIRST_DESCENT
         self._fill(start, known)
 
     def _fill(self, start: list[Any], known: tuple[Bounds, ...] | None) -> None:
@@ -74,7 +83,7 @@ class CompiledSplit:
         queue.margin[:count] = [box.margin for box in start]
         queue.priority[:count] = -np.inf
         queue.number[:count] = np.arange(count)
-        queue.counters[:] = count
+        queue.counters[:2] = count
         lower, upper = self.net.root_lower, self.net.root_upper
         if known:
             lower = np.concatenate([one.lower for one in known])
@@ -114,35 +123,56 @@ class CompiledSplit:
         while self.open_boxes and self.counterexample is None and not budget.exhausted() and used < max_boxes:
             seconds = min(SLICE_S, budget.seconds_left)
             size = int(min(max(1.0, seconds * self._boxes_per_s), budget.subdomains_left, max_boxes - used))
+            size = min(size, self._next_descent - self._bounded)
             done = self._run_slice(size)
             used += done
             budget.count(done, lambda: f"{len(self.open_boxes):,} open")
+            if self._bounded >= self._next_descent:
+                self._next_descent = max(self._bounded + FIRST_DESCENT, int(self._bounded * DESCENT_GROWTH))
+                self._descend()
 
     def _run_slice(self, size: int) -> int:
         """Run one slice, replay its candidate, make room; returns the boxes bounded."""
-        before, started = int(self._counts[self._loop.BOXES]), time.perf_counter()
+        before, started = self._bounded, time.perf_counter()
         ended = self._loop.run_slice(
             self.net, *self._state, self._queue, self._low, self._high, self._scores, self._counts,
             self._stuck_margin, size, self._threshold,
         )  # fmt: skip
-        done, seconds = int(self._counts[self._loop.BOXES]) - before, time.perf_counter() - started
+        done, seconds = self._bounded - before, time.perf_counter() - started
         if ended == self._loop.FULL:
             self._queue = self._queues.grown(self._queue)
         elif ended == self._loop.CANDIDATE:
-            self._replay()
+            self._replay(self._state[2].best)
+            self._rejected += 1
+            if self._rejected > FREE_REJECTIONS:
+                self._threshold = min(self._threshold, self._state[2].lowest[0])
         if done:
             self._boxes_per_s = min(max(done / max(seconds, 1e-6), 0.1), 2.0 * max(self._boxes_per_s, 1.0))
         return done
 
-    def _replay(self) -> None:
-        found = check_counterexample(self.question, self._state[2].best.copy())
+    @property
+    def _bounded(self) -> int:
+        return int(self._counts[self._loop.BOXES])
+
+    def _descend(self) -> None:
+        """Look for a narrow counterexample from the centres of the best open boxes and from random points."""
+        box, queue = self.question.box, self._queue
+        count = max(2, STARTS // (2 * len(self.question.margins.clauses)))
+        slots = queue.heap[: len(self.open_boxes)]
+        slots = slots[np.lexsort((queue.number[slots], queue.priority[slots]))[:count]]
+        centres = 0.5 * queue.lower[slots] + 0.5 * queue.upper[slots]
+        starts = np.concatenate([centres, self._random.uniform(box.lower, box.upper, (count, box.lower.size))])
+        points, values = descend(self.question, starts)
+        for point, value in zip(points[:REPLAYED], values[:REPLAYED], strict=True):
+            if value <= 0.0 and self.counterexample is None:
+                self._replay(point)
+
+    def _replay(self, point: Array) -> None:
+        found = check_counterexample(self.question, point.copy())
         if isinstance(found, Counterexample):
             self.counterexample = found
             return
         self.near |= found.near
-        self._rejected += 1
-        if self._rejected > FREE_REJECTIONS:
-            self._threshold = min(self._threshold, self._state[2].lowest[0])
 
 
 class OpenBoxes:
