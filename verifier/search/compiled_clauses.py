@@ -15,7 +15,7 @@ from verifier.search.compiled_bounds import LANES, Work, minimise, walk_back
 from verifier.search.compiled_jit import compiled, compiled_gamma
 from verifier.search.compiled_network import CompiledNetwork
 
-JOINT_STEPS = 16
+JOINT_STEPS = 6
 
 
 class Planes(NamedTuple):
@@ -120,43 +120,59 @@ def mix_margins(net: CompiledNetwork, work: Work, planes: Planes, low: Array, hi
 
 @compiled
 def _choose_weights(net: CompiledNetwork, planes: Planes, clause: int, low: Array, high: Array) -> None:
-    """Look for the multipliers (of sum 1) whose mixture of planes has the largest minimum, by subgradient steps.
+    """Look for the multipliers (of sum 1) whose mixture of planes has the largest minimum over the box.
 
-    The dual of the linear program "is there x in the box with every plane <= 0?".
+    The dual of the linear program "is there x in the box with every plane <= 0?". Each step moves weight from one
+    margin to another, as far as is best: the minimum is a concave function of the weight moved, with a kink where an
+    input's slope changes sign, so the best amount is one of those kinks or an end. Moved to is the margin that is
+    largest at the mixture's lowest corner, moved from each of the others in turn.
     """
     start, end = net.clause_at[clause], net.clause_at[clause + 1]
-    scale = 0.0
-    for entry in range(start, end):
-        margin = net.clause_margins[entry]
-        size = abs(planes.offset[margin])
-        for i in range(len(low)):
-            size += abs(planes.slope[margin, i]) * 0.5 * (high[i] - low[i])
-        scale = max(scale, size)
-    best = -np.inf
-    weight, values = np.full(end - start, 1.0 / (end - start)), np.zeros(end - start)
+    count = end - start
+    weight, mixed = planes.weight[start:end], planes.mixed_slope[clause]
+    weight[:] = 1.0 / count
     for step in range(JOINT_STEPS):
-        values[:] = 0.0
-        for i in range(len(low)):
-            mixed = 0.0
-            for n in range(end - start):
-                mixed += weight[n] * planes.slope[net.clause_margins[start + n], i]
-            x = low[i] if mixed > 0.0 else high[i]
-            for n in range(end - start):
-                values[n] += planes.slope[net.clause_margins[start + n], i] * x
-        bound, most, total = 0.0, -np.inf, 0.0
-        for n in range(end - start):
-            values[n] += planes.offset[net.clause_margins[start + n]]
-            bound += weight[n] * values[n]
-            most = max(most, values[n])
-        if bound > best or step == 0:
-            best = bound
-            planes.weight[start:end] = weight
-        if not scale > 0.0:
-            break
-        for n in range(end - start):
-            weight[n] *= np.exp(4.0 / (1.0 + 0.3 * step) * (values[n] - most) / scale)
-            total += weight[n]
-        weight /= total
+        mixed[:] = 0.0
+        for n in range(count):
+            for i in range(len(low)):
+                mixed[i] += weight[n] * planes.slope[net.clause_margins[start + n], i]
+        most, least, gainer, giver = -np.inf, np.inf, 0, 0
+        for n in range(count):
+            margin = net.clause_margins[start + n]
+            value = planes.offset[margin]
+            for i in range(len(low)):
+                value += planes.slope[margin, i] * (low[i] if mixed[i] > 0.0 else high[i])
+            if value > most:
+                most, gainer = value, n
+            if weight[n] > 0.0 and value < least:
+                least, giver = value, n
+        if step % 2 == 1:  # every other step takes from the margins in turn, for where the lowest one is stuck
+            giver = (step // 2) % count
+        if giver == gainer or weight[giver] == 0.0:
+            continue
+        one, other = net.clause_margins[start + gainer], net.clause_margins[start + giver]
+        best, moved = _after_moving(planes, one, other, mixed, 0.0, low, high), 0.0
+        for i in range(-1, len(low)):
+            change = planes.slope[one, i] - planes.slope[other, i] if i >= 0 else 0.0
+            amount = weight[giver] if i < 0 else (-mixed[i] / change if change != 0.0 else 0.0)
+            amount = min(max(amount, -weight[gainer]), weight[giver])
+            value = _after_moving(planes, one, other, mixed, amount, low, high)
+            if value > best:
+                best, moved = value, amount
+        weight[gainer] = max(weight[gainer] + moved, 0.0)
+        weight[giver] = max(weight[giver] - moved, 0.0)
+
+
+@compiled
+def _after_moving(
+    planes: Planes, one: int, other: int, mixed: Array, amount: float, low: Array, high: Array
+) -> float:  # fmt: skip
+    """What the mixture's minimum becomes, but for a constant, when an amount of weight goes from `other` to `one`."""
+    value = amount * (planes.offset[one] - planes.offset[other])
+    for i in range(len(low)):
+        slope = mixed[i] + amount * (planes.slope[one, i] - planes.slope[other, i])
+        value += slope * (low[i] if slope > 0.0 else high[i])
+    return value
 
 
 @compiled
