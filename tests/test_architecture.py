@@ -13,6 +13,7 @@ STAGES = (
     "errors",
     "enclosure",
     "network",
+    "reading",
     "spec",
     "margins",
     "verdict",

@@ -141,6 +141,17 @@ class Network:
         """Whether every stored weight is the true one."""
         return all(layer.exact for layer in self.layers)
 
+    def reach(self, magnitude: Array) -> float:
+        """Bound every value and coefficient that a bound of this network can meet, inputs up to `magnitude`."""
+        h = np.maximum(magnitude, 1.0)
+        largest = float(h.max(initial=1.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in self.layers:
+                h = h @ layer.magnitude.T + np.abs(layer.bias)
+                largest = max(largest, float(h.max()))
+                h = np.maximum(h, 1.0)
+        return largest if np.isfinite(largest) else float("inf")
+
     def pre_activations(self, x: Array) -> list[Array]:
         """Compute z of every layer in float64 for x of shape (batch, inputs); the last entry is the logits."""
         values: list[Array] = []

@@ -16,7 +16,7 @@ from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.bounds.outputs import head_bounds
 from verifier.budget import Budget
-from verifier.enclosure import Array, Bounds
+from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError, OptionError
 from verifier.frontends.read import read_subject
 from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
@@ -126,13 +126,17 @@ def output_bounds(
 
     Raises:
         OptionError: The method is none of those.
+        BoundsError: Values are so large that float64 would overflow.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
     if method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     question = _ask(net, x_specs, AllOf(()), input_shape)
-    bounds = BOUNDING[method][1](question.subject.network, _root(question), np.eye(question.subject.network.outputs))
-    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), question.subject.network.head)
+    network, root = question.subject.network, _root(question)
+    if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
+        raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
+    bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))
+    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), network.head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +176,12 @@ def split_trace(
 
     question = _ask(net, x_specs, y_specs, input_shape)
     run = _Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
-    run.bound_root("interval", interval_bounds)
-    search = InputSplit(question, BOUNDING[method][1], observe=observe)
-    run.split(search)
-    boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
-    run.budget.close()
+    if not run.too_large():
+        run.bound_root("interval", interval_bounds)
+        search = InputSplit(question, BOUNDING[method][1], observe=observe)
+        run.split(search)
+        boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
+        run.budget.close()
     return Trace(run.result(), tuple(boxes))
 
 
@@ -251,6 +256,8 @@ class _Run:
 
     def go(self) -> None:
         """Run the stages of the method."""
+        if self.too_large():
+            return
         if self.method in BOUNDING:
             self.bound_root(*BOUNDING[self.method])
             if not self.settled:
@@ -268,6 +275,14 @@ class _Run:
             else:
                 self.bound_root("crown", crown_bounds, may_settle=False)
                 self.ask_z3(self.budget.seconds_left)
+
+    def too_large(self) -> bool:
+        """Whether bounds could overflow; then nothing is asked, and the reason says so."""
+        largest = self.question.subject.network.reach(_root(self.question).magnitude[0])
+        rows = np.abs(self.question.margins.rows).sum(axis=1).max(initial=1.0)
+        if largest > MAX_MAGNITUDE / max(1.0, float(rows)):
+            self.reason = f"values beyond {MAX_MAGNITUDE:.0e} are too large for bounds in float64"
+        return bool(self.reason)
 
     def run_auto(self) -> None:
         """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""

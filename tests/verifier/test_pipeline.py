@@ -179,6 +179,43 @@ def test_split_trace_gives_boxes_that_end_settled() -> None:
     assert any(box.status == "falsified" for box in broken.boxes)
 
 
+def test_warning_points_to_the_caller_s_line() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Linear(2, 1))
+    with pytest.warns(verifier.VerifierWarning, match="Dropout") as caught:
+        verifier.verify(net, [(0, 1)] * 2, [(None, 100)])
+    assert caught[0].filename == __file__
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [1e60, 1e150, 1e300, 1e-60, 1e-300, 1e-320])
+def test_huge_and_tiny_weights_give_a_right_verdict_or_unknown(size: float, method: str) -> None:
+    """y = size |x| on [-1, 1]: a limit of twice its largest value holds, one of half of it does not."""
+    weight = np.array([[size], [-size]])
+    network = verifier.Network((verifier.Affine(weight, np.zeros(2)), verifier.Affine(np.ones((1, 2)), np.zeros(1))))
+    for limit, wrong in ((min(2 * size, 1e308), FALSIFIED), (size / 2, VERIFIED)):
+        result = verifier.verify(network, [(-1, 1)], [(None, limit)], method=method, max_subdomains=50)
+        assert result.verdict is not wrong
+        if size == 1e60 and method == "auto":
+            assert result.verdict is not UNKNOWN
+        if size >= 1e150:
+            assert "too large" in result.reason
+
+
+def test_module_with_huge_weights_gives_unknown_with_the_reason() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).double().requires_grad_(False)
+    net[0].weight.fill_(1e300)
+    net[2].weight.fill_(1e300)
+    result = verifier.verify(net, [(0, 1)] * 2, [(None, 1)])
+    assert result.verdict is UNKNOWN
+    assert "too large" in result.reason
+
+
+def test_box_beyond_the_dtype_is_refused() -> None:
+    with pytest.raises(verifier.SpecError, match=r"x_specs\[1\]: \(0, 1e\+06\).*dtype"):
+        verifier.verify(nn.Linear(2, 1).half(), [(0, 1), (0, 1e6)], [(None, 1)])
+
+
 def test_question_without_limits_holds() -> None:
     for method in ("auto", "split", "z3", "ibp"):
         assert verifier.verify(small_net(), [(0, 1)] * 2, [(None, None)], method=method).verdict is VERIFIED

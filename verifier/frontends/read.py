@@ -25,7 +25,7 @@ def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: i
         return Subject.of_network(net)
     torch = sys.modules.get("torch")  # no torch module exists before torch was imported
     if torch is not None and isinstance(net, torch.nn.Module):
-        from verifier.frontends.torch_module import read_torch
+        from verifier.frontends.torch_subject import read_torch
 
         return read_torch(net, input_shape, inputs)
     if isinstance(net, str | Path):

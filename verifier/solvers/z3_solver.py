@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-import math
 import threading
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from verifier.errors import MissingDependencyError
 
+CANCELLED = ("canceled", "interrupted", "interrupted from keyboard")  # Z3's words for a cancelled check
 INSTALL = "python -m pip install z3-solver"
 
 
@@ -102,6 +103,9 @@ class RationalSolver:
             work: A limit in Z3's own unit of work, which does not depend on the machine's load; None for none.
             assuming: Further conditions for this question only.
 
+        Raises:
+            KeyboardInterrupt: The user pressed Ctrl-C.
+
         Returns:
             An answer; every status that is not sat or unsat is UNKNOWN, with `reason` set.
         """
@@ -113,16 +117,14 @@ class RationalSolver:
             self._solver.add(condition)
         self._solver.set("timeout", int(min(timeout_s * 1000 + 1, 2**31 - 1)))
         self._solver.set("rlimit", work or 0)
-        timer = None
-        if math.isfinite(timeout_s):
-            timer = threading.Timer(timeout_s + 0.2, self._context.interrupt)
-            timer.daemon = True
-            timer.start()
+        started = time.perf_counter()
+        timer = threading.Timer(min(timeout_s + 0.2, threading.TIMEOUT_MAX), self._context.interrupt)
+        timer.daemon = True
+        timer.start()
         try:
             status = self._solver.check()
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
         if status == self._z3.sat:
             self._model = self._solver.model()
             answer = Answer.SATISFIABLE
@@ -131,6 +133,8 @@ class RationalSolver:
         else:
             self.reason = str(self._solver.reason_unknown())
             answer = Answer.UNKNOWN
+            if self.reason in CANCELLED and time.perf_counter() - started < 0.95 * timeout_s:
+                raise KeyboardInterrupt  # Z3 takes Ctrl-C for itself while it works
         self._solver.pop()
         return answer
 

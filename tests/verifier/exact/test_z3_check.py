@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -75,6 +77,24 @@ def test_time_limit_is_kept() -> None:
     assert result.verdict is verifier.Verdict.UNKNOWN
     assert "time limit" in result.reason
     assert time.perf_counter() - started < 6  # two seconds and the encoding; not a measure of speed
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_z3_works_ends_the_call() -> None:
+    """In a process of its own, because Z3 takes the signal for itself and so would pytest."""
+    code = """
+import os, signal, threading, torch, verifier
+from torch import nn
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(8, 60), nn.ReLU(), nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 1))
+verifier.verify(net, [(-1, 1)] * 8, [(None, 1e6)], method="z3")
+limit = net(torch.rand(4000, 8) * 2 - 1).max().item() + 0.3
+threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+result = verifier.verify(net, [(-1, 1)] * 8, [(None, limit)], method="z3", timeout_s=60)
+print(result.verdict.value, result.reason, result.seconds < 30)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "unknown interrupted True"
 
 
 def test_limit_of_subdomains_makes_z3_repeatable() -> None:
