@@ -153,7 +153,9 @@ def solve(subject: Subject, questions: list[tuple[specs.Box, specs.OutputSpec]],
 def main() -> int:
     """Read the command line, run, write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with instances.csv, expected.csv, onnx/, vnnlib/")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with instances.csv, expected.csv, onnx/, vnnlib/"
+    )
     parser.add_argument("--timeout", type=float, default=None, help="seconds an instance (default: instances.csv's)")
     parser.add_argument("--only", default="", help="regular expression on 'onnx vnnlib'")
     parser.add_argument("--out", type=Path, default=RESULTS / "acasxu", help="path of the table without its ending")
@@ -170,7 +172,12 @@ def main() -> int:
         questions = read_property(options.data / want["vnnlib"], subject.network.inputs, subject.network.outputs)
         limit = options.timeout or float(want["timeout"])
         found = solve(subject, questions, limit)
-        row = {"onnx": Path(want["onnx"]).stem, "vnnlib": Path(want["vnnlib"]).stem, "expected": want["verdict"], **found}
+        row = {
+            "onnx": Path(want["onnx"]).stem,
+            "vnnlib": Path(want["vnnlib"]).stem,
+            "expected": want["verdict"],
+            **found,
+        }
         rows.append(row)
         if options.verbose:
             print(

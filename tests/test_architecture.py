@@ -32,7 +32,11 @@ STAGES = (
     "__init__",
 )
 # the only file that may import each of these
-HOME_OF_LIBRARY = {"z3": "verifier/solvers/z3_solver.py", "auto_LiRPA": "verifier/bounds/lirpa_compat.py"}
+HOME_OF_LIBRARY = {
+    "z3": "verifier/solvers/z3_solver.py",
+    "auto_LiRPA": "verifier/bounds/lirpa_compat.py",
+    "numba": "verifier/search/compiled_jit.py",
+}
 MAY_IMPORT = {
     "verifier": {"verifier"},
     "course_utils": {"verifier", "course_utils"},

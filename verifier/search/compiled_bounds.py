@@ -50,10 +50,10 @@ def make_work(net: CompiledNetwork) -> Work:
     """Allocate scratch space."""
     inputs, hidden, layers = int(net.sizes[0]), int(net.root_lower.size), len(net.sizes) - 2
     widest = int(net.sizes.max())
-    units = [np.zeros(hidden) for _ in range(5)]
     return Work(
         np.zeros(hidden, dtype=np.int8), np.zeros(hidden), np.zeros(hidden), np.zeros(hidden, dtype=np.intp),
-        np.zeros(max(layers, 1), dtype=np.intp), np.zeros(int(net.weight_at[-1])), *units, np.zeros((hidden, inputs)),
+        np.zeros(max(layers, 1), dtype=np.intp), np.zeros(int(net.weight_at[-1])), np.zeros(hidden), np.zeros(hidden),
+        np.zeros(hidden), np.zeros(hidden), np.zeros(hidden), np.zeros((hidden, inputs)),
         np.zeros(widest, dtype=np.intp), np.zeros((max(layers, 1), widest, LANES)), np.zeros((widest, LANES)),
         np.zeros((inputs, LANES)), np.zeros(LANES), np.zeros(LANES), np.zeros(LANES),
     )  # fmt: skip
@@ -61,7 +61,7 @@ def make_work(net: CompiledNetwork) -> Work:
 
 @compiled
 def bound_hidden(net: CompiledNetwork, work: Work, low: Array, high: Array) -> None:
-    """Bound all hidden neurons over a box; work.status holds what the parents of the box know, and is brought up to date."""
+    """Bound all hidden neurons over a box; work.status holds what the parents know, and is brought up to date."""
     for layer in range(len(net.sizes) - 2):
         count = _bound_by_intervals(net, work, layer, low, high)
         if layer > 0:

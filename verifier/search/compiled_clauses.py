@@ -91,7 +91,7 @@ def _interval(net: CompiledNetwork, work: Work, margin: int) -> float:
         k = work.alive[before + i]
         w = net.weight[row + k]
         below += w * (max(work.lower[before + k], 0.0) if w > 0.0 else work.upper[before + k])
-    return below - 2.0 * net.rounding[net.unit_at[last] + margin]
+    return float(below - 2.0 * net.rounding[net.unit_at[last] + margin])
 
 
 @compiled
@@ -172,13 +172,11 @@ def _after_moving(
     for i in range(len(low)):
         slope = mixed[i] + amount * (planes.slope[one, i] - planes.slope[other, i])
         value += slope * (low[i] if slope > 0.0 else high[i])
-    return value
+    return float(value)
 
 
 @compiled
-def _walk_mixture_back(
-    net: CompiledNetwork, work: Work, planes: Planes, clause: int, low: Array, high: Array
-) -> None:
+def _walk_mixture_back(net: CompiledNetwork, work: Work, planes: Planes, clause: int, low: Array, high: Array) -> None:
     """Bound the mixture of a clause's margins by a backward pass of its own, in lane 0."""
     last = len(net.sizes) - 2
     width = net.sizes[last] if last == 0 else work.alive_count[last - 1]

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from verifier import enclosure
+from verifier.enclosure import gamma
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
@@ -25,7 +25,7 @@ def compiled(function: F) -> F:
     return cast(F, numba.njit(**_OPTIONS)(function))
 
 
-compiled_gamma = compiled(enclosure.gamma)
+compiled_gamma = compiled(gamma)
 
 
 def compiled_entry(function: F) -> F:
@@ -47,3 +47,13 @@ def source_digest() -> int:
     for path in sorted(Path(__file__).parent.glob("compiled_*.py")):
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
+
+
+def is_kept(entry: Any) -> bool:
+    """Whether an entry was compiled in this process, or code of these sources seems to be kept by an earlier one."""
+    if entry.signatures:
+        return True
+    newest = max(path.stat().st_mtime for path in Path(__file__).parent.glob("compiled_*.py"))
+    folder = entry.stats.cache_path
+    kept = Path(folder).glob(f"*{entry.py_func.__name__}*.nbc") if folder else []
+    return any(path.stat().st_mtime >= newest for path in kept)

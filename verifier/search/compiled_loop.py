@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from verifier.enclosure import Array, Indices
-from verifier.search.compiled_bounds import LANES, UNSTABLE, Work, bound_hidden
+from verifier.search.compiled_bounds import UNSTABLE, Work, bound_hidden
 from verifier.search.compiled_clauses import Planes, bound_margins, cut, mix_margins
-from verifier.search.compiled_jit import compiled, compiled_entry, source_digest
+from verifier.search.compiled_jit import compiled, compiled_entry, is_kept, source_digest
 from verifier.search.compiled_network import CompiledNetwork
 from verifier.search.compiled_points import Points, promising_point
 from verifier.search.compiled_queue import OPEN, Queue, pop, push
@@ -105,7 +105,7 @@ def _make_run_slice(digest: int) -> Callable[..., Any]:
         net: CompiledNetwork, work: Work, planes: Planes, points: Points, queue: Queue, low: Array, high: Array,
         scores: Array, counts: Indices, stuck_margin: Array, max_boxes: int, threshold: float,
     ) -> int:  # fmt: skip
-        """Bound at most max_boxes boxes; end at a point whose margin is at most the threshold, or when slots run out."""
+        """Bound at most max_boxes boxes; end at a point of margin up to the threshold, or when slots run out."""
         for _ in range(max_boxes):
             if queue.counters[OPEN] == 0:
                 return DONE
@@ -121,3 +121,8 @@ def _make_run_slice(digest: int) -> Callable[..., Any]:
 
 
 run_slice = _make_run_slice(source_digest())
+
+
+def is_compiled() -> bool:
+    """Whether calling run_slice does not wait for compilation."""
+    return is_kept(run_slice)

@@ -4,28 +4,31 @@ The margins become the network's last layer: margin = C (W h + b) + d, with a ra
 a layer can round depends on the largest values that reach it; those of the whole box hold in every part of it, so the
 rounding terms are computed here once, and a backward pass adds one dot product a layer for them.
 
-Error analysis, with u = 2**-53, gamma(n) of enclosure.py (twice n u, and 16 u to spare), and for hidden layer k over the
-whole box H_k >= |inputs of the layer|, Z >= |z|, e_k = Affine.error(H_k). A backward pass keeps, for real h and computed
-c, t and E: row >= sum c_j h_j + t - E for every x of the box.
+Error analysis, with u = 2**-53, gamma(n) of enclosure.py (twice n u, and 16 u to spare), and for hidden layer k over
+the whole box H_k >= |inputs of the layer|, Z >= |z|, e_k = Affine.error(H_k). A backward pass keeps, for real h and
+computed c, t and E: row >= sum c_j h_j + t - E for every x of the box.
 
-1.  ReLU. The line's value c_j s_j z_j loses at most u |c_j| Z_j when c_j s_j is rounded (0 <= s_j <= 1), and the offset
-    c_j o_j at most u |c_j| o_j, where o_j <= 1.0001 Z_j (+ 1e-300) since the bounds used are clipped to those of the whole
-    box. Both are within gamma(2) * 2.1 Z_j |c_j|.
+1.  ReLU. The line's value c_j s_j z_j loses at most u |c_j| Z_j when c_j s_j is rounded (0 <= s_j <= 1), and the
+    offset c_j o_j at most u |c_j| o_j, where o_j <= 1.0001 Z_j (+ UNDERFLOW) since the bounds used are clipped to those
+    of the whole box. Both are within gamma(2) * 2.1 Z_j |c_j|.
 2.  Layer. Replacing z by W h + b, with the sums c W computed in any order, with or without fused operations, loses
     |c s| . e_k; e_k also holds the radius of weights that are not known exactly. Since |c_j s_j| <= |c_j| (1 + u), the
     factor 1.01 covers it. A neuron known to be inactive has h = 0 exactly and is left out.
 3.  Constant. t is one running sum of at most 2 N + 2 terms (N hidden neurons), whose absolute values sum to at most
-    R = |t_0| + sum |c_j| (1.0001 Z_j + |b_j|) (1 + u); it loses gamma(2 N + 4) R. Taking E from t is covered, too.
+    R = |t_0| + sum |c_j| (1.0001 Z_j + |b_j|) (1 + u); it loses at most half of gamma(2 N + 4) R, and taking E from it
+    less than the other half.
 
-So E = E_0 + gamma(2 N + 4) |t_0| + sum |c_j| f_j with f_j = 1.01 e_j + gamma(2) 2.1 Z_j + gamma(2 N + 4) 1.01 (Z_j + |b_j|):
-`row_rounding` below. E itself is a sum of positive terms, multiplied by 1.001 when it is used. E_0 is e of the layer that
-the row belongs to, which also covers a mixture of margins: a sum of multipliers times rows is C W with another C.
-Underflow: every operation loses at most 2**-1074; UNDERFLOW, 1e-300, is added once a row, more than these can sum to
-while all magnitudes are below LARGEST.
+So E = E_0 + gamma(2 N + 4) |t_0| + sum |c_j| f_j with f_j = 1.01 e_j + gamma(2) 2.1 Z_j + gamma(2 N + 4) 1.01 (Z_j +
+|b_j|): `row_rounding` below. E itself is a sum of positive terms, multiplied by 1.001 when it is used. E_0 is e of the
+layer that the row belongs to; for a mixture of margins, twice the mixture of theirs: once for what the margins' rows
+are not known exactly, once for the sums of multipliers times rows, which round as C W with another C.
+Underflow: every operation loses at most 2**-1074, seen at values up to LARGEST; UNDERFLOW, added once a row, is more
+than these can sum to.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -166,5 +169,5 @@ def _rounding(layers: list[Affine], root: list[Bounds], question: Question) -> t
 def network_work(network: Network) -> int:
     """Multiplications of one box at worst, when every neuron is unstable: what a box may cost."""
     sizes = [network.inputs] + [layer.bias.size for layer in network.layers]
-    products = [a * b for a, b in zip(sizes, sizes[1:], strict=False)]
+    products = [a * b for a, b in itertools.pairwise(sizes)]
     return sum(2 * sizes[k + 1] * sum(products[:k]) for k in range(len(products)))

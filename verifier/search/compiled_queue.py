@@ -39,15 +39,19 @@ def make_queue(slots: int, inputs: int, neurons: int, max_best: int) -> Queue:
     return Queue(
         np.zeros((slots, inputs)), np.zeros((slots, inputs)), np.zeros(slots), np.zeros(slots),
         np.zeros(slots, dtype=np.intp), np.zeros((slots, words), dtype=np.uint64),
-        np.zeros((slots, words), dtype=np.uint64), np.arange(slots, dtype=np.intp), np.array([0, 0, max_best], dtype=np.intp),
+        np.zeros((slots, words), dtype=np.uint64), np.arange(slots, dtype=np.intp),
+        np.array([0, 0, max_best], dtype=np.intp),
     )  # fmt: skip
 
 
 def grown(queue: Queue) -> Queue:
     """Copy a queue into one of twice as many slots."""
     slots = len(queue.heap)
-    parts = [np.concatenate([part, np.zeros_like(part)]) for part in queue[:-2]]
-    return Queue(*parts, np.concatenate([queue.heap, np.arange(slots, 2 * slots, dtype=np.intp)]), queue.counters)
+    lower, upper, priority, margin, number, active, inactive = (
+        np.concatenate([part, np.zeros_like(part)]) for part in queue[:-2]
+    )
+    heap = np.concatenate([queue.heap, np.arange(slots, 2 * slots, dtype=np.intp)])
+    return Queue(lower, upper, priority, margin, number, active, inactive, heap, queue.counters)
 
 
 @compiled
@@ -102,12 +106,12 @@ def pop(queue: Queue, work: Work, low: Array, high: Array) -> float:
             work.status[unit] = ACTIVE
         elif queue.inactive[slot, unit // 64] & bit:
             work.status[unit] = INACTIVE
-    return queue.margin[slot]
+    return float(queue.margin[slot])
 
 
 @compiled
 def _before(queue: Queue, one: int, other: int) -> bool:
     """Whether one slot's box goes first; the older of two equal ones."""
     if queue.priority[one] != queue.priority[other]:
-        return queue.priority[one] < queue.priority[other]
-    return queue.number[one] < queue.number[other]
+        return bool(queue.priority[one] < queue.priority[other])
+    return bool(queue.number[one] < queue.number[other])

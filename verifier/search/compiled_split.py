@@ -1,9 +1,10 @@
-"""Input splitting, compiled: the search of input_split.py for specs linear in the logits, some hundred times as fast."""
+"""Input splitting, compiled: the search of input_split.py for specs linear in the logits, many times as fast."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 
 from verifier.budget import Budget
 from verifier.enclosure import Array, Bounds
-from verifier.search.compiled_network import CompiledNetwork
+from verifier.search.compiled_network import CompiledNetwork, flatten, network_work
 from verifier.search.descent import descend
+from verifier.search.input_split import InputSplit
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
 SLICE_S = 0.05  # what a slice should last, so that limits and Ctrl-C are heeded
@@ -22,6 +24,8 @@ FIRST_DESCENT = 1000  # boxes before the first descent and between the first few
 DESCENT_GROWTH = 1.5  # later ones wait for half as many boxes again as there have been
 STARTS = 300  # of a descent, over all clauses; half of them in the best open boxes, half random
 REPLAYED = 5  # the best points of a descent
+COMPILE_S = 60.0  # time that compilation may take where the machine code is not kept from an earlier process
+MAX_WORK = 200_000_000  # multiplications of one box, beyond which limits of time could not be kept
 FREE_REJECTIONS = 20  # candidates that may fail the replay before only lower margins are replayed
 
 
@@ -45,13 +49,14 @@ class CompiledSplit:
         net: flatten(question).
         boxes: Where to begin, anything with lower, upper and margin; None for the whole box.
         known: Bounds on each hidden layer, shape (neurons,), that hold in all of these boxes.
+        stuck: Margins of boxes that were too small to split before; with any there is no VERIFIED.
         max_best: Open boxes up to which the search is best-first.
         seed: For the random starts of descents.
     """
 
     def __init__(
         self, question: Question, net: CompiledNetwork, boxes: Iterable[Any] | None = None, *,
-        known: tuple[Bounds, ...] | None = None, max_best: int = MAX_BEST, seed: int = 0,
+        known: tuple[Bounds, ...] | None = None, stuck: Sequence[float] = (), max_best: int = MAX_BEST, seed: int = 0,
     ) -> None:  # fmt: skip
         """Begin with the boxes; imports Numba."""
         from verifier.search import compiled_bounds, compiled_clauses, compiled_loop, compiled_points, compiled_queue
@@ -67,7 +72,8 @@ class CompiledSplit:
         work = compiled_bounds.make_work(net)
         self._queue = compiled_queue.make_queue(max(FIRST_SLOTS, 2 * len(start)), inputs, neurons, max_best)
         self._low, self._high = np.zeros(inputs), np.zeros(inputs)
-        self._counts, self._stuck_margin = np.zeros(2, dtype=np.intp), np.full(1, np.inf)
+        self._counts, self._stuck_margin = np.zeros(2, dtype=np.intp), np.array([min(stuck, default=np.inf)])
+        self._counts[compiled_loop.STUCK] = len(stuck)
         self._state = (work, compiled_clauses.make_planes(net), compiled_points.make_points(net))
         self._scores = np.zeros(inputs)
         self._threshold, self._rejected = 0.0, 0
@@ -173,6 +179,29 @@ class CompiledSplit:
             self.counterexample = found
             return
         self.near |= found.near
+
+
+def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> CompiledSplit | None:
+    """Hand the open boxes of a numpy search to the compiled one; None where that one cannot take them.
+
+    It takes margins linear in the logits and networks of which a box costs well below a second. Where Numba is missing,
+    or where its code would have to be compiled first and the time left is short, the numpy search goes on.
+    """
+    if not search.question.margins.linear or network_work(search.question.subject.network) > MAX_WORK:
+        return None
+    if importlib.util.find_spec("numba") is None:
+        return None
+    net = flatten(search.question)
+    if net is None or (budget.seconds_left < COMPILE_S and not _is_compiled()):
+        return None
+    return CompiledSplit(search.question, net, search.open_boxes, stuck=search.stuck, seed=seed)
+
+
+def _is_compiled() -> bool:
+    """Whether this process or an earlier one has compiled the loop."""
+    from verifier.search import compiled_loop
+
+    return compiled_loop.is_compiled()
 
 
 class OpenBoxes:

@@ -63,7 +63,7 @@ def test_bounds_contain_sampled_values_and_are_about_as_tight_as_crown(seed: int
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("sizes", [(6, 40, 40, 3), (4, 9, 3), (5, 2)])
 def test_bounds_at_a_point_contain_the_exact_value(sizes: tuple[int, ...], seed: int) -> None:
-    """Weights from 1e-8 to 1e8 that nearly cancel, in rationals; the box around the point is larger or the point itself."""
+    """Weights from 1e-8 to 1e8 that nearly cancel, in rationals; the whole box is the point or larger."""
     network = digit_losing_network(seed, sizes)
     rng = np.random.default_rng(seed + 100)
     x = rng.uniform(-1, 1, sizes[0])
