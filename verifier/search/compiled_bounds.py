@@ -204,22 +204,38 @@ def walk_back(net: CompiledNetwork, work: Work, top: int) -> None:
 
 @compiled
 def _multiply(packed: Array, start: int, scaled: Array, count: int, out: Array, rows: int) -> None:
-    """Multiply packed (rows, count) by scaled (count, LANES); eight sums in eight variables stay in one register."""
-    for i in range(rows):
-        a = b = c = d = e = f = g = h = 0.0
-        at = start + i * count
+    """Multiply packed (rows, count) by scaled (count, LANES), two rows at a time.
+
+    Sums in variables of their own stay in registers, and two rows of eight are enough sums under way that an addition
+    need not wait for the one before. The last row of an odd number is computed twice.
+    """
+    for i in range(0, rows, 2):
+        k = min(i + 1, rows - 1)
+        a0 = b0 = c0 = d0 = e0 = f0 = g0 = h0 = 0.0
+        a1 = b1 = c1 = d1 = e1 = f1 = g1 = h1 = 0.0
+        first, second = start + i * count, start + k * count
         for j in range(count):
-            w = packed[at + j]
-            a += w * scaled[j, 0]
-            b += w * scaled[j, 1]
-            c += w * scaled[j, 2]
-            d += w * scaled[j, 3]
-            e += w * scaled[j, 4]
-            f += w * scaled[j, 5]
-            g += w * scaled[j, 6]
-            h += w * scaled[j, 7]
-        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = a, b, c, d
-        out[i, 4], out[i, 5], out[i, 6], out[i, 7] = e, f, g, h
+            v, w = packed[first + j], packed[second + j]
+            a0 += v * scaled[j, 0]
+            b0 += v * scaled[j, 1]
+            c0 += v * scaled[j, 2]
+            d0 += v * scaled[j, 3]
+            e0 += v * scaled[j, 4]
+            f0 += v * scaled[j, 5]
+            g0 += v * scaled[j, 6]
+            h0 += v * scaled[j, 7]
+            a1 += w * scaled[j, 0]
+            b1 += w * scaled[j, 1]
+            c1 += w * scaled[j, 2]
+            d1 += w * scaled[j, 3]
+            e1 += w * scaled[j, 4]
+            f1 += w * scaled[j, 5]
+            g1 += w * scaled[j, 6]
+            h1 += w * scaled[j, 7]
+        out[i, 0], out[i, 1], out[i, 2], out[i, 3] = a0, b0, c0, d0
+        out[i, 4], out[i, 5], out[i, 6], out[i, 7] = e0, f0, g0, h0
+        out[k, 0], out[k, 1], out[k, 2], out[k, 3] = a1, b1, c1, d1
+        out[k, 4], out[k, 5], out[k, 6], out[k, 7] = e1, f1, g1, h1
 
 
 @compiled

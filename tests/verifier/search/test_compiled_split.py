@@ -226,7 +226,7 @@ def test_memory_of_an_open_box_is_small() -> None:
     assert sum(part.nbytes for part in queue) < 250_000
 
 
-@pytest.mark.parametrize("max_best", [0, 50])
+@pytest.mark.parametrize("max_best", [0, 20])
 def test_depth_first_finishes_as_best_first_does(max_best: int) -> None:
     """Beyond its limit of open boxes the search goes depth-first, and fewer boxes are open."""
     question = hard_question(room=1.0)
