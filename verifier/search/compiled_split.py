@@ -22,7 +22,8 @@ FIRST_SLOTS = 1024
 MAX_BEST = 200_000  # open boxes kept best-first
 FIRST_DESCENT = 1000  # boxes before the first descent and between the first few
 DESCENT_GROWTH = 1.5  # later ones wait for half as many boxes again as there have been
-STARTS = 300  # of a descent, over all clauses; half of them in the best open boxes, half random
+STARTS = 300  # of a descent, over all clauses: in the best open boxes, random ones, and random ones on faces of the box
+ON_FACE = 0.6  # how likely each input of a start on a face stands at one of its limits
 REPLAYED = 5  # the best points of a descent
 COMPILE_S = 60.0  # time that compilation may take where the machine code is not kept from an earlier process
 MAX_WORK = 200_000_000  # multiplications of one box, beyond which limits of time could not be kept
@@ -161,13 +162,16 @@ class CompiledSplit:
         return int(self._counts[self._loop.BOXES])
 
     def _descend(self) -> None:
-        """Look for a narrow counterexample from the centres of the best open boxes and from random points."""
+        """Look for a narrow counterexample from the best open boxes and from random points, inside and on faces."""
         box, queue = self.question.box, self._queue
-        count = max(2, STARTS // (2 * len(self.question.margins.clauses)))
+        count = max(2, STARTS // (3 * len(self.question.margins.clauses)))
         slots = queue.heap[: len(self.open_boxes)]
         slots = slots[np.lexsort((queue.number[slots], queue.priority[slots]))[:count]]
         centres = 0.5 * queue.lower[slots] + 0.5 * queue.upper[slots]
-        starts = np.concatenate([centres, self._random.uniform(box.lower, box.upper, (count, box.lower.size))])
+        inside = self._random.uniform(box.lower, box.upper, (count, box.lower.size))
+        limits = np.where(self._random.random(inside.shape) < 0.5, box.lower, box.upper)
+        faces = np.where(self._random.random(inside.shape) < ON_FACE, limits, inside)
+        starts = np.concatenate([centres, inside, faces])
         points, values = descend(self.question, starts)
         for point, value in zip(points[:REPLAYED], values[:REPLAYED], strict=True):
             if value <= 0.0 and self.counterexample is None:
