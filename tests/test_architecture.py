@@ -41,6 +41,7 @@ HOME_OF_LIBRARY = {
     "onnx": "verifier/frontends/onnx_file.py",
     "onnxruntime": "verifier/frontends/onnx_file.py",
     "distributed": "verifier/batch.py",
+    "numba": "verifier/search/compiled_jit.py",
 }
 MAY_IMPORT = {
     "verifier": {"verifier"},

@@ -19,11 +19,15 @@ from verifier.budget import Budget
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError, OptionError
 from verifier.frontends.read import read_subject
+from verifier.search.compiled_network import network_work
+from verifier.search.compiled_split import CompiledSplit, continue_compiled
 from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
 from verifier.spec import AllOf, Box, output_spec
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
+NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions need not wait until it is loaded
+NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large network costs as much as many small ones
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
@@ -271,7 +275,7 @@ class _Run:
                 if not self.settled:
                     self.reason = "the attack found no counterexample, which proves nothing"
             elif self.method == "split":
-                self.split(InputSplit(self.question, crown_bounds))
+                self.split_inputs(InputSplit(self.question, crown_bounds))
             else:
                 self.bound_root("crown", crown_bounds, may_settle=False)
                 if self.method == "z3":
@@ -364,20 +368,32 @@ class _Run:
         small = unstable <= Z3_NEURONS and self.question.margins.linear
         search = InputSplit(self.question, crown_bounds, known=self.pre or None)
         if few_inputs:
-            first = Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE) if small else self.budget
-            self.split(search, first, SPLIT_FIRST_BOXES if small else math.inf)
+            if small:
+                self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)
+            else:
+                self.split_inputs(search)
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
             self.ask_z3(self.budget.seconds_left * share)
-        if not self.settled and few_inputs and search.open_boxes and not self.budget.exhausted():
-            self.split(search)
+        if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
+            self.split_inputs(search, fresh=False)
         if not self.settled and not few_inputs and not small:
             self.reason = (
                 f"bounds and attack leave it open, and {network.inputs} inputs with {unstable} unstable neurons are "
                 "too many for the complete methods of this version"
             )
 
-    def split(self, search: InputSplit, time: Budget | None = None, max_boxes: float = math.inf) -> None:
+    def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
+        """Search, from some boxes on with the compiled search where it can be had."""
+        if fresh:
+            boxes = NUMPY_WORK // max(network_work(self.question.subject.network), 1)
+            self.split(search, max_boxes=min(max(boxes, 1), NUMPY_BOXES))
+        if not self.settled and search.open_boxes and not self.budget.exhausted():
+            self.split(continue_compiled(search, self.budget, self.seed) or search)
+
+    def split(
+        self, search: InputSplit | CompiledSplit, time: Budget | None = None, max_boxes: float = math.inf
+    ) -> None:
         """Continue an input-splitting search."""
         try:
             if time is None or time is self.budget:

@@ -39,8 +39,7 @@ from course_utils.plots import draw_image_pair
 digit = noisy_digit()
 pictures = torch.stack([digit.image, digit.noisy]).reshape(2, 784)
 answers = digit.net(pictures).argmax(dim=1).tolist()
-draw_image_pair(digit.image, digit.noisy, [f"the network reads {answer}" for answer in answers]);
-
+draw_image_pair(digit.image, digit.noisy, [f"the network reads {answer}" for answer in answers])
 # %% [markdown]
 # You see the same digit twice; the network does not. The noise is not random: it was *searched for*, by following the
 # network's gradient. So testing some random noise would not have found it. What we would like to know is a statement
@@ -90,6 +89,7 @@ info()
 #
 # **Exercise (2 points).** Write `inside_circle(x)`, which gives 1 when the point is inside and 0 when it is not.
 
+
 # %% nbgrader={"grade": false, "grade_id": "inside_circle", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def inside_circle(x):
     """1 when the point x = (x1, x2) is inside the circle or on it, else 0."""
@@ -125,6 +125,7 @@ assert inside_circle(torch.tensor([0.8, 0.8])) == 1, "a point may also come as a
 #
 # **Exercise (3 points).** Write `gen_data(num)`. It gives two tensors: the points, of shape `(num, 2)`, and their
 # labels (1.0 or 0.0), of shape `(num, 1)`. `torch.rand` gives numbers between 0 and 1.
+
 
 # %% nbgrader={"grade": false, "grade_id": "gen_data", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def gen_data(num):
@@ -215,7 +216,7 @@ nn_circle = nn.Sequential(
     nn.Linear(64, 1),
 )
 model = regression_model(nn_circle)
-train(model, dataset, epochs=60);
+train(model, dataset, epochs=60)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "nn_circle_layers", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -293,7 +294,7 @@ for corner in [0.85, 0.86]:
 zoom([0.68, 0.92], [0.68, 0.92])
 draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
 draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
-draw_circle();
+draw_circle()
 
 # %% [markdown]
 # The corners that face each other are 0.01 apart in each input, and the circle passes between them. The network must
@@ -309,6 +310,7 @@ draw_circle();
 # uniform in the box whose sides are `x1_bound = [lower, upper]` and `x2_bound = [lower, upper]`. The last lines draw
 # your points; do they look as random as you expect?
 
+
 # %% nbgrader={"grade": false, "grade_id": "gen_test", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def gen_test(num, x1_bound, x2_bound):
     """num random points in the box x1_bound times x2_bound, shape (num, 2)."""
@@ -323,8 +325,7 @@ zoom([0.68, 0.92], [0.68, 0.92])
 draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
 draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
 draw_circle()
-draw_points(torch.cat([gen_test(10, [0.7, 0.85], [0.7, 0.85]), gen_test(10, [0.86, 0.9], [0.86, 0.9])]));
-
+draw_points(torch.cat([gen_test(10, [0.7, 0.85], [0.7, 0.85]), gen_test(10, [0.86, 0.9], [0.86, 0.9])]))
 # %% nbgrader={"grade": true, "grade_id": "gen_test_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: gen_test
 import torch
@@ -349,6 +350,7 @@ assert abs(torch.corrcoef(scaled.T)[0, 1]) < 0.2, "are x1 and x2 drawn independe
 #
 # **Exercise (2 points).** Write `check_ground_truth(x)`: for points `x` of shape `(num, 2)`, a tensor of shape
 # `(num,)` with 1 where the point is inside the circle, else 0.
+
 
 # %% nbgrader={"grade": false, "grade_id": "check_ground_truth", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def check_ground_truth(x):
@@ -380,6 +382,7 @@ assert tuple(torch.as_tensor(check_ground_truth(x[:1])).shape) == (1,), "what co
 # 2)`.
 #
 # The last lines of the cell run your tests on both properties. What do you expect: how many of 10 will fail?
+
 
 # %% nbgrader={"grade": false, "grade_id": "net_test", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def net_test(net, testing_data):
@@ -482,8 +485,12 @@ def always(value):
     return net
 
 
-assert verify(always(0.75), x_specs_1, y_specs_1, max_subdomains=100), "an output of 0.75 everywhere is allowed by property 1"
-assert not verify(always(0.25), x_specs_1, y_specs_1, max_subdomains=100), "an output of 0.25 everywhere is not allowed by property 1"
+assert verify(always(0.75), x_specs_1, y_specs_1, max_subdomains=100), (
+    "an output of 0.75 everywhere is allowed by property 1"
+)
+assert not verify(always(0.25), x_specs_1, y_specs_1, max_subdomains=100), (
+    "an output of 0.25 everywhere is not allowed by property 1"
+)
 ### BEGIN HIDDEN TESTS
 from verifier import same_box, same_output_spec
 
@@ -506,8 +513,12 @@ def always(value):
     return net
 
 
-assert verify(always(0.25), x_specs_2, y_specs_2, max_subdomains=100), "an output of 0.25 everywhere is allowed by property 2"
-assert not verify(always(0.75), x_specs_2, y_specs_2, max_subdomains=100), "an output of 0.75 everywhere is not allowed by property 2"
+assert verify(always(0.25), x_specs_2, y_specs_2, max_subdomains=100), (
+    "an output of 0.25 everywhere is allowed by property 2"
+)
+assert not verify(always(0.75), x_specs_2, y_specs_2, max_subdomains=100), (
+    "an output of 0.75 everywhere is not allowed by property 2"
+)
 ### BEGIN HIDDEN TESTS
 from verifier import less_than, same_box, same_output_spec
 
@@ -524,6 +535,7 @@ assert same_output_spec(y_specs_2, less_than(0.5), 1), "which outputs, also at t
 # [0.7, \text{inner}]^2$, $y \ge 0.5$" and "for all $x \in [\text{outer}, 0.9]^2$, $y < 0.5$", and gives all
 # counterexamples met, of both, as one list. Hand the same empty list to `verify` twice, as `counterexamples=`: every
 # counterexample is appended to it.
+
 
 # %% nbgrader={"grade": false, "grade_id": "find_counterexamples", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def find_counterexamples(net, inner, outer):
@@ -657,6 +669,7 @@ for y_specs in [[[0.5, 10]], [[0.5, None]]]:
 # (outputs, inputs), `bias` (outputs,), `lower` and `upper` (inputs,). It gives the two vectors that bound the
 # outputs. (`weight.clamp(min=0)` keeps the positive weights and sets the others to 0.)
 
+
 # %% nbgrader={"grade": false, "grade_id": "interval_linear", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def interval_linear(weight, bias, lower, upper):
     """The smallest and the largest value of weight @ x + bias for lower <= x <= upper."""
@@ -705,8 +718,7 @@ box = [[0.3, 0.7], [0.3, 0.7]]
 with torch.no_grad():
     outputs = network(0.3 + 0.4 * torch.rand(10_000, 2))
 interval = output_bounds(network, box, method="ibp")
-draw_bounds({"interval": interval}, outputs, limit=0.5);
-
+draw_bounds({"interval": interval}, outputs, limit=0.5)
 # %% [markdown]
 # All samples lie between the bounds, as they must: the bounds are **sound**. But they are loose. An interval forgets
 # how two neurons move together: it lets one be at its largest while the other is at its smallest, though no single
@@ -717,8 +729,7 @@ draw_bounds({"interval": interval}, outputs, limit=0.5);
 
 # %%
 crown = output_bounds(network, box, method="crown")
-draw_bounds({"interval": interval, "CROWN": crown}, outputs, limit=0.5);
-
+draw_bounds({"interval": interval, "CROWN": crown}, outputs, limit=0.5)
 # %% [markdown]
 # CROWN's bounds are close to the samples, and on the right side of 0.5: that is the whole proof for this box. The
 # interval bounds reach across 0.5, so they prove nothing here. Now let the box grow around the centre, from nothing
@@ -733,8 +744,7 @@ bounds = {
     "interval": [output_bounds(network, box, method="ibp") for box in boxes],
     "CROWN": [output_bounds(network, box, method="crown") for box in boxes],
 }
-draw_bounds_by_size(widths, bounds, limit=0.5);
-
+draw_bounds_by_size(widths, bounds, limit=0.5)
 # %% [markdown]
 # Smaller boxes have tighter bounds. That suggests what to do when the bounds of a large box reach across 0.5:
 # **split** the box in two and ask again for each half. If both halves are verified, so is the whole; if a half

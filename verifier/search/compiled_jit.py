@@ -1,0 +1,59 @@
+"""The one file that knows Numba: how a function of the compiled search becomes machine code, and where it is kept.
+
+A sum of products may be contracted to fused multiply-adds, each of which rounds once instead of twice; nothing else of
+floating point is relaxed. Sums keep their order, NaN and infinity keep their meaning, so that a bound that overflows
+compares as false and settles nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+from verifier.enclosure import gamma
+
+F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+
+
+def compiled(function: F) -> F:
+    """Compile a function that other compiled functions call; it is kept as a part of the entry that calls it."""
+    return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+compiled_gamma = compiled(gamma)
+
+
+def compiled_entry(function: F) -> F:
+    """Compile a function that Python calls, and keep its machine code for the next process.
+
+    Numba renews what it kept when the entry's own file has changed, but not when a file that the entry calls has. An
+    entry must therefore hold source_digest() as a variable of an enclosing function, which is part of Numba's key.
+    Where no folder can be written the code is compiled anew in every process.
+    """
+    try:
+        return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # Numba found no folder for its cache
+        return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def source_digest() -> int:
+    """A number that changes with any file of the compiled search."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("compiled_*.py")):
+        digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:7], "big")
+
+
+def is_kept(entry: Any) -> bool:
+    """Whether an entry was compiled in this process, or code of these sources seems to be kept by an earlier one."""
+    if entry.signatures:
+        return True
+    newest = max(path.stat().st_mtime for path in Path(__file__).parent.glob("compiled_*.py"))
+    folder = entry.stats.cache_path
+    kept = Path(folder).glob(f"*{entry.py_func.__name__}*.nbc") if folder else []
+    return any(path.stat().st_mtime >= newest for path in kept)
