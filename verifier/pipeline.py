@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from verifier.frontends.read import read_subject
 from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
 from verifier.spec import AllOf, Box, output_spec
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
+
+if TYPE_CHECKING:
+    from verifier.search.relu_split import ReluSplit
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
@@ -48,7 +51,7 @@ BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
     "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
     "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
 }
-METHODS = ("auto", *BOUNDING, "attack", "split", "z3")
+METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "z3")
 
 
 def verify(
@@ -62,7 +65,7 @@ def verify(
     with an optional final Sigmoid, Softmax or LogSoftmax; or a Network. Verified is the network in eval mode, its
     stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every
     counterexample was replayed in the caller's own object. Complete with "auto" for networks with few inputs or few
-    unstable neurons, given time, except where the margin is below rounding.
+    unstable neurons, given time, except where the margin is below rounding; nearly so for many of both.
 
     Args:
         net: The network; it is left as it is.
@@ -76,7 +79,7 @@ def verify(
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
         method: "auto", or one by name: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized",
-            "attack", "split", "z3".
+            "attack", "split", "relu_split", "z3".
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
 
@@ -265,6 +268,8 @@ class _Run:
                     self.reason = "the attack found no counterexample, which proves nothing"
             elif self.method == "split":
                 self.split(InputSplit(self.question, crown_bounds))
+            elif self.method == "relu_split":
+                self.split_relus()
             else:
                 self.bound_root("crown", crown_bounds, may_settle=False)
                 self.ask_z3(self.budget.seconds_left)
@@ -334,7 +339,7 @@ class _Run:
                 return
 
     def complete(self) -> None:
-        """Split the inputs, ask Z3 about a small network, and go on splitting."""
+        """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""
         network = self.question.subject.network
         few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
@@ -343,19 +348,30 @@ class _Run:
         if few_inputs:
             first = Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE) if small else self.budget
             self.split(search, first, SPLIT_FIRST_BOXES if small else math.inf)
+        elif self.question.margins.linear:
+            self.split_relus()
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
             self.ask_z3(self.budget.seconds_left * share)
         if not self.settled and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split(search)
-        if not self.settled and not few_inputs and not small:
+        if not self.settled and not few_inputs and not self.question.margins.linear:
             self.reason = (
-                f"bounds and attack leave it open, and {network.inputs} inputs with {unstable} unstable neurons are "
-                "too many for the complete methods of this version"
+                f"bounds and attack leave it open, and {network.inputs} inputs are too many for input splitting, the "
+                "one complete method for margins that are not linear in the logits"
             )
 
-    def split(self, search: InputSplit, time: Budget | None = None, max_boxes: float = math.inf) -> None:
-        """Continue an input-splitting search."""
+    def split_relus(self) -> None:
+        """Split ReLUs until settled or out of budget."""
+        from verifier.search.relu_split import ReluSplit  # needs torch; only those who get here wait for it
+
+        self.split(ReluSplit(self.question, known=self.pre or None), stage="relu split")
+
+    def split(
+        self, search: InputSplit | ReluSplit, time: Budget | None = None, max_boxes: float = math.inf,
+        stage: str = "split",
+    ) -> None:  # fmt: skip
+        """Continue a splitting search."""
         try:
             if time is None or time is self.budget:
                 search.run(self.budget, max_boxes)
@@ -370,9 +386,9 @@ class _Run:
             self.near |= search.near
             self.margin = max(self.margin, search.margin) if search.counterexample is None else self.margin
         if search.counterexample is not None:
-            self.settle_falsified("split", search.counterexample)
+            self.settle_falsified(stage, search.counterexample)
         elif search.verified:
-            self.settle_verified("split")
+            self.settle_verified(stage)
         else:
             self.reason = self.budget.exhausted() or search.reason
 

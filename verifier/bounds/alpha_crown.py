@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from verifier.bounds.folded_graph import FoldedGraph
-from verifier.enclosure import Array
+from verifier.bounds.split_bounds import RootBox, Rows, SplitBounds
+from verifier.enclosure import Array, Bounds
 
 SLOPE_RATE = 0.15  # Adam's step for slopes, which live in [0, 1]
 MULTIPLIER_RATE = 0.15  # for multipliers, in units of the coefficients that stand in their layer
@@ -213,3 +214,26 @@ def optimise(
             slope.clamp_(0, 1)
             multiplier.clamp_(min=0)
     return best.detach(), kept
+
+
+def check(
+    root: RootBox, graph: FoldedGraph, rows: Rows, lower: Array, upper: Array, sign: Array, choice: Choice
+) -> SplitBounds:
+    """Recompute bounds in float64 on the network itself; what is returned holds, rounding included.
+
+    Args:
+        root: The box, every layer of the graph passed.
+        graph: What the choice was found on.
+        rows: The rows, in float64.
+        lower: Bounds that hold in each row's subdomain, (rows, unstable).
+        upper: Likewise.
+        sign: The signs that choice.multiplier is counted with, (rows, unstable).
+        choice: Slopes and multipliers; whatever they are, the bounds hold.
+    """
+    zero = [np.zeros(z.lower.size) for z in graph.pre]
+    lowers = graph.scatter(lower, [z.lower for z in graph.pre])
+    uppers = graph.scatter(upper, [z.upper for z in graph.pre])
+    slopes = graph.scatter(choice.slope.numpy().astype(np.float64), zero)
+    multipliers = graph.scatter(choice.multiplier.numpy().astype(np.float64) * sign, zero)
+    parts = [Bounds(low, high) for low, high in zip(lowers, uppers, strict=True)]
+    return root.lower_bounds(rows, parts, slopes, multipliers)

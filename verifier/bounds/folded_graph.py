@@ -10,6 +10,7 @@ Nothing computed here is believed: split_bounds.py recomputes every bound that c
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,6 +79,14 @@ class FoldedGraph:
         sizes = [one.size for one in self.unstable]
         self.slices = [slice(sum(sizes[:k]), sum(sizes[: k + 1])) for k in range(len(sizes))]
         self.unstable_count = sum(sizes)
+
+    def prefix(self, layers: int) -> FoldedGraph:
+        """Return the same graph up to so many hidden layers, for rows on the inputs of the layer after them."""
+        part = copy.copy(self)
+        part.pre, part.unstable, part.nodes = self.pre[:layers], self.unstable[:layers], self.nodes[:layers]
+        part.slices, part._kept, part._folded = self.slices[:layers], self._kept[:layers], self._folded[:layers]
+        part.unstable_count = part.slices[-1].stop if layers else 0
+        return part
 
     def start(self, weight: Array, offset: Array) -> tuple[dict[int, Tensor], Tensor]:
         """Write rows on the inputs of layer len(pre) as functions of x and the kept neurons."""

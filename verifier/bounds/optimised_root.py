@@ -79,7 +79,7 @@ def _bound_neurons(
 ) -> Array:
     """Lower-bound z and -z of neurons of the next layer."""
     signs = np.repeat([1.0, -1.0], neurons.size)
-    rows = root.neuron_rows(np.concatenate([neurons, neurons]), signs)
+    rows = root.neuron_rows(np.concatenate([neurons, neurons]), signs, len(pre))
     target = Target(*graph.start(rows.weight, rows.offset))
     shared = [graph.gather([getattr(one, side) for one in pre])[None] for side in ("lower", "upper")]
     domains = Subdomains.of(shared[0], shared[1], np.zeros_like(shared[0]))

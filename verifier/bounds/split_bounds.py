@@ -78,9 +78,8 @@ class RootBox:
         self._magnitude = relu_interval(pre).magnitude
         self.errors.append(self.network.layers[len(self.errors)].error(self._magnitude))
 
-    def neuron_rows(self, neurons: Indices, signs: Array) -> Rows:
-        """Write signs * z of neurons of the next layer as rows."""
-        index = len(self.errors) - 1
+    def neuron_rows(self, neurons: Indices, signs: Array, index: int) -> Rows:
+        """Write signs * z of neurons of layer `index` as rows; every layer before it must have been passed."""
         layer = self.network.layers[index]
         return Rows(
             signs[:, None] * layer.weight[neurons], signs * layer.bias[neurons], self.errors[index][neurons]

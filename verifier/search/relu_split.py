@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from verifier.bounds.alpha_crown import Choice, Subdomains, default_choice, optimise
+from verifier.bounds.alpha_crown import Choice, Subdomains, check, default_choice, optimise
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.bounds.optimised_root import optimised_root
 from verifier.bounds.split_bounds import RootBox
+from verifier.bounds.subdomain_bounds import tighten_subdomains
 from verifier.budget import Budget
-from verifier.enclosure import Array, Bounds, Indices
+from verifier.enclosure import Array, Bounds, Indices, Mask
 from verifier.search.clause_rows import ClauseRows
-from verifier.search.relu_branching import choose_neurons
+from verifier.search.relu_branching import LOOK_AHEAD, choose_neurons
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
 MAX_BATCH = 256  # subdomains bounded at once
@@ -31,6 +32,12 @@ MULTIPLICATIONS = 2e9  # of one backward pass of a batch: a step takes a fractio
 STEPS = 20  # Adam steps a subdomain
 ROOT_STEPS = 50  # Adam steps of the clauses over the whole box
 LEAF_STEPS = 100  # Adam steps where every neuron is fixed and only the multipliers are left
+TIGHTEN_DEPTH = 3  # splits after which a subdomain's hidden bounds are recomputed
+TIGHTEN_STEPS = 10  # Adam steps of that
+TIGHTEN_BATCH = 8  # subdomains at once
+TIGHTEN_SHARE = 1.0  # of the work spent on bounding subdomains
+TIGHTEN_FIRST = 2e9  # multiplications granted before
+BOUNDS_BYTES = 512 * 2**20  # memory for tightened bounds; beyond it no more are computed
 WARM_BYTES = 512 * 2**20  # memory for slopes and multipliers handed down; beyond it children start from CROWN's
 MAX_OPEN = 400_000  # open subdomains kept best-first; beyond it the search goes depth-first, which opens few
 FIXED = "every neuron of a subdomain is fixed and its multipliers leave the margin open"
@@ -48,6 +55,8 @@ class _Open:
     warm: tuple[Array, Array, Array | None] | None = field(compare=False)  # slope, multiplier, mixture; float16
     depth: int = field(compare=False)
     margin: float = field(compare=False)
+    bounds: tuple[Array, Array] | None = field(compare=False, default=None)  # tighter than the box's, (unstable,) each
+    tightened: int = field(compare=False, default=0)  # the depth at which they were computed
 
 
 class ReluSplit:
@@ -69,6 +78,8 @@ class ReluSplit:
         self.counterexample: Counterexample | None = None
         self.near = False  # a candidate was met whose margin is below rounding
         self.stuck: list[float] = []  # margins of subdomains with nothing left to split
+        self._work = self._tighten_work = 0.0  # multiplications spent on bounding and on tightening subdomains
+        self._whole = True  # False while subdomains are in hand: an interrupt could lose some
         self._numbers = itertools.count()
         self._open: list[_Open] = []
         self._root: tuple[RootBox, tuple[Bounds, ...]] | None = None
@@ -97,7 +108,8 @@ class ReluSplit:
     @property
     def verified(self) -> bool:
         """Whether every part is settled and none is violated."""
-        return self._supported and self.counterexample is None and not self._open and not self.stuck
+        settled = not self._open and not self.stuck and self._whole
+        return self._supported and self.counterexample is None and settled
 
     @property
     def margin(self) -> float:
@@ -122,6 +134,7 @@ class ReluSplit:
             self._begin(budget)
         while self._open and self.counterexample is None and not budget.exhausted() and used < max_boxes:
             size = int(min(self._batch, len(self._open), budget.subdomains_left, max_boxes - used))
+            self._whole = False
             batch = [heapq.heappop(self._open) for _ in range(size)]
             before = len(self.stuck)
             children: list[_Open] = []
@@ -134,6 +147,7 @@ class ReluSplit:
                     del self.stuck[before:]
                 for one in children:
                     heapq.heappush(self._open, one)
+                self._whole = True
             used += size
             budget.count(size, lambda: f"{len(self._open):,} open, margin >= {self.margin:.3g}")
 
@@ -155,10 +169,12 @@ class ReluSplit:
     def _step(self, batch: Sequence[_Open], children: list[_Open], budget: Budget) -> bool:
         """Bound a batch of subdomains and settle or split each; False where time ran out first."""
         graph, clauses = self._graph, self._clauses
+        empty = self._tighten(batch, budget)
+        batch = [one for one, nothing in zip(batch, empty, strict=True) if not nothing]
+        if not batch:
+            return True
         which = np.array([one.clause for one in batch], dtype=np.intp)
-        sign = np.array([one.sign for one in batch])
-        lower = np.where(sign > 0, 0.0, self._lower)
-        upper = np.where(sign < 0, 0.0, self._upper)
+        lower, upper, sign = self._stack(batch)
         domains = Subdomains.of(lower, upper, sign)
         target = clauses.target(graph, which)
         choice = self._warm(batch, domains)
@@ -171,6 +187,7 @@ class ReluSplit:
 
         steps = STEPS if any(one.depth for one in batch) else ROOT_STEPS
         value, choice = optimise(graph, target, domains, choice, steps=steps, enough=enough, stop=stop)
+        self._work += len(batch) * steps * graph.cost
         if stop():
             return False
         fixed = (sign != 0).all(axis=1)
@@ -186,7 +203,7 @@ class ReluSplit:
             return False
         rows = torch.from_numpy(left)
         kept = _take(choice, rows)
-        neurons = choose_neurons(graph, target.take(rows), domains.take(rows), kept, value[rows]).numpy()
+        neurons = choose_neurons(graph, target.take(rows), domains.take(rows), kept, value[rows], LOOK_AHEAD).numpy()
         for i, k in enumerate(left.tolist()):
             if neurons[i] < 0:
                 self.stuck.append(float(proved[k]))
@@ -195,21 +212,55 @@ class ReluSplit:
             for half in (1, -1):
                 child = sign[k].copy()
                 child[neurons[i]] = half
-                children.append(self._make(int(which[k]), child, warm, batch[k].depth + 1, float(proved[k])))
+                one = self._make(int(which[k]), child, warm, batch[k].depth + 1, float(proved[k]))
+                one.bounds, one.tightened = batch[k].bounds, batch[k].tightened
+                children.append(one)
         return True
+
+    def _stack(self, batch: Sequence[_Open]) -> tuple[Array, Array, Array]:
+        """Collect the subdomains' bounds and signs, (subdomains, unstable) each."""
+        sign = np.array([one.sign for one in batch])
+        lower = np.array([self._lower[0] if one.bounds is None else one.bounds[0] for one in batch])
+        upper = np.array([self._upper[0] if one.bounds is None else one.bounds[1] for one in batch])
+        return (
+            np.where(sign > 0, np.maximum(lower, 0.0), lower),
+            np.where(sign < 0, np.minimum(upper, 0.0), upper),
+            sign,
+        )
+
+    def _tighten(self, batch: Sequence[_Open], budget: Budget) -> Mask:
+        """Tighten the hidden bounds of the subdomains where it has not been done for some splits; which are empty.
+
+        It is paid for like the splitting itself: work is counted in multiplications, so that a search takes the same
+        steps on every machine.
+        """
+        assert self._root is not None
+        empty = np.zeros(len(batch), dtype=bool)
+        due = [i for i, one in enumerate(batch) if one.depth - one.tightened >= TIGHTEN_DEPTH]
+        room = self._open_bytes() < BOUNDS_BYTES
+        while due and room and self._tighten_work <= TIGHTEN_SHARE * self._work + TIGHTEN_FIRST:
+            some, due = due[:TIGHTEN_BATCH], due[TIGHTEN_BATCH:]
+            chosen = [batch[i] for i in some]
+            lower, upper, sign = self._stack(chosen)
+            rows = 2 * int((sign == 0).sum())
+            lower, upper, sign, nothing = tighten_subdomains(
+                self._root[0], self._graph, self._root[1], lower, upper, sign, steps=TIGHTEN_STEPS,
+                stop=lambda: budget.seconds_left <= 0,
+            )  # fmt: skip
+            self._tighten_work += rows * TIGHTEN_STEPS * self._graph.cost
+            empty[some] = nothing
+            for i, one in enumerate(chosen):
+                one.sign, one.bounds, one.tightened = sign[i], (lower[i], upper[i]), one.depth
+        return empty
+
+    def _open_bytes(self) -> int:
+        return len(self._open) * self._graph.unstable_count * 8  # two children share two arrays of float64
 
     def _prove(self, which: Indices, sign: Array, lower: Array, upper: Array, choice: Choice) -> tuple[Array, Array]:
         """Recompute the bounds of the rows in float64; what is returned holds, rounding included."""
         assert self._root is not None
-        (root, pre), graph = self._root, self._graph
-        rows, counts = self._clauses.checked(root, which, choice)
-        lowers = graph.scatter(lower, [z.lower for z in pre])
-        uppers = graph.scatter(upper, [z.upper for z in pre])
-        zero = [np.zeros(z.lower.size) for z in pre]
-        slopes = graph.scatter(choice.slope.numpy().astype(np.float64), zero)
-        multipliers = graph.scatter(choice.multiplier.numpy().astype(np.float64) * sign, zero)
-        parts = [Bounds(low, high) for low, high in zip(lowers, uppers, strict=True)]
-        found = root.lower_bounds(rows, parts, slopes, multipliers)
+        rows, counts = self._clauses.checked(self._root[0], which, choice)
+        found = check(self._root[0], self._graph, rows, lower, upper, sign, choice)
         return self._clauses.margin(np.where(counts, found.lower, -np.inf)), found.slope
 
     def _look(self, slope: Array, which: Indices) -> bool:
