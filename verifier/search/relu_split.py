@@ -27,7 +27,7 @@ from verifier.search.clause_rows import ClauseRows
 from verifier.search.relu_branching import LOOK_AHEAD, choose_neurons
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
-MAX_BATCH = 256  # subdomains bounded at once
+MAX_BATCH = 64  # subdomains bounded at once: more would settle more a second, and choose worse which to settle
 MULTIPLICATIONS = 2e9  # of one backward pass of a batch: a step takes a fraction of a second
 STEPS = 20  # Adam steps a subdomain
 ROOT_STEPS = 50  # Adam steps of the clauses over the whole box
