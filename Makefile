@@ -49,7 +49,7 @@ $(READY): pyproject.toml
 	@echo "set-up 2/5: torch and torchvision (the largest part: some minutes the first time)"
 	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) $(TORCH)
 	@echo "set-up 3/5: the course with JupyterLab, nbgrader and the test tools"
-	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[labs,grading,dev]'
+	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[labs,grading,onnx,batch,dev]'
 	@echo "set-up 4/5: auto-LiRPA, without the old torch that its metadata asks for"
 	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) --no-deps $(AUTO_LIRPA)
 	@echo "set-up 5/5: filling the caches that a first use would wait for"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from verifier.errors import VerifierWarning as VerifierWarning
     from verifier.exact.equivalence import same_box as same_box
     from verifier.exact.equivalence import same_output_spec as same_output_spec
+    from verifier.files import verify_files as verify_files
     from verifier.network import Affine as Affine
     from verifier.network import Head as Head
     from verifier.network import Network as Network
@@ -51,6 +52,7 @@ _HOME = {
         "errors",
     ),
     **dict.fromkeys(("same_box", "same_output_spec"), "exact.equivalence"),
+    **dict.fromkeys(("verify_files",), "files"),
     **dict.fromkeys(("Affine", "Head", "Network"), "network"),
     **dict.fromkeys(("Trace", "output_bounds", "split_trace", "verify"), "pipeline"),
     **dict.fromkeys(("TracedBox",), "search.input_split"),

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from verifier.verdict import TIME_LIMIT
+
 PROGRESS_DELAY_S = 1.0  # a call that is over sooner shows no bar
 
 
@@ -47,7 +49,7 @@ class Budget:
     def exhausted(self) -> str:
         """Say in words which limit is reached, or nothing."""
         if self.seconds_left <= 0:
-            return f"time limit of {self.timeout_s:g} s reached"
+            return f"{TIME_LIMIT} of {self.timeout_s:g} s reached"
         if self.subdomains_left <= 0:
             return f"limit of {self.max_subdomains:,} subdomains reached"
         return ""

@@ -20,8 +20,10 @@ Mask = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 
 UNIT_ROUNDOFF = 2.0**-53
-# What an underflow can lose: far above 2**-1074 per operation, far below any margin that matters.
-UNDERFLOW = 1e-300
+# No value or coefficient may exceed this (checked once a question), so that no sum or product overflows.
+MAX_MAGNITUDE = 1e150
+# What underflows may have lost, seen at an output: 2**-1074 an operation, times MAX_MAGNITUDE, for 1e20 operations.
+UNDERFLOW = 1e-150
 # Relative error granted to exp, log and log1p; numpy's are within 4 units in the last place.
 ELEMENTARY_RTOL = 1e-14
 

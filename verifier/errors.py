@@ -1,5 +1,10 @@
 """What can go wrong before a question is asked; running out of time is not an error but a verdict."""
 
+from __future__ import annotations
+
+import sys
+import warnings
+
 
 class VerifierError(Exception):
     """Base of every error that the verifier raises on purpose."""
@@ -31,3 +36,11 @@ class MissingDependencyError(VerifierError, ImportError):
 
 class VerifierWarning(UserWarning):
     """Something that the caller probably did not mean, but that has one clear reading."""
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the line outside the verifier that called into it, however deep the call is here."""
+    depth = 1
+    while sys._getframe(depth).f_globals.get("__name__", "").partition(".")[0] == "verifier":
+        depth += 1
+    warnings.warn(message, VerifierWarning, stacklevel=depth + 1)

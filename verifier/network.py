@@ -141,6 +141,17 @@ class Network:
         """Whether every stored weight is the true one."""
         return all(layer.exact for layer in self.layers)
 
+    def reach(self, magnitude: Array) -> float:
+        """Bound every value and coefficient that a bound of this network can meet, inputs up to `magnitude`."""
+        h = np.maximum(magnitude, 1.0)
+        largest = float(h.max(initial=1.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for layer in self.layers:
+                h = h @ layer.magnitude.T + np.abs(layer.bias)
+                largest = max(largest, float(h.max()))
+                h = np.maximum(h, 1.0)
+        return largest if np.isfinite(largest) else float("inf")
+
     def pre_activations(self, x: Array) -> list[Array]:
         """Compute z of every layer in float64 for x of shape (batch, inputs); the last entry is the logits."""
         values: list[Array] = []
@@ -208,6 +219,7 @@ class Subject:
         round: Rounds float64 values to the nearest that the caller's dtype can hold.
         to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is.
         name: What to call it in messages.
+        from_file: Whether it was read from a file, for which torch is not imported.
     """
 
     network: Network
@@ -215,6 +227,7 @@ class Subject:
     round: Callable[[Array], Array]
     to_caller: Callable[[Array], Any]
     name: str = "net"
+    from_file: bool = False
 
     @staticmethod
     def of_network(network: Network) -> Subject:

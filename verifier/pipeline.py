@@ -16,7 +16,7 @@ from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.bounds.outputs import head_bounds
 from verifier.budget import Budget
-from verifier.enclosure import Array, Bounds
+from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError, OptionError
 from verifier.frontends.read import read_subject
 from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
@@ -51,7 +51,7 @@ BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
     "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
     "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
 }
-METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "z3")
+METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "lp", "milp", "z3")
 
 
 def verify(
@@ -62,24 +62,25 @@ def verify(
     """Decide whether a network meets a spec for every input in a box.
 
     Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
-    with an optional final Sigmoid, Softmax or LogSoftmax; or a Network. Verified is the network in eval mode, its
-    stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are right, rounding included, and every
-    counterexample was replayed in the caller's own object. Complete with "auto" for networks with few inputs or few
-    unstable neurons, given time, except where the margin is below rounding; nearly so for many of both.
+    with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file of such a chain; or a Network.
+    Verified is the network in eval mode, its stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are
+    right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
+    for networks with few inputs or few unstable neurons, given time, except where the margin is below
+    rounding; nearly so for many of both.
 
     Args:
-        net: The network; it is left as it is.
+        net: The network, or the path of an .onnx, .onnx.gz or .nnet file; it is left as it is.
         x_specs: One (lower, upper) pair an input in flattened order, shape (inputs, 2), or a Box.
         y_specs: One [lower, upper] pair an output (None or infinity for no limit), or an OutputSpec such as
             argmax_is(6) or less_than(0.5).
-        counterexamples: A list to which confirmed counterexamples are appended, as tensors of the caller's dtype that
-            can be fed to `net` as they are.
+        counterexamples: A list to which confirmed counterexamples are appended, as tensors (arrays for a file) of the
+            caller's dtype that can be fed to `net` as they are.
         input_shape: Shape of one input without the batch, where the network does not tell it.
         timeout_s: Wall time in seconds; None for no limit.
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
         method: "auto", or one by name: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized",
-            "attack", "split", "relu_split", "z3".
+            "attack", "split", "relu_split", "lp", "milp" (verified only up to the solver's tolerance), "z3".
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
 
@@ -129,13 +130,17 @@ def output_bounds(
 
     Raises:
         OptionError: The method is none of those.
+        BoundsError: Values are so large that float64 would overflow.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
     if method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     question = _ask(net, x_specs, AllOf(()), input_shape)
-    bounds = BOUNDING[method][1](question.subject.network, _root(question), np.eye(question.subject.network.outputs))
-    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), question.subject.network.head)
+    network, root = question.subject.network, _root(question)
+    if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
+        raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
+    bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))
+    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), network.head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,11 +180,12 @@ def split_trace(
 
     question = _ask(net, x_specs, y_specs, input_shape)
     run = _Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
-    run.bound_root("interval", interval_bounds)
-    search = InputSplit(question, BOUNDING[method][1], observe=observe)
-    run.split(search)
-    boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
-    run.budget.close()
+    if not run.too_large():
+        run.bound_root("interval", interval_bounds)
+        search = InputSplit(question, BOUNDING[method][1], observe=observe)
+        run.split(search)
+        boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
+        run.budget.close()
     return Trace(run.result(), tuple(boxes))
 
 
@@ -254,6 +260,8 @@ class _Run:
 
     def go(self) -> None:
         """Run the stages of the method."""
+        if self.too_large():
+            return
         if self.method in BOUNDING:
             self.bound_root(*BOUNDING[self.method])
             if not self.settled:
@@ -272,7 +280,18 @@ class _Run:
                 self.split_relus()
             else:
                 self.bound_root("crown", crown_bounds, may_settle=False)
-                self.ask_z3(self.budget.seconds_left)
+                if self.method == "z3":
+                    self.ask_z3(self.budget.seconds_left)
+                else:
+                    self.ask_highs()
+
+    def too_large(self) -> bool:
+        """Whether bounds could overflow; then nothing is asked, and the reason says so."""
+        largest = self.question.subject.network.reach(_root(self.question).magnitude[0])
+        rows = np.abs(self.question.margins.rows).sum(axis=1).max(initial=1.0)
+        if largest > MAX_MAGNITUDE / max(1.0, float(rows)):
+            self.reason = f"values beyond {MAX_MAGNITUDE:.0e} are too large for bounds in float64"
+        return bool(self.reason)
 
     def run_auto(self) -> None:
         """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
@@ -307,7 +326,12 @@ class _Run:
             self.settle_verified(stage)
 
     def bound_root_with_lirpa(self) -> None:
-        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway."""
+        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
+
+        A network from a file does without: importing torch would cost more than most of its questions.
+        """
+        if self.question.subject.from_file:
+            return
         try:
             self.bound_root(*BOUNDING["auto_lirpa"])
         except (MissingDependencyError, BoundsError):
@@ -391,6 +415,20 @@ class _Run:
             self.settle_verified(stage)
         else:
             self.reason = self.budget.exhausted() or search.reason
+
+    def ask_highs(self) -> None:
+        """Ask HiGHS about a linear relaxation, or exactly up to its tolerances: by name only, never in "auto"."""
+        from verifier.exact.linear_check import lp_check, milp_check
+
+        check, guarantee = (lp_check, "rounded") if self.method == "lp" else (milp_check, "solver tolerance")
+        found = check(self.question, self.pre, self.logits, self.budget)
+        self.margin = max(self.margin, found.margin)
+        if found.verified:
+            self.settle_verified(self.method, guarantee)
+        elif found.counterexample is not None:
+            self.settle_falsified(self.method, found.counterexample)
+        else:
+            self.reason = found.reason
 
     def ask_z3(self, timeout_s: float) -> None:
         """Ask Z3, with rational arithmetic."""

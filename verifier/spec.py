@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,87 +16,9 @@ import numpy as np
 
 from verifier.enclosure import Array
 from verifier.errors import SpecError
+from verifier.reading import as_finite, as_index, as_numbers, as_optional_index, as_pairs, shown
 
 MAX_CLAUSES = 10_000  # any_of() of large specs multiplies out; beyond this a spec was meant differently
-
-
-def as_numbers(value: Any, where: str) -> np.ndarray[Any, Any]:
-    """Turn a list, array or tensor of numbers (None allowed) into a float64 array; None becomes NaN.
-
-    Raises:
-        SpecError: It holds something that is no number, or is ragged.
-    """
-    if hasattr(value, "detach"):  # a torch tensor, wherever it lives
-        value = value.detach().cpu().double().numpy()
-    elif isinstance(value, dict | set | str | bytes) or not isinstance(value, Iterable):
-        raise SpecError(f"{where}: expected a list of [lower, upper] pairs, found {_shown(value)}")
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        if not (np.issubdtype(value.dtype, np.number) and not np.iscomplexobj(value)):
-            raise SpecError(f"{where}: expected numbers, found an array of {value.dtype}")
-        return _without_nan(value.astype(np.float64), where)
-    return _nested_numbers(value, where)
-
-
-def _without_nan(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
-    if np.isnan(array).any():
-        place = "".join(f"[{int(i)}]" for i in np.argwhere(np.isnan(array))[0])
-        raise SpecError(f"{where}{place} is NaN; check the computation that made it")
-    return array
-
-
-def _nested_numbers(value: Any, where: str) -> np.ndarray[Any, Any]:
-    if value is None:
-        return np.array(np.nan)
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().double().numpy()
-    if isinstance(value, np.ndarray):
-        if value.dtype == object:
-            return _nested_numbers(value.tolist(), where)
-        return _without_nan(value.astype(np.float64), where)
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        if math.isnan(float(value)):
-            raise SpecError(f"{where} is NaN; check the computation that made it")
-        return np.array(float(value))
-    if isinstance(value, str | bytes | bool | dict) or not isinstance(value, Iterable):
-        raise SpecError(f"{where}: expected a number, found {_shown(value)}")
-    parts = [_nested_numbers(part, f"{where}[{i}]") for i, part in enumerate(value)]
-    shapes = {part.shape for part in parts}
-    if len(shapes) > 1:
-        odd = next(i for i, part in enumerate(parts) if part.shape != parts[0].shape)
-        raise SpecError(
-            f"{where}[{odd}]: shape {parts[odd].shape} differs from {where}[0]'s {parts[0].shape}; "
-            "every entry must be one [lower, upper] pair"
-        )
-    return np.array(parts) if parts else np.zeros((0,))
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
-
-
-def _pairs(value: Any, name: str, count: int | None, unit: str) -> np.ndarray[Any, Any]:
-    """Read [lower, upper] pairs as an array of shape (count, 2); None stays NaN."""
-    if isinstance(value, np.ndarray | Sequence) or hasattr(value, "detach") or isinstance(value, Iterable):
-        array = as_numbers(value if not isinstance(value, zip | map) else list(value), name)
-    else:
-        raise SpecError(f"{name}: expected a list of [lower, upper] pairs, one an {unit}, found {_shown(value)}")
-    if array.ndim == 3 and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim == 3:
-        raise SpecError(f"{name}: a batch of {array.shape[0]} specs; pass one at a time")
-    if array.ndim == 1 and array.shape == (2,):
-        raise SpecError(f"{name}: a single pair must stand in a list: [({array[0]:g}, {array[1]:g})]")
-    if array.size == 0 and count != 0:
-        raise SpecError(f"{name}: empty; expected one [lower, upper] pair an {unit}")
-    if array.ndim != 2 or array.shape[1] != 2:
-        hint = ""
-        if array.ndim == 2 and array.shape[0] == 2:
-            hint = "; two vectors of lower and upper bounds go through Box(lower, upper)"
-        raise SpecError(f"{name}: expected shape ({unit}s, 2), found {array.shape}{hint}")
-    if count is not None and array.shape[0] != count:
-        raise SpecError(f"{name}: {array.shape[0]} pairs, but the network has {count} {unit}s; give one pair an {unit}")
-    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +74,7 @@ class Box:
                     f"x_specs: bounds for {found}, but the network has {inputs} inputs; give one pair an input"
                 )
             return x_specs
-        array = _pairs(x_specs, "x_specs", inputs, "input")
+        array = as_pairs(x_specs, "x_specs", inputs, "input")
         _check_sides(array[:, 0], array[:, 1], "x_specs")
         return Box(array[:, 0], array[:, 1])
 
@@ -163,13 +84,45 @@ class Box:
         return self.upper - self.lower
 
     def hull(self, rounding: Callable[[Array], Array]) -> Box:
-        """Return the smallest box around this one and its rounding to another dtype."""
+        """Return the smallest box around this one and its rounding to another dtype.
+
+        Raises:
+            SpecError: A bound is beyond what that dtype can hold.
+        """
         low, high = rounding(self.lower), rounding(self.upper)
+        for i in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
+            raise SpecError(
+                f"x_specs[{i}]: ({self.lower[i]:g}, {self.upper[i]:g}) reaches beyond the largest number of the "
+                "network's dtype; use smaller bounds, or net.double()"
+            )
         return Box(np.minimum(self.lower, low), np.maximum(self.upper, high))
+
+    def inward(self, rounding: Callable[[Array], Array]) -> Box:
+        """Return the values of another dtype that lie inside: each side's first and last one.
+
+        A side that holds no such value, as one of zero width seldom does, keeps its bounds rounded to nearest.
+        """
+        low, high = _rounded_up(self.lower, rounding), -_rounded_up(-self.upper, lambda x: -rounding(-x))
+        empty = low > high
+        return Box(np.where(empty, rounding(self.lower), low), np.where(empty, rounding(self.upper), high))
 
     def contains(self, x: Array) -> bool:
         """Whether the point x, shape (inputs,), lies in the closed box; compared exactly."""
         return bool(np.all(self.lower <= x) and np.all(x <= self.upper))
+
+
+def _rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
+    """The smallest values of the dtype that `rounding` rounds to which are not below x.
+
+    Where the nearest value lies below, at a distance of at most half a gap, steps of twice that distance, then four
+    times, ... reach the middle of the gap and round up, but not past the next value.
+    """
+    nearest = rounding(x)
+    step = x - nearest
+    while (nearest < x).any():
+        step = 2.0 * step
+        nearest = np.where(nearest < x, rounding(x + step), nearest)
+    return nearest
 
 
 def _check_sides(lower: Array, upper: Array, name: str) -> None:
@@ -341,7 +294,7 @@ def within(limits: Any) -> OutputSpec:
         >>> within([[None, 0.5]])
         Within(limits=((-inf, 0.5),))
     """
-    array = _pairs(limits, "y_specs", None, "output")
+    array = as_pairs(limits, "y_specs", None, "output")
     pairs = []
     for i, (low, high) in enumerate(array):
         low, high = (-math.inf if math.isnan(low) else low), (math.inf if math.isnan(high) else high)
@@ -359,7 +312,7 @@ def argmax_is(label: int) -> OutputSpec:
     Raises:
         SpecError: label is no whole number >= 0.
     """
-    return ArgmaxIs(_index(label, "argmax_is(label)"))
+    return ArgmaxIs(as_index(label, "argmax_is(label)"))
 
 
 def less_than(value: float, output: int | None = None) -> OutputSpec:
@@ -368,7 +321,7 @@ def less_than(value: float, output: int | None = None) -> OutputSpec:
     Raises:
         SpecError: value is not a finite number, or output is no whole number >= 0.
     """
-    return Threshold(_finite(value, "less_than(value)"), False, _optional_index(output, "less_than(output=)"))
+    return Threshold(as_finite(value, "less_than(value)"), False, as_optional_index(output, "less_than(output=)"))
 
 
 def greater_than(value: float, output: int | None = None) -> OutputSpec:
@@ -377,7 +330,7 @@ def greater_than(value: float, output: int | None = None) -> OutputSpec:
     Raises:
         SpecError: value is not a finite number, or output is no whole number >= 0.
     """
-    return Threshold(_finite(value, "greater_than(value)"), True, _optional_index(output, "greater_than(output=)"))
+    return Threshold(as_finite(value, "greater_than(value)"), True, as_optional_index(output, "greater_than(output=)"))
 
 
 def linear(coefficients: Any, offset: float = 0.0, strict: bool = False) -> OutputSpec:
@@ -389,7 +342,7 @@ def linear(coefficients: Any, offset: float = 0.0, strict: bool = False) -> Outp
     row = as_numbers(coefficients, "linear(coefficients)").reshape(-1)
     if row.size == 0 or not np.isfinite(row).all():
         raise SpecError("linear(coefficients): expected one finite number an output")
-    return Linear(tuple(float(c) for c in row), _finite(offset, "linear(offset=)"), bool(strict))
+    return Linear(tuple(float(c) for c in row), as_finite(offset, "linear(offset=)"), bool(strict))
 
 
 def all_of(*specs: Any) -> OutputSpec:
@@ -419,29 +372,6 @@ def _parts(specs: tuple[Any, ...], name: str) -> tuple[OutputSpec, ...]:
     if not specs:
         raise SpecError(f"{name}(): no spec given; pass at least one")
     return tuple(output_spec(spec) for spec in specs)
-
-
-def _finite(value: Any, name: str) -> float:
-    if hasattr(value, "item") and getattr(value, "size", 1) != 0:
-        try:
-            value = value.item()
-        except (RuntimeError, ValueError):
-            raise SpecError(f"{name}: expected one number, found {_shown(value)}") from None
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise SpecError(f"{name}: expected a finite number, found {_shown(value)}")
-    return float(value)
-
-
-def _index(value: Any, name: str) -> int:
-    if hasattr(value, "item"):
-        value = value.item()
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
-        raise SpecError(f"{name}: expected a whole number >= 0, found {_shown(value)}")
-    return int(value)
-
-
-def _optional_index(value: Any, name: str) -> int | None:
-    return None if value is None else _index(value, name)
 
 
 _KINDS = tuple(kind.__name__ for kind in (Within, ArgmaxIs, Threshold, Linear, AllOf, AnyOf))
@@ -478,5 +408,5 @@ def from_data(data: Any) -> OutputSpec:
         if kind == "Linear":
             return linear(data["coefficients"], data["offset"], data["strict"])
     except (KeyError, TypeError) as error:
-        raise SpecError(f"spec data: {error!r} in {_shown(data)}; expected what to_data() writes") from None
+        raise SpecError(f"spec data: {error!r} in {shown(data)}; expected what to_data() writes") from None
     raise SpecError(f"spec data: unknown kind {kind!r}; expected one of {', '.join(_KINDS)}")

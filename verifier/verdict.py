@@ -31,6 +31,8 @@ class Question:
     Args:
         subject: The network and the caller's object.
         box: The hull of the caller's box and its rounding to the caller's dtype.
+        points: The values of the caller's dtype within the caller's box, where counterexamples are looked for; a side
+            that holds none has the nearest ones, which lie in the hull.
         spec: What must hold of the outputs.
         margins: The spec on the logits.
         clauses: The spec on the outputs.
@@ -38,6 +40,7 @@ class Question:
 
     subject: Subject
     box: Box
+    points: Box
     spec: OutputSpec
     margins: Margins
     clauses: tuple[Clause, ...]
@@ -51,7 +54,8 @@ class Question:
         """
         network = subject.network
         margins = compile_margins(spec, network.outputs, network.head)
-        return Question(subject, box.hull(subject.round), spec, margins, spec.clauses(network.outputs))
+        hull, points = box.hull(subject.round), box.inward(subject.round)
+        return Question(subject, hull, points, spec, margins, spec.clauses(network.outputs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,7 @@ class Rejection:
 
 
 BELOW_ROUNDING = "margin below rounding"
+TIME_LIMIT = "time limit"  # how the reason begins where time ran out
 
 
 def check_counterexample(question: Question, candidate: Array) -> Counterexample | Rejection:
@@ -120,10 +125,9 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
 
 
 def into_box(question: Question, candidate: Array) -> Array:
-    """Round points (..., inputs) to the caller's dtype and move them to the nearest such value in the box."""
-    rounding = question.subject.round
-    low, high = rounding(question.box.lower), rounding(question.box.upper)
-    return np.clip(rounding(np.clip(candidate, low, high)), low, high)
+    """Round points (..., inputs) to the caller's dtype and move them to the nearest such value in the caller's box."""
+    low, high = question.points.lower, question.points.upper
+    return np.clip(question.subject.round(np.clip(candidate, low, high)), low, high)
 
 
 def _point_rows(margins: Margins, logits: Bounds) -> Bounds:
@@ -180,6 +184,11 @@ class Result:
     clauses: tuple[Clause, ...] = field(default=(), repr=False)
     counterexample: Any = None
     counterexample_output: Array | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the answer is UNKNOWN because time ran out."""
+        return self.verdict is Verdict.UNKNOWN and self.reason.startswith(TIME_LIMIT)
 
     def __bool__(self) -> bool:
         """Whether the spec is verified."""

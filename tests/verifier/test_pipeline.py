@@ -39,7 +39,7 @@ def test_every_method_answers_by_its_name(method: str) -> None:
     wide, broken = [(values.min().item() - 50, values.max().item() + 50)], [(values.max().item() + 1, None)]
     true, false = (verifier.verify(net, [(0, 1)] * 2, spec, method=method) for spec in (wide, broken))
     assert true.verdict is (UNKNOWN if method == "attack" else VERIFIED)
-    assert false.verdict is (FALSIFIED if method in ("auto", "attack", "split", "relu_split", "z3") else UNKNOWN)
+    assert false.verdict is (UNKNOWN if method in pipeline.BOUNDING else FALSIFIED)
     for result in (true, false):
         assert (result.guarantee == "") == (result.verdict is UNKNOWN)
         assert bool(result.reason) == (result.verdict is UNKNOWN)
@@ -177,6 +177,43 @@ def test_split_trace_gives_boxes_that_end_settled() -> None:
     broken = verifier.split_trace(net, [(-1, 1)] * 2, [(None, top - 0.05)])
     assert broken.result.verdict is FALSIFIED
     assert any(box.status == "falsified" for box in broken.boxes)
+
+
+def test_warning_points_to_the_caller_s_line() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Linear(2, 1))
+    with pytest.warns(verifier.VerifierWarning, match="Dropout") as caught:
+        verifier.verify(net, [(0, 1)] * 2, [(None, 100)])
+    assert caught[0].filename == __file__
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [1e60, 1e150, 1e300, 1e-60, 1e-300, 1e-320])
+def test_huge_and_tiny_weights_give_a_right_verdict_or_unknown(size: float, method: str) -> None:
+    """y = size |x| on [-1, 1]: a limit of twice its largest value holds, one of half of it does not."""
+    weight = np.array([[size], [-size]])
+    network = verifier.Network((verifier.Affine(weight, np.zeros(2)), verifier.Affine(np.ones((1, 2)), np.zeros(1))))
+    for limit, wrong in ((min(2 * size, 1e308), FALSIFIED), (size / 2, VERIFIED)):
+        result = verifier.verify(network, [(-1, 1)], [(None, limit)], method=method, max_subdomains=50)
+        assert result.verdict is not wrong
+        if size == 1e60 and method == "auto":
+            assert result.verdict is not UNKNOWN
+        if size >= 1e150:
+            assert "too large" in result.reason
+
+
+def test_module_with_huge_weights_gives_unknown_with_the_reason() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).double().requires_grad_(False)
+    net[0].weight.fill_(1e300)
+    net[2].weight.fill_(1e300)
+    result = verifier.verify(net, [(0, 1)] * 2, [(None, 1)])
+    assert result.verdict is UNKNOWN
+    assert "too large" in result.reason
+
+
+def test_box_beyond_the_dtype_is_refused() -> None:
+    with pytest.raises(verifier.SpecError, match=r"x_specs\[1\]: \(0, 1e\+06\).*dtype"):
+        verifier.verify(nn.Linear(2, 1).half(), [(0, 1), (0, 1e6)], [(None, 1)])
 
 
 def test_question_without_limits_holds() -> None:

@@ -165,3 +165,30 @@ def test_replay_runs_the_caller_s_object_in_eval_mode_and_restores_it() -> None:
     x = np.ones((3, 2))
     assert np.ptp(subject.run(x)) == 0.0
     assert net.training and net[2].training
+
+
+def test_values_of_another_dtype_within_a_box_are_its_first_and_last() -> None:
+    """Compared with numpy's own next value; sides of zero width keep the nearest."""
+    rng = np.random.default_rng(0)
+    lower = np.concatenate([rng.normal(size=500) * 10.0 ** rng.integers(-30, 30, 500), [0.1, 0.5, 0.0, -0.1, 1e-46]])
+    upper = lower + np.abs(lower) * rng.choice([0.0, 1e-9, 1e-7, 1e-3], lower.size)
+    found = Box(lower, upper).inward(lambda x: x.astype(np.float32).astype(np.float64))
+    low, high = lower.astype(np.float32), upper.astype(np.float32)
+    low = np.where(low < lower, np.nextafter(low, np.float32(np.inf)), low).astype(np.float64)
+    high = np.where(high > upper, np.nextafter(high, np.float32(-np.inf)), high).astype(np.float64)
+    empty = low > high
+    assert empty.any() and not empty.all()
+    np.testing.assert_array_equal(found.lower[~empty], low[~empty])
+    np.testing.assert_array_equal(found.upper[~empty], high[~empty])
+    np.testing.assert_array_equal(found.lower[empty], lower[empty].astype(np.float32).astype(np.float64))
+
+
+def test_counterexamples_lie_in_the_box_itself_where_it_holds_values_of_the_dtype() -> None:
+    """The float32 values nearest to 0.7 and 1.1 lie outside of [0.7, 1.1], and are not handed out."""
+    net = nn.Linear(1, 1)
+    with torch.no_grad():
+        net.weight.fill_(1.0), net.bias.fill_(0.0)
+    for spec in ([(None, 0.9)], [(0.9, None)]):
+        cases: list = []
+        assert verifier.verify(net, [(0.7, 1.1)], spec, cases).verdict is verifier.Verdict.FALSIFIED
+        assert all(0.7 <= case.double().item() <= 1.1 for case in cases)

@@ -18,7 +18,7 @@ import numpy as np
 
 from verifier.bounds.layers import LayerBounds
 from verifier.bounds.lirpa_compat import import_auto_lirpa
-from verifier.enclosure import Array, Bounds, gamma
+from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
 from verifier.errors import BoundsError
 from verifier.network import Network
 
@@ -107,7 +107,7 @@ def _rounding(network: Network, boxes: Bounds, rows: Array) -> Array:
     reach = (magnitude + uncertain) @ np.abs(rows).T
     # every layer's own bounds are rounded too, and each feeds the relaxations of those after it
     steps = 8 * len(network.layers) * (len(network.layers) + 1)
-    return np.asarray(steps * gamma(terms) * reach + 2.0 * (uncertain @ np.abs(rows).T))
+    return np.asarray(steps * gamma(terms) * reach + 2.0 * (uncertain @ np.abs(rows).T) + UNDERFLOW)
 
 
 @contextlib.contextmanager

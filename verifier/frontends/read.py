@@ -14,25 +14,44 @@ def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: i
     """Read the caller's network with the frontend of its type.
 
     Args:
-        net: A torch module or a Network.
+        net: A torch module, a Network, the path of an .onnx, .onnx.gz or .nnet file, or a Subject that was read before.
         input_shape: Shape of one input without the batch, where the network does not tell it.
         inputs: The number of inputs that x_specs speaks of, used where nothing else tells.
 
     Raises:
         NetworkError: net is nothing that a frontend reads.
     """
+    if isinstance(net, Subject):
+        return net
     if isinstance(net, Network):
         return Subject.of_network(net)
     torch = sys.modules.get("torch")  # no torch module exists before torch was imported
     if torch is not None and isinstance(net, torch.nn.Module):
-        from verifier.frontends.torch_module import read_torch
+        from verifier.frontends.torch_subject import read_torch
 
         return read_torch(net, input_shape, inputs)
     if isinstance(net, str | Path):
-        raise NetworkError(f"net: a path ({str(net)!r}); files cannot be read yet: pass a torch module or a Network")
+        return _read_file(Path(net), input_shape, inputs)
     if isinstance(net, type):
         raise NetworkError(f"net: the class {net.__name__}, not an object of it; write {net.__name__}()")
     raise NetworkError(
         f"net: expected a torch.nn.Module or a verifier.Network, found {type(net).__name__}"
         + ("; a plain function cannot be verified, wrap its layers in an nn.Module" if callable(net) else "")
     )
+
+
+def _read_file(path: Path, input_shape: tuple[int, ...] | None, inputs: int | None) -> Subject:
+    """Read a file by the frontend of its ending."""
+    endings = [ending.lower() for ending in path.suffixes]
+    kind = endings[-2] if len(endings) > 1 and endings[-1] == ".gz" else (endings[-1] if endings else "")
+    if kind not in (".onnx", ".nnet"):
+        raise NetworkError(f"net: {str(path)!r} ends in neither .onnx, .onnx.gz nor .nnet; only such files can be read")
+    if not path.is_file():
+        raise NetworkError(f"net: there is no file {str(path)!r}; is the path relative to another folder?")
+    if kind == ".nnet":
+        from verifier.frontends.nnet_file import read_nnet
+
+        return read_nnet(path)
+    from verifier.frontends.onnx_file import read_onnx
+
+    return read_onnx(path, input_shape, inputs)

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from verifier.enclosure import UNIT_ROUNDOFF, Array, Mask, gamma
+from verifier.enclosure import UNIT_ROUNDOFF, Array, gamma
 from verifier.errors import NetworkError, UnsupportedLayerError
+from verifier.frontends.as_relus import leaky_relu_stages, max_pool_stages
+from verifier.frontends.folding import Enclosed, compose, powers_of_two, scaled
 from verifier.network import Affine, Head, Network
 
 MAX_MATRIX_BYTES = 4 * 2**30  # a larger dense layer would not fit beside its bounds on a laptop
@@ -27,7 +29,8 @@ class Step:
     """One operation of the caller's network.
 
     Args:
-        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "ReLU", one of SHAPE_ONLY or of HEADS.
+        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "ReLU", "LeakyReLU",
+            "MaxPool2d", one of SHAPE_ONLY or of HEADS.
         where: Position and name in the caller's network, for messages.
         arrays: The weights, in the dtype they are stored in.
         options: Plain data: strides, padding, eps, ...
@@ -41,12 +44,15 @@ class Step:
     shape: tuple[int, ...] = ()
 
 
-def lower_steps(steps: Sequence[Step], input_shape: tuple[int, ...]) -> Network:
+def lower_steps(
+    steps: Sequence[Step], input_shape: tuple[int, ...], first_shape: tuple[int, ...] | None = None
+) -> Network:
     """Write steps as a Network.
 
     Args:
         steps: In the order of the data.
         input_shape: Shape of one input, without the batch.
+        first_shape: Shape that the first step takes, where it is another than (1, *input_shape).
 
     Raises:
         UnsupportedLayerError: A head stands before the end.
@@ -55,7 +61,8 @@ def lower_steps(steps: Sequence[Step], input_shape: tuple[int, ...]) -> Network:
     inputs = int(np.prod(input_shape))
     layers: list[Affine] = []
     pending: Affine | None = None
-    size, shape, head, head_where = inputs, (1, *input_shape), Head.IDENTITY, ""
+    shape = (1, *input_shape) if first_shape is None else first_shape
+    size, head, head_where = inputs, Head.IDENTITY, ""
     for step in steps:
         if head is not Head.IDENTITY and step.kind not in SHAPE_ONLY:
             raise UnsupportedLayerError(
@@ -67,6 +74,10 @@ def lower_steps(steps: Sequence[Step], input_shape: tuple[int, ...]) -> Network:
         elif step.kind == "ReLU":
             layers.append(pending if pending is not None else _identity(size, step.where))
             pending = None
+        elif step.kind in ("LeakyReLU", "MaxPool2d"):
+            for before, after in _as_relus(step, shape, pending, after_relu=bool(layers)):
+                layers.append(before if pending is None else compose(pending, before))
+                pending = after
         elif step.kind not in SHAPE_ONLY:
             pending = _append(pending, step, shape)
         shape, size = step.shape, int(np.prod(step.shape))
@@ -81,24 +92,64 @@ def _append(pending: Affine | None, step: Step, shape: tuple[int, ...]) -> Affin
             raise NetworkError(f"{step.where}: {name} holds NaN or infinite values; train the network again")
     if step.kind in ("BatchNorm", "Scale"):
         scale, shift = _batch_norm(step, shape) if step.kind == "BatchNorm" else _scale(step, shape)
-        return _scaled(pending if pending is not None else _identity(scale.value.size, step.where), scale, shift)
+        return scaled(pending if pending is not None else _identity(scale.value.size, step.where), scale, shift)
     if step.kind == "Linear":
         affine = _linear(step, shape)
     elif step.kind == "Conv2d":
         affine = _conv2d(step, shape)
     elif step.kind == "AvgPool2d":
         affine = _avg_pool2d(step, shape)
-    elif step.kind == "Permute":
-        order = np.arange(int(np.prod(shape))).reshape(shape).transpose(step.options["order"]).reshape(-1)
-        affine = Affine(np.eye(order.size)[order], np.zeros(order.size))
+    elif step.kind in ("Permute", "Select"):
+        affine = _select(step, shape)
     else:
         raise UnsupportedLayerError(f"{step.where}: {step.kind} is not supported")
-    return affine if pending is None else _compose(pending, affine)
+    return affine if pending is None else compose(pending, affine)
 
 
 def _identity(size: int, where: str) -> Affine:
     _check_size(size, size, where)
     return Affine(np.eye(size), np.zeros(size))
+
+
+def _select(step: Step, shape: tuple[int, ...]) -> Affine:
+    """Move values: output i is value index[i] of the flattened input, or 0 where the index is -1."""
+    size = int(np.prod(shape))
+    if step.kind == "Permute":
+        index = np.arange(size).reshape(shape).transpose(step.options["order"]).reshape(-1)
+    else:
+        index = np.asarray(step.options["index"]).reshape(-1)
+    _check_size(index.size, size, step.where)
+    matrix = np.zeros((index.size, size))
+    kept = np.flatnonzero(index >= 0)
+    matrix[kept, index[kept]] = 1.0
+    return Affine(matrix, np.zeros(index.size))
+
+
+def _as_relus(
+    step: Step, shape: tuple[int, ...], pending: Affine | None, after_relu: bool
+) -> list[tuple[Affine, Affine]]:
+    """Write a LeakyReLU or a MaxPool2d as ReLUs: pairs of what stands before and after each layer of them."""
+    size = int(np.prod(shape))
+    if step.kind == "LeakyReLU":
+        _check_size(2 * size, size, step.where)
+        return leaky_relu_stages(size, step.options["slope"])
+    rows, columns, inside = _windows(shape, step.options["kernel"], step.options, step.shape)
+    cells = np.where(inside, rows * shape[-1] + columns, -1).reshape(step.shape[-2] * step.shape[-1], -1)
+    if (cells < 0).all(axis=1).any():
+        raise UnsupportedLayerError(f"{step.where}: a window lies wholly in the padding and has no largest value")
+    # a cell outside the image never is the largest: the window's first cell inside stands in for it
+    first = cells[np.arange(len(cells)), (cells >= 0).argmax(axis=1)][:, None]
+    cells = np.where(cells >= 0, cells, first)
+    planes = np.arange(shape[-3])[:, None, None] * shape[-2] * shape[-1]
+    cells = (planes + cells[None]).reshape(-1, cells.shape[1])
+    _check_size(3 * cells.size // 2 + 3, size, step.where)
+    positive = after_relu and (pending is None or _stays_positive(pending))
+    return max_pool_stages(cells, size, positive)
+
+
+def _stays_positive(layer: Affine) -> bool:
+    """Whether no value >= 0 can become negative."""
+    return layer.exact and bool((layer.weight >= 0).all() and (layer.bias >= 0).all())
 
 
 def _check_size(rows: int, columns: int, where: str) -> None:
@@ -169,7 +220,8 @@ def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
     rows, columns, inside = _windows(shape, kernel, step.options, out)
     # cells that count: those of the padded image (a window of ceil_mode may reach beyond it)
     (py, px) = step.options["padding"]
-    padded = (rows >= -py) & (rows < height + py) & (columns >= -px) & (columns < width + px)
+    (qy, qx) = step.options.get("padding_end", (py, px))
+    padded = (rows >= -py) & (rows < height + qy) & (columns >= -px) & (columns < width + qx)
     counted = padded if step.options.get("count_include_pad", True) else inside
     divisor = step.options.get("divisor") or counted.sum(axis=(2, 3))
     share = np.broadcast_to(1.0 / np.asarray(divisor, dtype=np.float64), out[1:])
@@ -183,15 +235,7 @@ def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
     return Affine(weight, np.zeros(weight.shape[0]), error)
 
 
-@dataclass(frozen=True, eq=False)
-class _Enclosed:
-    """A vector known up to a radius."""
-
-    value: Array
-    error: Array
-
-
-def _batch_norm(step: Step, shape: tuple[int, ...]) -> tuple[_Enclosed, _Enclosed]:
+def _batch_norm(step: Step, shape: tuple[int, ...]) -> tuple[Enclosed, Enclosed]:
     """Write (x - mean) / sqrt(var + eps) * weight + bias as scale * x + shift, a value per element of `shape`."""
     mean, var = _float64(step.arrays["running_mean"]), _float64(step.arrays["running_var"])
     weight = _float64(step.arrays["weight"]) if "weight" in step.arrays else np.ones_like(mean)
@@ -207,12 +251,12 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> tuple[_Enclosed, _Enclose
         return np.broadcast_to(per_channel.reshape(form), shape).reshape(-1).copy()
 
     return (
-        _Enclosed(spread(scale), spread(scale_error)),
-        _Enclosed(spread(shift), spread(shift_error)),
+        Enclosed(spread(scale), spread(scale_error)),
+        Enclosed(spread(shift), spread(shift_error)),
     )
 
 
-def _scale(step: Step, shape: tuple[int, ...]) -> tuple[_Enclosed, _Enclosed]:
+def _scale(step: Step, shape: tuple[int, ...]) -> tuple[Enclosed, Enclosed]:
     """Read y = x * scale + shift, or x / divisor, with constants that broadcast to `shape`."""
 
     def spread(name: str, default: float) -> Array:
@@ -226,68 +270,5 @@ def _scale(step: Step, shape: tuple[int, ...]) -> tuple[_Enclosed, _Enclosed]:
         if (divisor == 0).any():
             raise NetworkError(f"{step.where}: divides by zero")
         scale = 1.0 / divisor
-        error = np.where(_powers_of_two(divisor), 0.0, np.abs(scale) * 2 * UNIT_ROUNDOFF)
-    return _Enclosed(scale, error), _Enclosed(shift, np.zeros_like(shift))
-
-
-def _powers_of_two(array: Array) -> Mask:
-    """Whether a product with each entry is exact: zero or plus or minus a power of two."""
-    return np.asarray((array == 0) | (np.abs(np.frexp(array)[0]) == 0.5))
-
-
-def _some(error: Array) -> Array | None:
-    return error if error.any() else None
-
-
-def _scaled(layer: Affine, scale: _Enclosed, shift: _Enclosed) -> Affine:
-    """Return the layer followed by scale * z + shift."""
-    column = scale.value[:, None]
-    weight = column * layer.weight
-    bias = scale.value * layer.bias + shift.value
-    rounds = ~_powers_of_two(scale.value)
-    # a product with a power of two is exact; so is a product with an entry that is one
-    inexact = rounds[:, None] & ~_powers_of_two(layer.weight)
-    weight_error = np.where(inexact, np.abs(weight) * 2 * UNIT_ROUNDOFF, 0.0) + scale.error[:, None] * layer.magnitude
-    if layer.weight_error is not None:
-        weight_error = weight_error + 1.01 * np.abs(column) * layer.weight_error
-    sum_rounds = (shift.value != 0) & (scale.value * layer.bias != 0)
-    bias_error = np.where(
-        (rounds & ~_powers_of_two(layer.bias)) | sum_rounds,
-        gamma(2) * (np.abs(scale.value * layer.bias) + np.abs(shift.value)),
-        0.0,
-    )
-    bias_error = bias_error + scale.error * np.abs(layer.bias) + shift.error
-    if layer.bias_error is not None:
-        bias_error = bias_error + 1.01 * np.abs(scale.value) * layer.bias_error
-    return Affine(weight, bias, _some(1.01 * weight_error), _some(1.01 * bias_error))
-
-
-def _selects(matrix: Array) -> bool:
-    """Whether a matrix moves values and changes none: at most one power of two a row."""
-    return bool((np.count_nonzero(matrix, axis=1) <= 1).all() and _powers_of_two(matrix).all())
-
-
-def _compose(first: Affine, second: Affine) -> Affine:
-    """Return second after first, with a bound on what the product rounds."""
-    weight = second.weight @ first.weight
-    bias = second.weight @ first.bias + second.bias
-    moved = _selects(second.weight) and second.weight_error is None and not second.bias.any()
-    spread = _selects(first.weight.T) and not first.bias.any() and first.exact
-    if moved or spread:
-        weight_error, bias_error = np.zeros_like(weight), np.zeros_like(bias)
-    else:
-        factor = gamma(first.weight.shape[0])
-        weight_error = factor * (second.magnitude @ first.magnitude)
-        bias_error = factor * (second.magnitude @ np.abs(first.bias) + np.abs(second.bias))
-    if first.weight_error is not None:
-        weight_error = weight_error + 1.01 * (second.magnitude @ first.weight_error)
-    if first.bias_error is not None:
-        bias_error = bias_error + 1.01 * (second.magnitude @ first.bias_error)
-    if second.weight_error is not None:
-        first_error = first.weight_error if first.weight_error is not None else 0.0
-        weight_error = weight_error + 1.01 * (second.weight_error @ (first.magnitude + first_error))
-        bias_reach = np.abs(first.bias) + (first.bias_error if first.bias_error is not None else 0.0)
-        bias_error = bias_error + 1.01 * (second.weight_error @ bias_reach)
-    if second.bias_error is not None:
-        bias_error = bias_error + second.bias_error
-    return Affine(weight, bias, _some(weight_error), _some(bias_error))
+        error = np.where(powers_of_two(divisor), 0.0, np.abs(scale) * 2 * UNIT_ROUNDOFF)
+    return Enclosed(scale, error), Enclosed(shift, np.zeros_like(shift))

@@ -1,4 +1,4 @@
-"""Frontend for torch modules: trace the forward with torch.fx, read each operation as a step, and check the reading.
+"""Tracing a torch module: the forward recorded with torch.fx while it runs on one example, and read as steps.
 
 Nothing of the caller's module is changed: it is put in eval mode while it is traced or run, and put back.
 """
@@ -11,17 +11,12 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx, nn
 
-from verifier.enclosure import Array
-from verifier.errors import NetworkError, UnsupportedLayerError, VerifierWarning
-from verifier.frontends.steps import Step, lower_steps
+from verifier.errors import NetworkError, UnsupportedLayerError
+from verifier.frontends.steps import Step
 from verifier.frontends.torch_operations import CALLS, MODULES, SUPPORTED, Data, Read, same_forward
-from verifier.network import Network, Subject
-
-_TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
 @contextlib.contextmanager
@@ -133,10 +128,15 @@ def trace(module: nn.Module, input_shape: tuple[int, ...] | None = None, inputs:
         UnsupportedLayerError: Names the operation, its position and the cure.
         NetworkError: The module cannot be traced or the shape does not fit.
     """
-    return _trace(module, _input_shape(module, input_shape, inputs))
+    return _trace(module, shape_of_input(module, input_shape, inputs))
 
 
-def _input_shape(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None) -> tuple[int, ...]:
+def shape_of_input(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None) -> tuple[int, ...]:
+    """Shape of one input without the batch: as given, or as the first layer or `inputs` tells.
+
+    Raises:
+        NetworkError: input_shape is no shape, or nothing tells it.
+    """
     if input_shape is not None:
         try:
             shape = tuple(operator.index(size) for size in input_shape)
@@ -333,95 +333,3 @@ class _Reader:
         if isinstance(argument, fx.Node):
             return argument.meta.get("constant", Data(argument.meta["example"]))
         return argument
-
-
-def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None) -> Subject:
-    """Read a torch module as a Subject, and check the reading on sample points.
-
-    Args:
-        module: The caller's network; left as it is.
-        input_shape: As in verify().
-        inputs: The length of x_specs.
-
-    Raises:
-        UnsupportedLayerError: An operation is not supported.
-        NetworkError: The module cannot be read, or computes something else than its layers say.
-    """
-    shape = _input_shape(module, input_shape, inputs)
-    steps = _trace(module, shape)
-    network = lower_steps(steps, shape)
-    sensitive = [
-        type(part).__name__ for part in module.modules() if part.training and isinstance(part, _TRAIN_SENSITIVE)
-    ]
-    if sensitive:
-        warnings.warn(
-            f"net is in train mode and holds {', '.join(sorted(set(sensitive)))}; what is verified is the network in "
-            "eval mode: call net.eval() before you compare its outputs",
-            VerifierWarning,
-            stacklevel=4,
-        )
-    caller = _Caller(module, shape, network.outputs, given=input_shape is not None)
-    _check_reading(network, caller)
-    return Subject(network, caller.run, caller.round, caller.to_caller, type(module).__name__)
-
-
-class _Caller:
-    """The caller's module as replay uses it: one point at a time, in the shape it is handed out."""
-
-    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], outputs: int, given: bool) -> None:
-        self.module, self.outputs = module, outputs
-        tensor = next(iter(module.parameters()), None)
-        self.dtype = tensor.dtype if tensor is not None else torch.get_default_dtype()
-        self.device = tensor.device if tensor is not None else torch.device("cpu")
-        self.shape: tuple[int, ...] = input_shape
-        if not self._accepts(input_shape):
-            self.shape = (1, *input_shape)
-
-    def _accepts(self, shape: tuple[int, ...]) -> bool:
-        """Whether one input without the batch gives what it gives with one."""
-        x = torch.linspace(-1, 1, int(np.prod(shape)), dtype=torch.float64).to(self.dtype).to(self.device)
-        try:
-            with eval_mode(self.module), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                alone, batched = self.module(x.reshape(shape)), self.module(x.reshape(1, *shape))
-        except Exception:  # the caller's own forward may raise anything; then it wants the batch
-            return False
-        return bool(
-            alone.numel() == batched.numel()
-            and torch.allclose(alone.reshape(-1), batched.reshape(-1), rtol=1e-3, atol=1e-5, equal_nan=True)
-        )
-
-    def run(self, x: Array) -> Array:
-        """Run the module on points (batch, inputs), one by one as they are handed out."""
-        with eval_mode(self.module), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy() for point in x]
-        return np.stack(rows)
-
-    def round(self, x: Array) -> Array:
-        """Round to the caller's dtype, to nearest."""
-        return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).double().numpy()
-
-    def to_caller(self, x: Array) -> torch.Tensor:
-        """Make the tensor that the module takes as it is."""
-        return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).to(self.device).reshape(self.shape)
-
-
-def _check_reading(network: Network, caller: _Caller) -> None:
-    """Compare the Network with the module on a few points; a difference means that the module hides something."""
-    rng = np.random.default_rng(0)
-    points = np.concatenate([rng.uniform(0, 1, (2, network.inputs)), rng.normal(0, 1, (2, network.inputs))])
-    points = caller.round(points)
-    theirs, ours = caller.run(points), network(points)
-    reach = np.abs(points)
-    terms = 0
-    for layer in network.layers:
-        reach = reach @ layer.magnitude.T + np.abs(layer.bias)
-        terms += layer.weight.shape[1] + 4
-    eps = float(torch.finfo(caller.dtype).eps)
-    tolerance = eps * terms * (reach.max(axis=1, keepdims=True) + 1.0)
-    if theirs.shape != ours.shape or not (np.abs(theirs - ours) <= tolerance).all():
-        raise NetworkError(
-            f"net ({type(caller.module).__name__}): computes something else than its layers say (at a sample point "
-            f"{theirs[0][:3]} instead of {ours[0][:3]}); is its forward replaced, or does it change from call to call?"
-        )

@@ -1,0 +1,118 @@
+"""The caller's numbers: lists, arrays and tensors read as float64; what is none of these is refused by its place."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from verifier.errors import SpecError
+
+
+def as_numbers(value: Any, where: str) -> np.ndarray[Any, Any]:
+    """Turn a list, array or tensor of numbers (None allowed) into a float64 array; None becomes NaN.
+
+    Raises:
+        SpecError: It holds something that is no number, or is ragged.
+    """
+    if hasattr(value, "detach"):  # a torch tensor, wherever it lives
+        value = value.detach().cpu().double().numpy()
+    elif isinstance(value, dict | set | str | bytes) or not isinstance(value, Iterable):
+        raise SpecError(f"{where}: expected a list of [lower, upper] pairs, found {shown(value)}")
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        if not (np.issubdtype(value.dtype, np.number) and not np.iscomplexobj(value)):
+            raise SpecError(f"{where}: expected numbers, found an array of {value.dtype}")
+        return _without_nan(value.astype(np.float64), where)
+    return _nested_numbers(value, where)
+
+
+def _without_nan(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
+    if np.isnan(array).any():
+        place = "".join(f"[{int(i)}]" for i in np.argwhere(np.isnan(array))[0])
+        raise SpecError(f"{where}{place} is NaN; check the computation that made it")
+    return array
+
+
+def _nested_numbers(value: Any, where: str) -> np.ndarray[Any, Any]:
+    if value is None:
+        return np.array(np.nan)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double().numpy()
+    if isinstance(value, np.ndarray):
+        if value.dtype == object:
+            return _nested_numbers(value.tolist(), where)
+        return _without_nan(value.astype(np.float64), where)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if math.isnan(float(value)):
+            raise SpecError(f"{where} is NaN; check the computation that made it")
+        return np.array(float(value))
+    if isinstance(value, str | bytes | bool | dict) or not isinstance(value, Iterable):
+        raise SpecError(f"{where}: expected a number, found {shown(value)}")
+    parts = [_nested_numbers(part, f"{where}[{i}]") for i, part in enumerate(value)]
+    shapes = {part.shape for part in parts}
+    if len(shapes) > 1:
+        odd = next(i for i, part in enumerate(parts) if part.shape != parts[0].shape)
+        raise SpecError(
+            f"{where}[{odd}]: shape {parts[odd].shape} differs from {where}[0]'s {parts[0].shape}; "
+            "every entry must be one [lower, upper] pair"
+        )
+    return np.array(parts) if parts else np.zeros((0,))
+
+
+def shown(value: Any) -> str:
+    """Write a value for a message, with its type and cut to a line."""
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
+
+
+def as_pairs(value: Any, name: str, count: int | None, unit: str) -> np.ndarray[Any, Any]:
+    """Read [lower, upper] pairs as an array of shape (count, 2); None stays NaN."""
+    if isinstance(value, np.ndarray | Sequence) or hasattr(value, "detach") or isinstance(value, Iterable):
+        array = as_numbers(value if not isinstance(value, zip | map) else list(value), name)
+    else:
+        raise SpecError(f"{name}: expected a list of [lower, upper] pairs, one an {unit}, found {shown(value)}")
+    if array.ndim == 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim == 3:
+        raise SpecError(f"{name}: a batch of {array.shape[0]} specs; pass one at a time")
+    if array.ndim == 1 and array.shape == (2,):
+        raise SpecError(f"{name}: a single pair must stand in a list: [({array[0]:g}, {array[1]:g})]")
+    if array.size == 0 and count != 0:
+        raise SpecError(f"{name}: empty; expected one [lower, upper] pair an {unit}")
+    if array.ndim != 2 or array.shape[1] != 2:
+        hint = ""
+        if array.ndim == 2 and array.shape[0] == 2:
+            hint = "; two vectors of lower and upper bounds go through Box(lower, upper)"
+        raise SpecError(f"{name}: expected shape ({unit}s, 2), found {array.shape}{hint}")
+    if count is not None and array.shape[0] != count:
+        raise SpecError(f"{name}: {array.shape[0]} pairs, but the network has {count} {unit}s; give one pair an {unit}")
+    return array
+
+
+def as_finite(value: Any, name: str) -> float:
+    """Read one finite number; SpecError names what it was for."""
+    if hasattr(value, "item") and getattr(value, "size", 1) != 0:
+        try:
+            value = value.item()
+        except (RuntimeError, ValueError):
+            raise SpecError(f"{name}: expected one number, found {shown(value)}") from None
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise SpecError(f"{name}: expected a finite number, found {shown(value)}")
+    return float(value)
+
+
+def as_index(value: Any, name: str) -> int:
+    """Read a whole number >= 0; SpecError names what it was for."""
+    if hasattr(value, "item"):
+        value = value.item()
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
+        raise SpecError(f"{name}: expected a whole number >= 0, found {shown(value)}")
+    return int(value)
+
+
+def as_optional_index(value: Any, name: str) -> int | None:
+    """Read a whole number >= 0, or None."""
+    return None if value is None else as_index(value, name)

@@ -1,0 +1,129 @@
+"""Adapter for HiGHS: linear programs and mixed-integer programs in floating point."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.enclosure import Array, Mask
+from verifier.errors import MissingDependencyError
+
+FEASIBILITY_ATOL = 1e-7  # how far a row or a switch may be off; at 1e-9 HiGHS 1.15 called feasible programs infeasible
+INSTALL = "python -m pip install highspy"
+
+
+class Status(enum.Enum):
+    """How a run ended; every status of HiGHS that is not mapped by name is OTHER."""
+
+    OPTIMAL = "optimal"
+    INFEASIBLE = "infeasible"
+    TIME_LIMIT = "time limit"
+    NODE_LIMIT = "node limit"
+    INTERRUPTED = "interrupted"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Minimise cost . v subject to row_lower <= A v <= row_upper, lower <= v <= upper, some v whole numbers.
+
+    Args:
+        cost: Shape (columns,).
+        lower, upper: Shape (columns,), finite.
+        rows: A by rows: for each row its column numbers and coefficients.
+        row_lower, row_upper: Shape (rows,), infinite where there is no limit.
+        whole: Which columns are whole numbers, (columns,).
+    """
+
+    cost: Array
+    lower: Array
+    upper: Array
+    rows: tuple[tuple[NDArray[np.int32], Array], ...]
+    row_lower: Array
+    row_upper: Array
+    whole: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What HiGHS returned; nothing of it is taken at its word.
+
+    Args:
+        status: How the run ended.
+        point: The best point found, (columns,), or None.
+        duals: Multipliers of the rows of a linear program, (rows,), or None.
+    """
+
+    status: Status
+    point: Array | None
+    duals: Array | None
+
+
+def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, presolve: bool = True) -> Answer:
+    """Run HiGHS on one thread.
+
+    Args:
+        program: What to minimise.
+        timeout_s: Time limit in seconds.
+        max_nodes: Limit on branch-and-bound nodes, for repeatable runs.
+        presolve: Whether the program is simplified first; without, "infeasible" comes from another part of HiGHS.
+
+    Raises:
+        MissingDependencyError: highspy is not installed.
+    """
+    try:
+        import highspy
+    except ImportError as error:
+        raise MissingDependencyError(f"HiGHS is not installed; install it with: {INSTALL}") from error
+    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call, unused-ignore]
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    solver.setOptionValue("random_seed", 0)
+    solver.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_ATOL)
+    solver.setOptionValue("mip_feasibility_tolerance", FEASIBILITY_ATOL)
+    if np.isfinite(timeout_s):
+        solver.setOptionValue("time_limit", float(max(timeout_s, 0.0)))
+    if not presolve:
+        solver.setOptionValue("presolve", "off")
+    if max_nodes is not None:
+        solver.setOptionValue("mip_max_nodes", int(max_nodes))
+    solver.HandleKeyboardInterrupt = True
+    solver.passModel(_model(highspy, program))
+    solver.run()
+    statuses = highspy.HighsModelStatus
+    names = {
+        statuses.kOptimal: Status.OPTIMAL,
+        statuses.kInfeasible: Status.INFEASIBLE,
+        statuses.kTimeLimit: Status.TIME_LIMIT,
+        statuses.kSolutionLimit: Status.NODE_LIMIT,
+        statuses.kInterrupt: Status.INTERRUPTED,
+    }
+    status = names.get(solver.getModelStatus(), Status.OTHER)
+    if status is Status.INTERRUPTED:
+        raise KeyboardInterrupt
+    solution = solver.getSolution()
+    point = np.array(solution.col_value) if solution.value_valid else None
+    duals = np.array(solution.row_dual) if solution.dual_valid else None
+    return Answer(status, point, duals)
+
+
+def _model(highspy: Any, program: Program) -> Any:
+    """Write a program as HiGHS takes it."""
+    model = highspy.HighsLp()
+    columns, rows = len(program.cost), len(program.rows)
+    model.num_col_, model.num_row_ = columns, rows
+    model.col_cost_, model.col_lower_, model.col_upper_ = program.cost, program.lower, program.upper
+    model.row_lower_, model.row_upper_ = program.row_lower, program.row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.num_col_, model.a_matrix_.num_row_ = columns, rows
+    model.a_matrix_.start_ = np.cumsum([0, *(len(index) for index, _ in program.rows)]).astype(np.int32)
+    model.a_matrix_.index_ = np.concatenate([index for index, _ in program.rows]).astype(np.int32)
+    model.a_matrix_.value_ = np.concatenate([value for _, value in program.rows])
+    if program.whole.any():
+        kinds = highspy.HighsVarType
+        model.integrality_ = [kinds.kInteger if whole else kinds.kContinuous for whole in program.whole]
+    return model
