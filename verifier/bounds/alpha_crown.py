@@ -2,7 +2,7 @@
 
 Every row has its own subdomain of one box, its own slopes (alpha) and its own multipliers (beta). The bound is a
 concave function of them as long as no coefficient changes its sign, and any choice is valid, so Adam may stop anywhere.
-Computed in float32 on the folded graph; split_bounds.py recomputes what counts.
+Computed on the folded graph, in float32; split_bounds.py recomputes what counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CHECK_EVERY = 5  # steps between looks at whether all rows are settled
 
 @dataclass(eq=False)
 class Choice:
-    """Slopes and multipliers for rows, over the unstable neurons of all layers, (rows, unstable) each, float32.
+    """Slopes and multipliers for rows, over the unstable neurons of all layers, (rows, unstable) each.
 
     Args:
         slope: In [0, 1].
@@ -42,7 +42,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Subdomains:
-    """The parts of the box that rows are bounded over, at the unstable neurons of all layers, float32.
+    """The parts of the box that rows are bounded over, at the unstable neurons of all layers.
 
     Args:
         lower: Bounds on z, (rows or 1, unstable).
@@ -55,9 +55,9 @@ class Subdomains:
     sign: Tensor
 
     @staticmethod
-    def of(lower: Array, upper: Array, sign: Array) -> Subdomains:
-        """Read them from float64 arrays."""
-        return Subdomains(*(torch.from_numpy(np.asarray(one, dtype=np.float32)) for one in (lower, upper, sign)))
+    def of(lower: Array, upper: Array, sign: Array, dtype: torch.dtype = torch.float32) -> Subdomains:
+        """Read them from arrays, in the dtype of the graph."""
+        return Subdomains(*(torch.from_numpy(one).to(dtype) for one in (lower, upper, sign)))
 
     def take(self, rows: Tensor) -> Subdomains:
         """Keep some rows."""
@@ -97,8 +97,8 @@ def mixture_weights(mixture: Tensor, valid: Tensor) -> Tensor:
 
 def default_choice(domains: Subdomains, rows: int, unstable: int) -> Choice:
     """CROWN's slopes, 1 where u > -l and 0 elsewhere, and no multipliers."""
-    slope = (domains.upper > -domains.lower).to(torch.float32).expand(rows, unstable).clone()
-    return Choice(slope, torch.zeros(rows, unstable))
+    slope = (domains.upper > -domains.lower).to(domains.lower.dtype).expand(rows, unstable).clone()
+    return Choice(slope, torch.zeros_like(slope))
 
 
 class Relaxed:
@@ -107,8 +107,8 @@ class Relaxed:
     def __init__(self, domains: Subdomains) -> None:
         """Compute them once."""
         self.free = domains.sign == 0
-        width = (domains.upper - domains.lower).clamp(min=1e-30)
-        active = (domains.sign > 0).to(torch.float32)
+        width = (domains.upper - domains.lower).clamp(min=torch.finfo(domains.lower.dtype).tiny)
+        active = (domains.sign > 0).to(width.dtype)
         self.upper_slope = torch.where(self.free, domains.upper / width, active)
         self.upper_offset = torch.where(self.free, -domains.lower * self.upper_slope, torch.zeros_like(width))
         self.sign = domains.sign
@@ -133,7 +133,7 @@ def lower_bound(
         found = sources.pop(k, None)
         count = part.stop - part.start
         if found is None:
-            before.insert(0, torch.zeros(len(total), count))
+            before.insert(0, total.new_zeros(len(total), count))
             continue
         c = found[:, :count]
         before.insert(0, c)
@@ -147,7 +147,7 @@ def lower_bound(
             sources[j] = torch.addmm(sources[j], z, block) if j in sources else z @ block
     slope = sources.get(0)
     if slope is None:
-        slope = torch.zeros(len(total), graph.lower.numel())
+        slope = total.new_zeros(len(total), graph.lower.numel())
     return total + slope.clamp(min=0) @ graph.lower + slope.clamp(max=0) @ graph.upper, slope, before
 
 
@@ -171,7 +171,7 @@ def optimise(
         best, _, before = lower_bound(graph, target, lines, choice)
         # multipliers are counted in the size of the coefficients beside them, so that one rate fits every network
         size = [one.abs().amax(1, keepdim=True).expand_as(one) if one.shape[1] else one for one in before]
-        unit = torch.cat(size, dim=1).clamp(min=1e-6) if size else torch.zeros(len(best), 0)
+        unit = torch.cat(size, dim=1).clamp(min=1e-6) if size else best.new_zeros(len(best), 0)
     kept = choice
     if steps == 0:
         return best, kept

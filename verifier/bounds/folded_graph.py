@@ -23,6 +23,7 @@ from verifier.enclosure import Array, Bounds, Indices
 from verifier.network import Network
 
 REUSE = 2_000  # backward passes that a folded matrix is expected to serve, to weigh the cost of folding
+LARGE = 1e9  # float32 holds the product of four such numbers
 MAX_CHOICES = 6  # layers up to which every choice of folding is tried
 
 
@@ -59,7 +60,12 @@ class FoldedGraph:
     def __init__(self, network: Network, box: Bounds, pre: Sequence[Bounds]) -> None:
         """Fold."""
         self.network, self.pre = network, tuple(pre)
-        self.lower, self.upper = _tensor(box.lower), _tensor(box.upper)
+        # float32 is twice as fast; values that it cannot hold, or their products, are left to float64
+        largest = [box.magnitude.max(initial=0.0)] + [one.magnitude.max(initial=0.0) for one in pre]
+        largest += [layer.magnitude.max(initial=0.0) for layer in network.layers]
+        small = min([size for size in largest if size > 0], default=1.0)
+        self.dtype = torch.float32 if max(largest) < LARGE and small > 1 / LARGE else torch.float64
+        self.lower, self.upper = self._tensor(box.lower), self._tensor(box.upper)
         self.unstable = [np.flatnonzero((one.lower < 0) & (one.upper > 0)) for one in pre]
         active = [np.flatnonzero((one.lower >= 0) & (one.upper > 0)) for one in pre]
         fold = _choose(network, [one.size for one in self.unstable], [one.size for one in active])
@@ -72,13 +78,13 @@ class FoldedGraph:
             folded = active[k] if fold[k] else active[k][:0]
             node = self._through(layer.weight[kept], layer.bias[kept])
             folded_function = self._through(layer.weight[folded], layer.bias[folded])
-            blocks = {j: _tensor(block) for j, block in node.blocks.items()}
-            self.nodes.append(Node(blocks, _tensor(node.constant), self.unstable[k], kept.size))
+            blocks = {j: self._tensor(block) for j, block in node.blocks.items()}
+            self.nodes.append(Node(blocks, self._tensor(node.constant), self.unstable[k], kept.size))
             self._kept.append(kept)
             self._folded.append((folded, folded_function))
         sizes = [one.size for one in self.unstable]
         self.slices = [slice(sum(sizes[:k]), sum(sizes[: k + 1])) for k in range(len(sizes))]
-        self.unstable_count = sum(sizes)
+        self.unstable_count: int = sum(sizes)
 
     def prefix(self, layers: int) -> FoldedGraph:
         """Return the same graph up to so many hidden layers, for rows on the inputs of the layer after them."""
@@ -91,7 +97,7 @@ class FoldedGraph:
     def start(self, weight: Array, offset: Array) -> tuple[dict[int, Tensor], Tensor]:
         """Write rows on the inputs of layer len(pre) as functions of x and the kept neurons."""
         function = self._through(weight, offset)
-        return {j: _tensor(block) for j, block in function.blocks.items()}, _tensor(function.constant)
+        return {j: self._tensor(block) for j, block in function.blocks.items()}, self._tensor(function.constant)
 
     def gather(self, layers: Sequence[Array]) -> Array:
         """Take the unstable neurons' entries from arrays (..., neurons) a layer: (..., unstable neurons of all)."""
@@ -111,6 +117,9 @@ class FoldedGraph:
     def cost(self) -> int:
         """Multiplications of one row's backward pass."""
         return sum(block.numel() for node in self.nodes for block in node.blocks.values()) + self.lower.numel()
+
+    def _tensor(self, values: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.dtype)
 
     def _through(self, weight: Array, offset: Array) -> _Function:
         """Write functions of the hidden values after the last layer known so far as functions of the sources."""
@@ -148,7 +157,3 @@ def _cost(network: Network, unstable: list[int], active: list[int], fold: tuple[
             folding += network.layers[k + 1].bias.size * active[k] * width
         sources = after if u or not fold[k] else sources
     return total + folding / REUSE
-
-
-def _tensor(values: Array) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -82,7 +82,7 @@ def _bound_neurons(
     rows = root.neuron_rows(np.concatenate([neurons, neurons]), signs, len(pre))
     target = Target(*graph.start(rows.weight, rows.offset))
     shared = [graph.gather([getattr(one, side) for one in pre])[None] for side in ("lower", "upper")]
-    domains = Subdomains.of(shared[0], shared[1], np.zeros_like(shared[0]))
+    domains = Subdomains.of(shared[0], shared[1], np.zeros_like(shared[0]), graph.dtype)
     choice = default_choice(domains, len(signs), graph.unstable_count)
     _, choice = optimise(graph, target, domains, choice, steps=steps, stop=stop)
     slopes = graph.scatter(choice.slope.numpy().astype(np.float64), [np.zeros(one.lower.size) for one in pre])

@@ -69,6 +69,6 @@ def _bound(
     low, high, signs = lower[box][:, :count], upper[box][:, :count], sign[box][:, :count]
     rows = root.neuron_rows(graph.unstable[k][neuron], side, k)
     target = Target(*before.start(rows.weight, rows.offset))
-    domains = Subdomains.of(low, high, signs)
+    domains = Subdomains.of(low, high, signs, graph.dtype)
     _, choice = optimise(before, target, domains, default_choice(domains, len(box), count), steps=steps, stop=stop)
     return check(root, before, rows, low, high, signs, choice).lower

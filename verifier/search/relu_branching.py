@@ -29,7 +29,7 @@ def score_branching(coefficients: Tensor, domains: Subdomains, slope: Tensor) ->
         After Bunel et al. Branch and Bound for Piecewise Linear Neural Network Verification. JMLR 2020 (BaBSR).
     """
     low, high = domains.lower, domains.upper
-    chord = -low * high / (high - low).clamp(min=1e-30)
+    chord = -low * high / (high - low).clamp(min=torch.finfo(low.dtype).tiny)
     below = torch.maximum(-low * slope, high * (1 - slope))
     cost = torch.where(coefficients < 0, -coefficients * chord, coefficients * torch.minimum(below, chord))
     return torch.where(domains.sign == 0, cost, torch.full_like(cost, -1.0))

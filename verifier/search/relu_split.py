@@ -175,7 +175,7 @@ class ReluSplit:
             return True
         which = np.array([one.clause for one in batch], dtype=np.intp)
         lower, upper, sign = self._stack(batch)
-        domains = Subdomains.of(lower, upper, sign)
+        domains = Subdomains.of(lower, upper, sign, graph.dtype)
         target = clauses.target(graph, which)
         choice = self._warm(batch, domains)
 
@@ -254,7 +254,7 @@ class ReluSplit:
         return empty
 
     def _open_bytes(self) -> int:
-        return len(self._open) * self._graph.unstable_count * 8  # two children share two arrays of float64
+        return int(len(self._open) * self._graph.unstable_count * 8)  # two children share two arrays of float64
 
     def _prove(self, which: Indices, sign: Array, lower: Array, upper: Array, choice: Choice) -> tuple[Array, Array]:
         """Recompute the bounds of the rows in float64; what is returned holds, rounding included."""
@@ -283,13 +283,13 @@ class ReluSplit:
         """Collect what the subdomains inherited; one that inherited nothing starts from CROWN's slopes."""
         choice = default_choice(domains, len(batch), self._graph.unstable_count)
         if self._clauses.most > 1:
-            choice.mixture = torch.zeros(len(batch), self._clauses.most)
+            choice.mixture = choice.slope.new_zeros(len(batch), self._clauses.most)
         for i, one in enumerate(batch):
             if one.warm is None:
                 continue
             slope, multiplier, mixture = one.warm
-            choice.slope[i] = torch.from_numpy(slope.astype(np.float32))
-            choice.multiplier[i] = torch.from_numpy(multiplier.astype(np.float32))
+            choice.slope[i] = torch.from_numpy(slope)
+            choice.multiplier[i] = torch.from_numpy(multiplier)
             if choice.mixture is not None and mixture is not None:
                 choice.mixture[i] = torch.from_numpy(mixture)
         return choice

@@ -225,3 +225,15 @@ def test_networks_without_hidden_layers_or_unstable_neurons() -> None:
         for room, expected in ((0.01, verifier.Verdict.VERIFIED), (-0.01, verifier.Verdict.FALSIFIED)):
             result = verifier.verify(network, [(-1, 1)] * 20, [(None, value + room)], method="relu_split")
             assert result.verdict is expected
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1e30, 1e60])
+@pytest.mark.parametrize("room", [0.5, -0.3])
+def test_values_that_float32_cannot_hold_are_searched_in_float64(scale: float, room: float) -> None:
+    rng = np.random.default_rng(0)
+    layers = [Affine(rng.normal(size=shape) * scale, np.zeros(shape[0])) for shape in ((8, 20), (8, 8))]
+    network = Network((*layers, Affine(rng.normal(size=(1, 8)), np.zeros(1))))
+    corners = np.random.default_rng(1).choice([-1.0, 1.0], (5000, 20))
+    top = float(network(corners).max()) * (1 + room)
+    result = verifier.verify(network, [(-1, 1)] * 20, [(None, top)], method="relu_split", max_subdomains=1000)
+    assert result.verdict is not (verifier.Verdict.FALSIFIED if room > 0 else verifier.Verdict.VERIFIED)
