@@ -81,7 +81,7 @@ def test_it_falsifies_and_the_counterexample_replays() -> None:
 
 def test_every_bound_that_closes_a_subdomain_holds_at_samples_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sampled points are sorted into the subdomains of the search by the signs of their own neurons."""
-    question = hard_question(2, 0.05)
+    question = hard_question(2, 0.5)
     network = question.subject.network
     x = np.random.default_rng(5).uniform(question.box.lower, question.box.upper, (4000, network.inputs))
     pre = network.pre_activations(x)
@@ -99,8 +99,8 @@ def test_every_bound_that_closes_a_subdomain_holds_at_samples_inside_it(monkeypa
         return proved, slope
 
     monkeypatch.setattr(ReluSplit, "_prove", watch)
-    ReluSplit(question).run(Budget(max_subdomains=600))
-    assert sum(seen) > 20_000 and len(seen) >= 200
+    ReluSplit(question).run(Budget(max_subdomains=600, show=False))
+    assert sum(seen) > 20_000 and len(seen) >= 150
 
 
 def test_absurd_slopes_and_multipliers_prove_nothing_false(monkeypatch: pytest.MonkeyPatch) -> None:
