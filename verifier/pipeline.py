@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from verifier.search.compiled_split import CompiledSplit, continue_compiled
 from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
 from verifier.spec import AllOf, Box, output_spec
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
+
+if TYPE_CHECKING:
+    from verifier.search.relu_split import ReluSplit
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
 NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions need not wait until it is loaded
@@ -52,7 +55,7 @@ BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
     "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
     "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
 }
-METHODS = ("auto", *BOUNDING, "attack", "split", "lp", "milp", "z3")
+METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "lp", "milp", "z3")
 
 
 def verify(
@@ -66,7 +69,8 @@ def verify(
     with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file of such a chain; or a Network.
     Verified is the network in eval mode, its stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are
     right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
-    for networks with few inputs or few unstable neurons, given time, except where the margin is below rounding.
+    for networks with few inputs or few unstable neurons, given time, except where the margin is below
+    rounding; nearly so for many of both.
 
     Args:
         net: The network, or the path of an .onnx, .onnx.gz or .nnet file; it is left as it is.
@@ -80,7 +84,7 @@ def verify(
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
         method: "auto", or one by name: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized",
-            "attack", "split", "lp", "milp" (verified only up to the solver's tolerance), "z3".
+            "attack", "split", "relu_split", "lp", "milp" (verified only up to the solver's tolerance), "z3".
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
 
@@ -276,6 +280,8 @@ class _Run:
                     self.reason = "the attack found no counterexample, which proves nothing"
             elif self.method == "split":
                 self.split_inputs(InputSplit(self.question, crown_bounds))
+            elif self.method == "relu_split":
+                self.split_relus()
             else:
                 self.bound_root("crown", crown_bounds, may_settle=False)
                 if self.method == "z3":
@@ -361,7 +367,7 @@ class _Run:
                 return
 
     def complete(self) -> None:
-        """Split the inputs, ask Z3 about a small network, and go on splitting."""
+        """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""
         network = self.question.subject.network
         few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
@@ -372,15 +378,17 @@ class _Run:
                 self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)
             else:
                 self.split_inputs(search)
+        elif self.question.margins.linear:
+            self.split_relus()
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
             self.ask_z3(self.budget.seconds_left * share)
         if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split_inputs(search, fresh=False)
-        if not self.settled and not few_inputs and not small:
+        if not self.settled and not few_inputs and not self.question.margins.linear:
             self.reason = (
-                f"bounds and attack leave it open, and {network.inputs} inputs with {unstable} unstable neurons are "
-                "too many for the complete methods of this version"
+                f"bounds and attack leave it open, and {network.inputs} inputs are too many for input splitting, the "
+                "one complete method for margins that are not linear in the logits"
             )
 
     def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
@@ -391,10 +399,17 @@ class _Run:
         if not self.settled and search.open_boxes and not self.budget.exhausted():
             self.split(continue_compiled(search, self.budget, self.seed) or search)
 
+    def split_relus(self) -> None:
+        """Split ReLUs until settled or out of budget."""
+        from verifier.search.relu_split import ReluSplit  # needs torch; only those who get here wait for it
+
+        self.split(ReluSplit(self.question, known=self.pre or None), stage="relu split")
+
     def split(
-        self, search: InputSplit | CompiledSplit, time: Budget | None = None, max_boxes: float = math.inf
-    ) -> None:
-        """Continue an input-splitting search."""
+        self, search: InputSplit | CompiledSplit | ReluSplit, time: Budget | None = None, max_boxes: float = math.inf,
+        stage: str = "split",
+    ) -> None:  # fmt: skip
+        """Continue a splitting search."""
         try:
             if time is None or time is self.budget:
                 search.run(self.budget, max_boxes)
@@ -409,9 +424,9 @@ class _Run:
             self.near |= search.near
             self.margin = max(self.margin, search.margin) if search.counterexample is None else self.margin
         if search.counterexample is not None:
-            self.settle_falsified("split", search.counterexample)
+            self.settle_falsified(stage, search.counterexample)
         elif search.verified:
-            self.settle_verified("split")
+            self.settle_verified(stage)
         else:
             self.reason = self.budget.exhausted() or search.reason
 
