@@ -23,7 +23,7 @@ from benchmarks.machine import describe
 from verifier import spec as specs
 from verifier.budget import Budget
 from verifier.network import Affine, Network, Subject
-from verifier.pipeline import _Run
+from verifier.stages import Run
 from verifier.verdict import Question, Verdict
 
 RESULTS = Path(__file__).parent / "results"
@@ -136,7 +136,7 @@ def solve(subject: Subject, questions: list[tuple[specs.Box, specs.OutputSpec]],
     verdict, stages, boxes = "unsat", [], 0
     for box, spec in questions:
         left = timeout_s - (time.perf_counter() - wall)
-        run = _Run(Question.ask(subject, box, spec), Budget(max(left, 1e-3), show=False), 0, "auto")
+        run = Run(Question.ask(subject, box, spec), Budget(max(left, 1e-3), show=False), 0, "auto")
         run.go()
         boxes += run.budget.subdomains
         stages.append(run.stage or run.reason)
@@ -197,7 +197,7 @@ def warm_up(path: Path) -> None:
     net = flatten(question)
     assert net is not None
     CompiledSplit(question, net).run(Budget(max_subdomains=1))
-    _Run(question, Budget(1.0, show=False), 0, "auto").go()
+    Run(question, Budget(1.0, show=False), 0, "auto").go()
 
 
 def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ STAGES = (
     "solvers",
     "search",
     "exact",
+    "stages",
     "pipeline",
     "files",
     "robustness",

@@ -1,61 +1,26 @@
-"""verify(): the stages in order, cheap to dear, and nothing else."""
+"""verify() and its two companions: a question is put together, its stages are run, a Result is written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verifier.attack import attack
-from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
-from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.bounds.outputs import head_bounds
 from verifier.budget import Budget
-from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
-from verifier.errors import BoundsError, MissingDependencyError, OptionError
+from verifier.enclosure import MAX_MAGNITUDE, Bounds
+from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
-from verifier.search.compiled_network import network_work
-from verifier.search.compiled_split import CompiledSplit, continue_compiled
 from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
 from verifier.spec import AllOf, Box, output_spec
-from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
+from verifier.stages import BOUNDING, METHODS, Run, root_box
+from verifier.verdict import Question, Result
 
 if TYPE_CHECKING:
-    from verifier.search.relu_split import ReluSplit
-
-SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
-NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions need not wait until it is loaded
-NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large network costs as much as many small ones
-SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
-SPLIT_FIRST_SHARE = 0.3  # and the share of the time
-MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
-Z3_NEURONS = 20  # unstable neurons up to which Z3 is asked: it took seconds at 16 and seldom answered at 40
-Z3_SHARE = 0.5  # of the time that is left, where splitting can go on
-Z3_WORK_PER_SUBDOMAIN = 100_000  # Z3's own unit of work granted for each subdomain of max_subdomains
-
-
-def _lirpa(method: str) -> BoundingMethod:
-    def bound(network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
-        from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
-
-        return lirpa_bounds(network, boxes, rows, known, method=method)
-
-    return bound
-
-
-BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
-    "ibp": ("interval", interval_bounds),
-    "crown": ("crown", partial(crown_bounds, intersect=False)),
-    "auto_lirpa_ibp": ("auto-LiRPA IBP", _lirpa("IBP")),
-    "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
-    "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
-}
-METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "lp", "milp", "z3")
+    pass
 
 
 def verify(
@@ -106,7 +71,7 @@ def verify(
     _check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
     budget = Budget(math.inf if timeout_s is None else float(timeout_s), max_subdomains, progress)
     question = _ask(net, x_specs, y_specs, input_shape)
-    run = _Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
+    run = Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
     try:
         run.go()
     except KeyboardInterrupt:
@@ -140,7 +105,7 @@ def output_bounds(
     if method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     question = _ask(net, x_specs, AllOf(()), input_shape)
-    network, root = question.subject.network, _root(question)
+    network, root = question.subject.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
     bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))
@@ -183,7 +148,7 @@ def split_trace(
         )
 
     question = _ask(net, x_specs, y_specs, input_shape)
-    run = _Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
+    run = Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
     if not run.too_large():
         run.bound_root("interval", interval_bounds)
         search = InputSplit(question, BOUNDING[method][1], observe=observe)
@@ -228,248 +193,3 @@ def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | No
     spec = output_spec(y_specs)
     subject = read_subject(net, input_shape, box.lower.size)
     return Question.ask(subject, Box.from_pairs(box, subject.network.inputs), spec)
-
-
-def _root(question: Question) -> Bounds:
-    return Bounds(question.box.lower[None], question.box.upper[None])
-
-
-@dataclass
-class _Run:
-    """One question on its way through the stages."""
-
-    question: Question
-    budget: Budget
-    seed: int
-    method: str
-    wanted: int = 1
-    verdict: Verdict = Verdict.UNKNOWN
-    stage: str = ""
-    guarantee: str = ""
-    reason: str = ""
-    margin: float = -math.inf
-    counterexamples: list[Counterexample] = field(default_factory=list)
-    pre: tuple[Bounds, ...] = ()
-    near: bool = False
-
-    def __post_init__(self) -> None:
-        """Know nothing of the outputs yet."""
-        infinite = np.full(self.question.subject.network.outputs, np.inf)
-        self.logits = Bounds(-infinite, infinite)
-
-    @property
-    def settled(self) -> bool:
-        """Whether there is an answer."""
-        return self.verdict is not Verdict.UNKNOWN
-
-    def go(self) -> None:
-        """Run the stages of the method."""
-        if self.too_large():
-            return
-        if self.method in BOUNDING:
-            self.bound_root(*BOUNDING[self.method])
-            if not self.settled:
-                self.reason = f"the bounds of {self.method} do not settle it; method='auto' goes on"
-        elif self.method == "auto":
-            self.run_auto()
-        else:
-            self.bound_root("interval", interval_bounds, may_settle=False)
-            if self.method == "attack":
-                self.attack()
-                if not self.settled:
-                    self.reason = "the attack found no counterexample, which proves nothing"
-            elif self.method == "split":
-                self.split_inputs(InputSplit(self.question, crown_bounds))
-            elif self.method == "relu_split":
-                self.split_relus()
-            else:
-                self.bound_root("crown", crown_bounds, may_settle=False)
-                if self.method == "z3":
-                    self.ask_z3(self.budget.seconds_left)
-                else:
-                    self.ask_highs()
-
-    def too_large(self) -> bool:
-        """Whether bounds could overflow; then nothing is asked, and the reason says so."""
-        largest = self.question.subject.network.reach(_root(self.question).magnitude[0])
-        rows = np.abs(self.question.margins.rows).sum(axis=1).max(initial=1.0)
-        if largest > MAX_MAGNITUDE / max(1.0, float(rows)):
-            self.reason = f"values beyond {MAX_MAGNITUDE:.0e} are too large for bounds in float64"
-        return bool(self.reason)
-
-    def run_auto(self) -> None:
-        """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
-        stages: list[Callable[[], None]] = [
-            partial(self.bound_root, *BOUNDING["ibp"]),
-            self.bound_root_with_lirpa,
-            self.attack,
-            partial(self.bound_root, "crown", crown_bounds),
-            self.complete,
-        ]
-        for stage in stages:
-            reason = self.budget.exhausted()
-            if self.settled or reason:
-                self.reason = reason
-                return
-            stage()
-
-    def bound_root(self, stage: str, bound: BoundingMethod, may_settle: bool = True) -> None:
-        """Bound the outputs and the margins over the whole box."""
-        network, margins = self.question.subject.network, self.question.margins
-        rows = np.concatenate([np.eye(network.outputs), margins.rows])
-        known = tuple(Bounds(one.lower[None], one.upper[None]) for one in self.pre) or None
-        found = bound(network, _root(self.question), rows, known)
-        self.budget.count(1)
-        logits = Bounds(found.rows.lower[0, : network.outputs], found.rows.upper[0, : network.outputs])
-        self.logits = self.logits.intersect(logits)
-        if found.pre:
-            self.pre = tuple(Bounds(one.lower[0], one.upper[0]) for one in found.pre)
-        lower = margins.lower(found.rows.lower[0, network.outputs :])
-        self.margin = max(self.margin, float(margins.clause_margins(lower).min(initial=math.inf)))
-        if may_settle and margins.settled(lower).all():
-            self.settle_verified(stage)
-
-    def bound_root_with_lirpa(self) -> None:
-        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
-
-        A network from a file does without: importing torch would cost more than most of its questions.
-        """
-        if self.question.subject.from_file:
-            return
-        try:
-            self.bound_root(*BOUNDING["auto_lirpa"])
-        except (MissingDependencyError, BoundsError):
-            return
-
-    def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
-        """Settle it."""
-        self.verdict, self.stage, self.guarantee, self.reason = Verdict.VERIFIED, stage, guarantee, ""
-
-    def settle_falsified(self, stage: str, counterexample: Counterexample) -> None:
-        """Settle it, and keep the counterexample."""
-        self.counterexamples.append(counterexample)
-        self.verdict, self.stage, self.reason = Verdict.FALSIFIED, stage, ""
-        self.guarantee = self.counterexamples[0].guarantee
-
-    def attack(self) -> None:
-        """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
-        candidates = into_box(self.question, attack(self.question, seed=self.seed))
-        _, different = np.unique(candidates, axis=0, return_index=True)
-        rejected = 0
-        for index in np.sort(different):  # best first
-            found = check_counterexample(self.question, candidates[index])
-            if isinstance(found, Counterexample):
-                self.settle_falsified("attack", found)
-            else:
-                self.near |= found.near
-                rejected += 1
-            if rejected >= MAX_REJECTED or len(self.counterexamples) >= max(1, self.wanted):
-                return
-
-    def complete(self) -> None:
-        """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""
-        network = self.question.subject.network
-        few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
-        unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
-        small = unstable <= Z3_NEURONS and self.question.margins.linear
-        search = InputSplit(self.question, crown_bounds, known=self.pre or None)
-        if few_inputs:
-            if small:
-                self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)
-            else:
-                self.split_inputs(search)
-        elif self.question.margins.linear:
-            self.split_relus()
-        if not self.settled and small and not self.budget.exhausted():
-            share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
-            self.ask_z3(self.budget.seconds_left * share)
-        if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
-            self.split_inputs(search, fresh=False)
-        if not self.settled and not few_inputs and not self.question.margins.linear:
-            self.reason = (
-                f"bounds and attack leave it open, and {network.inputs} inputs are too many for input splitting, the "
-                "one complete method for margins that are not linear in the logits"
-            )
-
-    def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
-        """Search, from some boxes on with the compiled search where it can be had."""
-        if fresh:
-            boxes = NUMPY_WORK // max(network_work(self.question.subject.network), 1)
-            self.split(search, max_boxes=min(max(boxes, 1), NUMPY_BOXES))
-        if not self.settled and search.open_boxes and not self.budget.exhausted():
-            self.split(continue_compiled(search, self.budget, self.seed) or search)
-
-    def split_relus(self) -> None:
-        """Split ReLUs until settled or out of budget."""
-        from verifier.search.relu_split import ReluSplit  # needs torch; only those who get here wait for it
-
-        self.split(ReluSplit(self.question, known=self.pre or None), stage="relu split")
-
-    def split(
-        self, search: InputSplit | CompiledSplit | ReluSplit, time: Budget | None = None, max_boxes: float = math.inf,
-        stage: str = "split",
-    ) -> None:  # fmt: skip
-        """Continue a splitting search."""
-        try:
-            if time is None or time is self.budget:
-                search.run(self.budget, max_boxes)
-            else:  # a share of the time, the same count of subdomains
-                while search.open_boxes and search.counterexample is None and max_boxes > 0:
-                    if time.exhausted() or self.budget.exhausted():
-                        break
-                    before = self.budget.subdomains
-                    search.run(self.budget, min(max_boxes, 128))
-                    max_boxes -= self.budget.subdomains - before
-        finally:
-            self.near |= search.near
-            self.margin = max(self.margin, search.margin) if search.counterexample is None else self.margin
-        if search.counterexample is not None:
-            self.settle_falsified(stage, search.counterexample)
-        elif search.verified:
-            self.settle_verified(stage)
-        else:
-            self.reason = self.budget.exhausted() or search.reason
-
-    def ask_highs(self) -> None:
-        """Ask HiGHS about a linear relaxation, or exactly up to its tolerances: by name only, never in "auto"."""
-        from verifier.exact.linear_check import lp_check, milp_check
-
-        check, guarantee = (lp_check, "rounded") if self.method == "lp" else (milp_check, "solver tolerance")
-        found = check(self.question, self.pre, self.logits, self.budget)
-        self.margin = max(self.margin, found.margin)
-        if found.verified:
-            self.settle_verified(self.method, guarantee)
-        elif found.counterexample is not None:
-            self.settle_falsified(self.method, found.counterexample)
-        else:
-            self.reason = found.reason
-
-    def ask_z3(self, timeout_s: float) -> None:
-        """Ask Z3, with rational arithmetic."""
-        from verifier.exact.z3_check import z3_check
-
-        limit = self.budget.max_subdomains
-        work = None if limit is None else limit * Z3_WORK_PER_SUBDOMAIN
-        found = z3_check(self.question, self.pre, self.budget, timeout_s=timeout_s, work=work)
-        if found.verified:
-            self.settle_verified("z3", "exact")
-        elif found.counterexample is not None:
-            self.settle_falsified("z3", found.counterexample)
-        else:
-            self.reason = self.budget.exhausted() or found.reason
-
-    def result(self) -> Result:
-        """Write down what was found."""
-        question = self.question
-        counterexample = self.counterexamples[0] if self.counterexamples else None
-        reason = self.reason
-        if not self.settled and not reason:
-            reason = BELOW_ROUNDING if self.near else "no stage settled it"
-        return Result(
-            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "", reason=reason,
-            output_bounds=head_bounds(self.logits, question.subject.network.head), margin=self.margin,
-            subdomains=self.budget.subdomains, seconds=self.budget.seconds, spec=question.spec,
-            clauses=question.clauses,
-            counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),
-            counterexample_output=None if counterexample is None else counterexample.y,
-        )  # fmt: skip

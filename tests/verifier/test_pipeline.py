@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 import verifier
-from verifier import pipeline
+from verifier import stages
 from verifier.budget import Budget
-from verifier.pipeline import METHODS
+from verifier.stages import METHODS
 
 from .networks import random_network
 
@@ -39,7 +39,7 @@ def test_every_method_answers_by_its_name(method: str) -> None:
     wide, broken = [(values.min().item() - 50, values.max().item() + 50)], [(values.max().item() + 1, None)]
     true, false = (verifier.verify(net, [(0, 1)] * 2, spec, method=method) for spec in (wide, broken))
     assert true.verdict is (UNKNOWN if method == "attack" else VERIFIED)
-    assert false.verdict is (UNKNOWN if method in pipeline.BOUNDING else FALSIFIED)
+    assert false.verdict is (UNKNOWN if method in stages.BOUNDING else FALSIFIED)
     for result in (true, false):
         assert (result.guarantee == "") == (result.verdict is UNKNOWN)
         assert bool(result.reason) == (result.verdict is UNKNOWN)
@@ -58,8 +58,8 @@ def test_auto_goes_on_with_our_crown_where_auto_lirpa_is_missing(monkeypatch: py
     def missing(*_: Any, **__: Any) -> Any:
         raise verifier.MissingDependencyError("auto-LiRPA is not installed")
 
-    name, _ = pipeline.BOUNDING["auto_lirpa"]
-    monkeypatch.setitem(pipeline.BOUNDING, "auto_lirpa", (name, missing))
+    name, _ = stages.BOUNDING["auto_lirpa"]
+    monkeypatch.setitem(stages.BOUNDING, "auto_lirpa", (name, missing))
     net = small_net()
     top = net(grid(0, 1)).max().item()
     assert verifier.verify(net, [(0, 1)] * 2, [(None, top + 0.02)]).verdict is VERIFIED
@@ -91,7 +91,7 @@ def test_argmax_is_decided_as_a_fine_grid_says(head: nn.Module) -> None:
             assert result.verdict is not FALSIFIED or net(result.counterexample).argmax() != labels[0]
 
 
-@pytest.mark.parametrize("method", pipeline.BOUNDING)
+@pytest.mark.parametrize("method", stages.BOUNDING)
 @pytest.mark.parametrize("head", [nn.Identity(), nn.Sigmoid(), nn.Softmax(dim=-1), nn.LogSoftmax(dim=-1)])
 def test_output_bounds_contain_the_outputs(method: str, head: nn.Module) -> None:
     net = small_net(head, outputs=3)

@@ -16,10 +16,10 @@ from verifier.enclosure import Bounds
 from verifier.exact.linear_check import lp_check, safe_lower_bound
 from verifier.exact.linear_encoding import encode_clause
 from verifier.network import Affine, Network, Subject
-from verifier.pipeline import METHODS
 from verifier.solvers import highs_solver
 from verifier.solvers.highs_solver import Program, Status, solve
 from verifier.spec import Box, OutputSpec, any_of, argmax_is, greater_than, less_than, linear, output_spec
+from verifier.stages import METHODS
 from verifier.verdict import Question
 
 VERIFIED, FALSIFIED, UNKNOWN = verifier.Verdict.VERIFIED, verifier.Verdict.FALSIFIED, verifier.Verdict.UNKNOWN
