@@ -75,7 +75,7 @@ def verify(
     try:
         run.go()
     except KeyboardInterrupt:
-        run.reason = "interrupted"
+        run.reason = "" if run.settled else "interrupted"  # a counterexample that was met before stays one
     finally:
         budget.close()
     if counterexamples is not None:
