@@ -153,7 +153,7 @@ def summarise(rows: dict[str, list[dict[str, Any]]], known: dict[tuple[str, str]
     """Write the comparison as markdown."""
     lines = [
         said, "",
-        "| tool | settled | right | wrong | CPU s, open ones at the limit | median CPU s | median ratio | total ratio |",
+        "| tool | settled | right | wrong | CPU s, open at the limit | median CPU s | median ratio | total ratio |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     ours = {(row["onnx"], row["vnnlib"]): row for row in rows[OURS]}
