@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 STAGES = (
     "errors",
     "enclosure",
+    "matrix",
     "network",
     "reading",
     "spec",
@@ -42,6 +43,7 @@ HOME_OF_LIBRARY = {
     "onnx": "verifier/frontends/onnx_file.py",
     "onnxruntime": "verifier/frontends/onnx_file.py",
     "distributed": "verifier/batch.py",
+    "scipy": "verifier/matrix.py",
     "numba": "verifier/search/compiled_jit.py",
 }
 MAY_IMPORT = {

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
+import verifier.matrix as matrix
+from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, gamma
 from verifier.errors import NetworkError
+from verifier.matrix import Matrix
 
 
 class Head(enum.Enum):
@@ -42,21 +44,46 @@ class Affine:
     true weight lies within `weight_error` of `weight`, and the true bias within `bias_error` of `bias`.
 
     Args:
-        weight: Shape (out, in), float64.
+        weight: Shape (out, in), float64: an array, or a sparse matrix where few entries are not 0 (matrix.py).
         bias: Shape (out,), float64.
-        weight_error: Shape (out, in), >= 0, or None where the weights are exact.
+        weight_error: Shape (out, in), >= 0, in either form, or None where the weights are exact.
         bias_error: Shape (out,), >= 0, or None where the biases are exact.
     """
 
-    weight: Array
+    weight: Matrix
     bias: Array
-    weight_error: Array | None = None
+    weight_error: Matrix | None = None
     bias_error: Array | None = None
 
     @cached_property
-    def magnitude(self) -> Array:
+    def magnitude(self) -> Matrix:
         """|weight|, computed once."""
-        return np.abs(self.weight)
+        return matrix.magnitude(self.weight)
+
+    @cached_property
+    def terms(self) -> int:
+        """How many products a sum of weight @ h or c @ weight adds up at most."""
+        return matrix.most_terms(self.weight)
+
+    def rows(self, neurons: Indices) -> Array:
+        """The weights of some neurons as an array, (neurons, in)."""
+        return matrix.dense(self.weight[neurons])
+
+    def part(self, neurons: Indices) -> Affine:
+        """The same map for some of its outputs only."""
+        error, bias_error = self.weight_error, self.bias_error
+        return Affine(
+            self.weight[neurons], self.bias[neurons], None if error is None else error[neurons],
+            None if bias_error is None else bias_error[neurons],
+        )  # fmt: skip
+
+    def forward(self, h: Array) -> Array:
+        """weight @ h for h of shape (..., in), without the bias."""
+        return matrix.forward(self.weight, h)
+
+    def backward(self, c: Array) -> Array:
+        """c @ weight for c of shape (..., out)."""
+        return matrix.backward(self.weight, c)
 
     @property
     def exact(self) -> bool:
@@ -74,12 +101,12 @@ class Affine:
         Returns:
             Shape (..., out).
         """
-        term = gamma(max(self.weight.shape)) * (input_magnitude @ self.magnitude.T + np.abs(self.bias))
+        term = gamma(self.terms + 1) * (matrix.forward(self.magnitude, input_magnitude) + np.abs(self.bias))
         if self.weight_error is not None:
-            term = term + 1.001 * (input_magnitude @ self.weight_error.T)
+            term = term + 1.001 * matrix.forward(self.weight_error, input_magnitude)
         if self.bias_error is not None:
             term = term + 1.001 * self.bias_error
-        return np.asarray(term + UNDERFLOW * max(self.weight.shape))
+        return np.asarray(term + UNDERFLOW * (self.terms + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +141,7 @@ class Network:
                     f"layer {index}: takes {layer.weight.shape[1]} values, but the layer before gives "
                     f"{self.layers[index - 1].weight.shape[0]}"
                 )
-            if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
+            if not (np.isfinite(matrix.entries(layer.weight)).all() and np.isfinite(layer.bias).all()):
                 raise NetworkError(f"layer {index}: a weight is NaN or infinite; train the network again")
         if not self.input_shape:
             object.__setattr__(self, "input_shape", (self.inputs,))
@@ -147,7 +174,7 @@ class Network:
         largest = float(h.max(initial=1.0))
         with np.errstate(over="ignore", invalid="ignore"):
             for layer in self.layers:
-                h = h @ layer.magnitude.T + np.abs(layer.bias)
+                h = matrix.forward(layer.magnitude, h) + np.abs(layer.bias)
                 largest = max(largest, float(h.max()))
                 h = np.maximum(h, 1.0)
         return largest if np.isfinite(largest) else float("inf")
@@ -157,7 +184,7 @@ class Network:
         values: list[Array] = []
         h = x
         for layer in self.layers:
-            z = h @ layer.weight.T + layer.bias
+            z = layer.forward(h) + layer.bias
             values.append(z)
             h = np.maximum(z, 0.0)
         return values
@@ -183,13 +210,12 @@ class Network:
         """Compute the logits at one point, shape (inputs,), in rational arithmetic; needs exact weights."""
         h = [Fraction(float(value)) for value in x]
         for index, layer in enumerate(self.layers):
-            nonzero = [i for i, value in enumerate(h) if value]
             z = []
-            for row, bias in zip(layer.weight, layer.bias, strict=True):
+            for row, bias in enumerate(layer.bias):
                 total = Fraction(float(bias))
-                for i in nonzero:
-                    if row[i]:
-                        total += Fraction(float(row[i])) * h[i]
+                for i, weight in zip(*matrix.row_terms(layer.weight, row), strict=True):
+                    if h[i]:
+                        total += Fraction(float(weight)) * h[i]
                 z.append(total)
             h = z if index == len(self.layers) - 1 else [max(value, Fraction(0)) for value in z]
         return h
@@ -201,9 +227,9 @@ def propagate_interval(layer: Affine, bounds: Bounds) -> Bounds:
     Source:
         Gowal et al. On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models. 2018.
     """
-    positive, negative = np.maximum(layer.weight, 0.0), np.minimum(layer.weight, 0.0)
-    lower = bounds.lower @ positive.T + bounds.upper @ negative.T + layer.bias
-    upper = bounds.upper @ positive.T + bounds.lower @ negative.T + layer.bias
+    positive, negative = matrix.signed_parts(layer.weight)
+    lower = matrix.forward(positive, bounds.lower) + matrix.forward(negative, bounds.upper) + layer.bias
+    upper = matrix.forward(positive, bounds.upper) + matrix.forward(negative, bounds.lower) + layer.bias
     error = 2.0 * layer.error(bounds.magnitude)  # two sums of n terms each
     return Bounds(lower - error, upper + error)
 

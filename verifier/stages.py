@@ -110,7 +110,7 @@ class Run:
             elif self.method == "relu_split":
                 self.split_relus()
             else:
-                self.bound_root("crown", crown_bounds, may_settle=False)
+                self.bound_root("crown", self.crown_in_time, may_settle=False)
                 if self.method == "z3":
                     self.ask_z3(self.budget.seconds_left)
                 else:
@@ -130,13 +130,14 @@ class Run:
             partial(self.bound_root, *BOUNDING["ibp"]),
             self.bound_root_with_lirpa,
             self.attack,
-            partial(self.bound_root, "crown", crown_bounds),
+            partial(self.bound_root, "crown", self.crown_in_time),
             self.complete,
         ]
         for stage in stages:
-            reason = self.budget.exhausted()
-            if self.settled or reason:
-                self.reason = reason
+            if self.settled:
+                return
+            self.reason = self.budget.exhausted()
+            if self.reason:
                 return
             stage()
 
@@ -155,6 +156,10 @@ class Run:
         self.margin = max(self.margin, float(margins.clause_margins(lower).min(initial=math.inf)))
         if may_settle and margins.settled(lower).all():
             self.settle_verified(stage)
+
+    def crown_in_time(self, network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
+        """CROWN bounds, less tight where time is up before a large network is through."""
+        return crown_bounds(network, boxes, rows, known, stop=lambda: self.budget.seconds_left <= 0)
 
     def bound_root_with_lirpa(self) -> None:
         """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.

@@ -9,16 +9,19 @@ the largest magnitudes that its inputs can have.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from verifier.bounds.interval import relu_interval, row_interval
 from verifier.bounds.layers import LayerBounds, Plane
 from verifier.bounds.relaxation import LinearRelaxation, relax_relu, relaxation_gap
-from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
+from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, gamma
+from verifier.matrix import dense, is_sparse
 from verifier.network import Network, propagate_interval
+
+ENTRIES = 2.0**24  # of a chunk of backward passes, 128 MiB for each of the arrays it needs
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,13 @@ class _Passed:
     pre: Bounds
     relaxation: LinearRelaxation
     relu_error: Array  # rounding of slope * z + offset, (batch, neurons)
+
+    def part(self, neurons: Indices) -> _Passed:
+        """The same of some neurons only."""
+        lines = self.relaxation
+        chosen = LinearRelaxation(*(getattr(lines, one.name)[:, neurons] for one in fields(lines)))
+        z = Bounds(self.pre.lower[:, neurons], self.pre.upper[:, neurons])
+        return _Passed(z, chosen, self.relu_error[:, neurons])
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +51,9 @@ class _Backward:
 
 
 def crown_bounds(
-    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, *, intersect: bool = True
-) -> LayerBounds:
+    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, *, intersect: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+) -> LayerBounds:  # fmt: skip
     """Bound every pre-activation and the rows by backward linear bounds (CROWN), widened by the rounding term.
 
     Each unstable neuron's own bounds come from a backward pass too; a neuron that interval arithmetic on the layers
@@ -55,6 +66,7 @@ def crown_bounds(
         known: Bounds on each hidden layer that hold already; the result is no looser.
         intersect: Whether hidden bounds and rows keep the better of interval and backward bound, one by one; False
             is CROWN as published, and equal to auto-LiRPA's.
+        stop: Asked now and then whether time is up; then the hidden neurons left keep interval bounds.
 
     Returns:
         LayerBounds with planes, influence and error weights for the search.
@@ -78,9 +90,9 @@ def crown_bounds(
         if known is not None:
             z = z.intersect(known[index])
         if index == 0:
-            influence.append(np.broadcast_to(layer.magnitude, (batch, *layer.weight.shape)))
+            influence.append(np.broadcast_to(dense(layer.magnitude), (batch, *layer.weight.shape)))
         else:
-            z, slopes = _tighten(network, index, z, passed, errors, boxes, intersect)
+            z, slopes = _tighten(network, index, z, passed, errors, boxes, intersect, stop)
             influence.append(slopes)
         relaxation = relax_relu(z)
         magnitude = np.maximum(z.upper, 0.0)
@@ -105,7 +117,14 @@ def _cost(weights: Array, passed: _Passed) -> Array:
 
 
 def _tighten(
-    network: Network, index: int, z: Bounds, passed: list[_Passed], errors: list[Array], boxes: Bounds, intersect: bool
+    network: Network,
+    index: int,
+    z: Bounds,
+    passed: list[_Passed],
+    errors: list[Array],
+    boxes: Bounds,
+    intersect: bool,
+    stop: Callable[[], bool],
 ) -> tuple[Bounds, Array]:
     """Tighten interval bounds on layer `index` by backward passes for the neurons that are unstable in some box."""
     layer = network.layers[index]
@@ -114,13 +133,37 @@ def _tighten(
     influence = np.zeros((batch, layer.weight.shape[0], inputs))
     if chosen.size == 0:
         return z, influence
-    weight = layer.weight[chosen]
+    widest = max(one.weight.shape[1] for one in network.layers[: index + 1])
+    at_once = max(1, int(ENTRIES / (2 * batch * widest)))
+    lower, upper = z.lower.copy(), z.upper.copy()
+    for first in range(0, chosen.size, at_once):
+        if stop():
+            break
+        some = chosen[first : first + at_once]
+        bounds = _bound_neurons(network, index, some, passed, errors, boxes, influence)
+        _take_bounds(lower, upper, z, some, bounds, intersect)
+    return Bounds(lower, upper), influence
+
+
+def _bound_neurons(
+    network: Network, index: int, chosen: Indices, passed: list[_Passed], errors: list[Array], boxes: Bounds,
+    influence: Array,
+) -> Array:  # fmt: skip
+    """Lower-bound z, then -z, of neurons of layer `index`, (batch, 2 neurons), and write down their influence."""
+    layer, count = network.layers[index], chosen.size
+    weight = layer.rows(chosen)
     both = np.concatenate([weight, -weight])
     offset = np.concatenate([layer.bias[chosen], -layer.bias[chosen]])
     start = np.concatenate([errors[index][:, chosen]] * 2, axis=1)
     found = _backward(network, index, both, offset, start, passed, errors)
-    bounds = _minimum(found, boxes)
-    lower, upper = z.lower.copy(), z.upper.copy()
+    influence[:, chosen] = np.maximum(np.abs(found.slope[:, :count]), np.abs(found.slope[:, count:]))
+    return _minimum(found, boxes)
+
+
+def _take_bounds(
+    lower: Array, upper: Array, z: Bounds, chosen: Indices, bounds: Array, intersect: bool
+) -> None:  # fmt: skip
+    """Put the neurons' backward bounds into lower and upper, which begin as the interval bounds z."""
     count = chosen.size
     if intersect:
         lower[:, chosen] = np.maximum(lower[:, chosen], bounds[:, :count])
@@ -129,8 +172,6 @@ def _tighten(
         unstable = ((z.lower < 0) & (z.upper > 0))[:, chosen]
         lower[:, chosen] = np.where(unstable, bounds[:, :count], lower[:, chosen])
         upper[:, chosen] = np.where(unstable, -bounds[:, count:], upper[:, chosen])
-    influence[:, chosen] = np.maximum(np.abs(found.slope[:, :count]), np.abs(found.slope[:, count:]))
-    return Bounds(lower, upper), influence
 
 
 def _rows_lower(
@@ -173,9 +214,17 @@ def _backward(
     reach = np.abs(offset)
     weights: list[Array] = []
     for k in range(index - 1, -1, -1):
-        one, layer = passed[k], network.layers[k]
-        positive, negative = np.maximum(coefficients, 0.0), np.minimum(coefficients, 0.0)
+        one, layer, layer_error = passed[k], network.layers[k], errors[k]
         weights.insert(0, np.broadcast_to(coefficients, (batch, *coefficients.shape[1:])))
+        if is_sparse(layer.weight):  # then few of its neurons are seen by these rows, and few of them are not 0
+            used = np.flatnonzero(coefficients.any(axis=(0, 1)) & (one.pre.upper > 0).any(axis=0))
+            coefficients, one, layer, layer_error = (
+                coefficients[:, :, used],
+                one.part(used),
+                layer.part(used),
+                layer_error[:, used],
+            )
+        positive, negative = np.maximum(coefficients, 0.0), np.minimum(coefficients, 0.0)
         relaxation = one.relaxation
         added = _dot(negative, relaxation.upper_offset)
         error = error + _dot(positive - negative, one.relu_error)
@@ -184,9 +233,9 @@ def _backward(
         bias = coefficients @ layer.bias
         bias_size = size @ np.abs(layer.bias)
         reach = reach + np.abs(added) + bias_size
-        error = error + _dot(size, errors[k]) * 1.001 + gamma(layer.bias.size) * (bias_size + np.abs(added))
+        error = error + _dot(size, layer_error) * 1.001 + gamma(layer.bias.size) * (bias_size + np.abs(added))
         total = total + added + bias
-        coefficients = coefficients @ layer.weight
+        coefficients = layer.backward(coefficients)
     # the sums of `total`, one rounding each at most of the size of `reach`
     error = (error + gamma(2 * index) * reach) * 1.001 + UNDERFLOW
     return _Backward(np.broadcast_to(coefficients, (batch, *coefficients.shape[1:])), total, error, weights)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from verifier.enclosure import Array, Bounds, Indices
+from verifier.matrix import Matrix, dense, entries
 from verifier.network import Network
 
 REUSE = 2_000  # backward passes that a folded matrix is expected to serve, to weigh the cost of folding
@@ -62,7 +63,7 @@ class FoldedGraph:
         self.network, self.pre = network, tuple(pre)
         # float32 is twice as fast; values that it cannot hold, or their products, are left to float64
         largest = [box.magnitude.max(initial=0.0)] + [one.magnitude.max(initial=0.0) for one in pre]
-        largest += [layer.magnitude.max(initial=0.0) for layer in network.layers]
+        largest += [entries(layer.magnitude).max(initial=0.0) for layer in network.layers]
         small = min([size for size in largest if size > 0], default=1.0)
         self.dtype = torch.float32 if max(largest) < LARGE and small > 1 / LARGE else torch.float64
         self.lower, self.upper = self._tensor(box.lower), self._tensor(box.upper)
@@ -121,17 +122,17 @@ class FoldedGraph:
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.dtype)
 
-    def _through(self, weight: Array, offset: Array) -> _Function:
+    def _through(self, weight: Matrix, offset: Array) -> _Function:
         """Write functions of the hidden values after the last layer known so far as functions of the sources."""
         k = len(self._kept)
         if k == 0:
-            return _Function({0: weight}, offset)
+            return _Function({0: dense(weight)}, offset)
         kept, (folded, function) = self._kept[-1], self._folded[-1]
-        blocks = {k: weight[:, kept]} if kept.size else {}
+        blocks = {k: dense(weight[:, kept])} if kept.size else {}
         if folded.size:
             part = weight[:, folded]
             for j, block in function.blocks.items():
-                blocks[j] = part @ block
+                blocks[j] = np.asarray(part @ block)
             offset = offset + part @ function.constant
         return _Function(blocks, offset)
 

@@ -20,6 +20,7 @@ from verifier.bounds.layers import LayerBounds
 from verifier.bounds.lirpa_compat import import_auto_lirpa
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
 from verifier.errors import BoundsError
+from verifier.matrix import dense, forward
 from verifier.network import Network
 
 # Release 0.3 fails on some networks where slopes are kept for the unstable neurons alone (a shape mismatch).
@@ -82,7 +83,7 @@ def _module(network: Network) -> Any:
         out_features, in_features = layer.weight.shape
         linear = nn.Linear(in_features, out_features, dtype=torch.float64)
         with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(layer.weight))
+            linear.weight.copy_(torch.from_numpy(dense(layer.weight)))
             linear.bias.copy_(torch.from_numpy(layer.bias))
         parts.append(linear)
         if index < len(network.layers) - 1:
@@ -96,13 +97,13 @@ def _rounding(network: Network, boxes: Bounds, rows: Array) -> Array:
     uncertain = np.zeros_like(magnitude)  # radius of folded weights, seen from the inputs on
     terms = 0
     for layer in network.layers:
-        spread = uncertain @ layer.magnitude.T
+        spread = forward(layer.magnitude, uncertain)
         if layer.weight_error is not None:
-            spread = spread + 1.001 * ((magnitude + uncertain) @ layer.weight_error.T)
+            spread = spread + 1.001 * forward(layer.weight_error, magnitude + uncertain)
         if layer.bias_error is not None:
             spread = spread + layer.bias_error
         uncertain = spread
-        magnitude = magnitude @ layer.magnitude.T + np.abs(layer.bias)
+        magnitude = forward(layer.magnitude, magnitude) + np.abs(layer.bias)
         terms = max(terms, *layer.weight.shape)
     reach = (magnitude + uncertain) @ np.abs(rows).T
     # every layer's own bounds are rounded too, and each feeds the relaxations of those after it

@@ -82,7 +82,7 @@ class RootBox:
         """Write signs * z of neurons of layer `index` as rows; every layer before it must have been passed."""
         layer = self.network.layers[index]
         return Rows(
-            signs[:, None] * layer.weight[neurons], signs * layer.bias[neurons], self.errors[index][neurons]
+            signs[:, None] * layer.rows(neurons), signs * layer.bias[neurons], self.errors[index][neurons]
         )  # fmt: skip
 
     def logit_rows(self, rows: Array, offset: Array, size: Array, offset_error: Array, terms: int) -> Rows:
@@ -149,7 +149,7 @@ class RootBox:
             reach = reach + np.abs(added) + bias_size
             error = error + (size @ self.errors[k]) * 1.001 + gamma(layer.bias.size) * (bias_size + np.abs(added))
             total = total + added + bias
-            coefficients = coefficients @ layer.weight
+            coefficients = layer.backward(coefficients)
         error = (error + gamma(2 * len(pre)) * reach) * 1.001 + UNDERFLOW
         positive, negative = np.maximum(coefficients, 0.0), np.minimum(coefficients, 0.0)
         value = positive @ box.lower + negative @ box.upper

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from verifier.bounds.relaxation import relax_relu
 from verifier.enclosure import Array, Bounds, Mask
+from verifier.matrix import row_terms
 from verifier.network import Affine
 from verifier.solvers.highs_solver import Program
 from verifier.verdict import Question
@@ -162,8 +163,9 @@ def _affine_rows(
         radius = radius + 1.001 * (layer.weight_error @ reach)
     if layer.bias_error is not None:
         radius = radius + 1.001 * layer.bias_error
-    for j, (row, bias) in enumerate(zip(layer.weight, layer.bias, strict=True)):
+    for j, bias in enumerate(layer.bias):
+        columns, row = row_terms(layer.weight, j)
         low, high = float(bias), float(bias)
         if radius[j] > 0:
             low, high = np.nextafter(bias - radius[j], -np.inf), np.nextafter(bias + radius[j], np.inf)
-        builder.row([z[j], *h], [1.0, *(-row)], low, high)
+        builder.row([z[j], *h[columns]], [1.0, *(-row)], low, high)

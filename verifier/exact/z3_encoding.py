@@ -12,6 +12,7 @@ import numpy as np
 
 from verifier.enclosure import Array, Bounds
 from verifier.margins import Margin
+from verifier.matrix import Matrix, row_terms
 from verifier.solvers.z3_solver import RationalSolver
 from verifier.verdict import Question
 
@@ -70,12 +71,13 @@ def encode_violation(solver: RationalSolver, question: Question, pre: Sequence[B
     for index, layer in enumerate(network.layers):
         last = index == len(network.layers) - 1
         z: list[Any] = []
-        for j, (row, bias) in enumerate(zip(layer.weight, layer.bias, strict=True)):
+        for j, bias in enumerate(layer.bias):
             inactive = not last and pre[index].upper[j] <= 0
             if inactive:
                 z.append(solver.constant(0))
                 continue
-            expression = solver.linear(row, h, bias)
+            columns, row = row_terms(layer.weight, j)
+            expression = solver.linear(row.tolist(), [h[i] for i in columns], bias)
             radius = _radius(layer.weight_error, layer.bias_error, j, reach)
             if radius:
                 expression = expression + solver.variable(f"e{index}_{j}", -radius, radius)
@@ -104,13 +106,12 @@ def _short(bound: float, rounding: Callable[[float], int]) -> Fraction:
     return Fraction(rounding(bound * 1024), 1024)
 
 
-def _radius(weight_error: Array | None, bias_error: Array | None, neuron: int, reach: Array) -> Fraction:
+def _radius(weight_error: Matrix | None, bias_error: Array | None, neuron: int, reach: Array) -> Fraction:
     """Bound, exactly, what the uncertain weights of a neuron can add."""
     total = Fraction(0)
     if weight_error is not None:
-        for error, size in zip(weight_error[neuron], reach, strict=True):
-            if error and size:
-                total += Fraction(float(error)) * Fraction(float(size))
+        for i, error in zip(*row_terms(weight_error, neuron), strict=True):
+            total += Fraction(float(error)) * Fraction(float(reach[i]))
     if bias_error is not None:
         total += Fraction(float(bias_error[neuron]))
     return total

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from verifier.enclosure import Array, Indices
+import verifier.matrix as matrix
+from verifier.enclosure import Indices
 from verifier.network import Affine
 
 Stage = tuple[Affine, Affine]  # what is applied before a layer of ReLUs, and after it
@@ -18,9 +19,9 @@ def leaky_relu_stages(size: int, slope: float) -> list[Stage]:
         >>> after.weight @ np.maximum(before.weight @ [-4.0], 0)
         array([-2.])
     """
-    identity = np.eye(size)
-    before = Affine(np.concatenate([identity, -identity]), np.zeros(2 * size))
-    return [(before, Affine(np.concatenate([identity, -slope * identity], axis=1), np.zeros(size)))]
+    identity = matrix.selection(np.arange(size), size)
+    before = Affine(matrix.stacked([identity, -identity], 0), np.zeros(2 * size))
+    return [(before, Affine(matrix.stacked([identity, -slope * identity], 1), np.zeros(size)))]
 
 
 def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
@@ -49,27 +50,21 @@ def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
         first = np.concatenate([cells[:, 0 : 2 * pairs : 2], cells[:, 2 * pairs :]], axis=1).reshape(-1)
         second = cells[:, 1 : 2 * pairs : 2].reshape(-1)
         kept = np.arange(windows * (pairs + left)).reshape(windows, -1)  # position of each value after the round
-        values = _rows(first, size)
-        gains = _rows(second, size) - _rows(cells[:, 0 : 2 * pairs : 2].reshape(-1), size)
+        values = matrix.selection(first, size)
+        smaller = matrix.selection(cells[:, 0 : 2 * pairs : 2].reshape(-1), size)
+        gains = matrix.settle(matrix.selection(second, size) - smaller)
         before = [gains, values] if positive else [gains, values, -values]
-        gain_of = _rows(np.arange(second.size), second.size)
-        after_gain = np.zeros((kept.size, second.size))
-        after_gain[kept[:, :pairs].reshape(-1)] = gain_of
-        identity = np.eye(kept.size)
+        gain_of = np.full(kept.size, -1)
+        gain_of[kept[:, :pairs].reshape(-1)] = np.arange(second.size)
+        after_gain = matrix.selection(gain_of, second.size)
+        identity = matrix.selection(np.arange(kept.size), kept.size)
         after = [after_gain, identity] if positive else [after_gain, identity, -identity]
-        weight = np.concatenate(before)
+        weight = matrix.stacked(before, 0)
         stages.append(
             (
                 Affine(weight, np.zeros(weight.shape[0])),
-                Affine(np.concatenate(after, axis=1), np.zeros(kept.size)),
+                Affine(matrix.stacked(after, 1), np.zeros(kept.size)),
             )
         )
         cells, size = kept, kept.size
     return stages
-
-
-def _rows(index: Indices, size: int) -> Array:
-    """Rows that pick the values `index` of `size`."""
-    rows = np.zeros((index.size, size))
-    rows[np.arange(index.size), index] = 1.0
-    return rows

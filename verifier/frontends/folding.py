@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import verifier.matrix as matrix
 from verifier.enclosure import UNIT_ROUNDOFF, Array, Mask, gamma
+from verifier.matrix import Matrix
 from verifier.network import Affine
 
 EXACT_WHOLE = 2.0**53  # sums of whole numbers below this are exact in float64
@@ -33,18 +35,27 @@ def _some(error: Array) -> Array | None:
     return error if error.any() else None
 
 
+def _some_matrix(error: Matrix) -> Matrix | None:
+    return matrix.settle(error) if matrix.entries(error).any() else None
+
+
 def scaled(layer: Affine, scale: Enclosed, shift: Enclosed) -> Affine:
     """Return the layer followed by scale * z + shift."""
-    column = scale.value[:, None]
-    weight = column * layer.weight
+    entries, column = matrix.entries(layer.weight), matrix.per_row(layer.weight, scale.value)
+    scaled_entries = column * entries
     bias = scale.value * layer.bias + shift.value
     rounds = ~powers_of_two(scale.value)
     # a product with a power of two is exact; so is a product with an entry that is one
-    inexact = rounds[:, None] & ~powers_of_two(layer.weight)
-    inexact &= ~(_short(scale.value)[:, None] & _short(layer.weight))
-    weight_error = np.where(inexact, np.abs(weight) * 2 * UNIT_ROUNDOFF, 0.0) + scale.error[:, None] * layer.magnitude
+    inexact = ~powers_of_two(column) & ~powers_of_two(entries)
+    inexact &= ~(_short(column) & _short(entries))
+    rounding = np.where(inexact, np.abs(scaled_entries) * 2 * UNIT_ROUNDOFF, 0.0)
+    rounding = rounding + matrix.per_row(layer.weight, scale.error) * np.abs(entries)
+    weight_error = matrix.with_entries(layer.weight, 1.01 * rounding)
     if layer.weight_error is not None:
-        weight_error = weight_error + 1.01 * np.abs(column) * layer.weight_error
+        known = layer.weight_error
+        grown = 1.02 * np.abs(matrix.per_row(known, scale.value)) * matrix.entries(known)
+        weight_error = weight_error + matrix.with_entries(known, grown)
+    weight = matrix.with_entries(layer.weight, scaled_entries)
     sum_rounds = (shift.value != 0) & (scale.value * layer.bias != 0)
     bias_error = np.where(
         (rounds & ~powers_of_two(layer.bias)) | sum_rounds,
@@ -54,11 +65,7 @@ def scaled(layer: Affine, scale: Enclosed, shift: Enclosed) -> Affine:
     bias_error = bias_error + scale.error * np.abs(layer.bias) + shift.error
     if layer.bias_error is not None:
         bias_error = bias_error + 1.01 * np.abs(scale.value) * layer.bias_error
-    return Affine(weight, bias, _some(1.01 * weight_error), _some(1.01 * bias_error))
-
-
-def _at_most_one(matrix: Array, axis: int) -> bool:
-    return bool((np.count_nonzero(matrix, axis=axis) <= 1).all())
+    return Affine(weight, bias, _some_matrix(weight_error), _some(1.01 * bias_error))
 
 
 def _short(array: Array) -> Mask:
@@ -67,17 +74,18 @@ def _short(array: Array) -> Mask:
         return np.asarray(array.astype(np.float32) == array)
 
 
-def _whole(matrix: Array) -> bool:
-    return bool((matrix == np.rint(matrix)).all())
+def _whole(array: Array) -> bool:
+    return bool((array == np.rint(array)).all())
 
 
-def _product_is_exact(first: Array, second: Array) -> bool:
+def _product_is_exact(first: Matrix, second: Matrix) -> bool:
     """Whether second @ first rounds nothing: each entry is one exact product, or all is small whole numbers."""
-    if _at_most_one(first, 0) or _at_most_one(second, 1):
-        powers = powers_of_two(first).all() or powers_of_two(second).all()
-        return bool(powers or (_short(first).all() and _short(second).all()))
-    reach = first.shape[0] * np.abs(first).max(initial=0.0) * np.abs(second).max(initial=0.0)
-    return bool(reach < EXACT_WHOLE and _whole(first) and _whole(second))
+    one, two = matrix.entries(first), matrix.entries(second)
+    if matrix.most_in(first, 0) <= 1 or matrix.most_in(second, 1) <= 1:
+        powers = powers_of_two(one).all() or powers_of_two(two).all()
+        return bool(powers or (_short(one).all() and _short(two).all()))
+    reach = first.shape[0] * np.abs(one).max(initial=0.0) * np.abs(two).max(initial=0.0)
+    return bool(reach < EXACT_WHOLE and _whole(one) and _whole(two))
 
 
 def _sum_is_exact(first: Affine, second: Affine) -> bool:
@@ -85,44 +93,47 @@ def _sum_is_exact(first: Affine, second: Affine) -> bool:
     if not first.bias.any():
         return True
     if second.bias.any():
-        reach = first.bias.size * np.abs(first.bias).max() * np.abs(second.weight).max(initial=0.0)
+        weights = matrix.entries(second.weight)
+        reach = first.bias.size * np.abs(first.bias).max() * np.abs(weights).max(initial=0.0)
         reach = reach + np.abs(second.bias).max()
-        return bool(reach < EXACT_WHOLE and all(map(_whole, (first.bias, second.weight, second.bias))))
+        return bool(reach < EXACT_WHOLE and all(map(_whole, (first.bias, weights, second.bias))))
     return _product_is_exact(first.bias[:, None], second.weight)
 
 
-def _product(first: Array, second: Array) -> Array:
+def _product(first: Matrix, second: Matrix) -> Matrix:
     """Return second @ first; where first only moves values, its columns are moved instead, which is far cheaper."""
-    if _at_most_one(first, 0) and _at_most_one(first, 1) and ((first == 0) | (first == 1)).all():
-        rows, columns = np.nonzero(first)
+    moves = matrix.most_in(first, 0) <= 1 and matrix.most_in(first, 1) <= 1
+    entries = matrix.entries(first)
+    if moves and not matrix.is_sparse(second) and ((entries == 0) | (entries == 1)).all():
+        rows, columns = first.nonzero()
         weight = np.zeros((second.shape[0], first.shape[1]))
         weight[:, columns] = second[:, rows]
         return weight
-    return np.asarray(second @ first)
+    return second @ first
 
 
 def compose(first: Affine, second: Affine) -> Affine:
     """Return second after first, with a bound on what the product rounds."""
-    weight = _product(first.weight, second.weight)
+    weight = matrix.settle(_product(first.weight, second.weight))
     bias = second.weight @ first.bias + second.bias
-    factor = gamma(first.weight.shape[0])
-    if _product_is_exact(first.weight, second.weight):
-        weight_error = np.zeros_like(weight)
-    else:
-        weight_error = factor * (second.magnitude @ first.magnitude)
+    parts: list[Matrix] = []  # of the radius of the weights
+    if not _product_is_exact(first.weight, second.weight):
+        parts.append(gamma(first.weight.shape[0]) * (second.magnitude @ first.magnitude))
     if _sum_is_exact(first, second):
-        bias_error = np.zeros_like(bias)
+        bias_error = np.zeros(bias.size)
     else:
         bias_error = gamma(first.weight.shape[0] + 1) * (second.magnitude @ np.abs(first.bias) + np.abs(second.bias))
     if first.weight_error is not None:
-        weight_error = weight_error + 1.01 * (second.magnitude @ first.weight_error)
+        parts.append(1.01 * (second.magnitude @ first.weight_error))
     if first.bias_error is not None:
         bias_error = bias_error + 1.01 * (second.magnitude @ first.bias_error)
     if second.weight_error is not None:
-        first_error = first.weight_error if first.weight_error is not None else 0.0
-        weight_error = weight_error + 1.01 * (second.weight_error @ (first.magnitude + first_error))
+        parts.append(1.01 * (second.weight_error @ first.magnitude))
+        if first.weight_error is not None:
+            parts.append(1.01 * (second.weight_error @ first.weight_error))
         bias_reach = np.abs(first.bias) + (first.bias_error if first.bias_error is not None else 0.0)
         bias_error = bias_error + 1.01 * (second.weight_error @ bias_reach)
     if second.bias_error is not None:
         bias_error = bias_error + second.bias_error
-    return Affine(weight, bias, _some(weight_error), _some(bias_error))
+    weight_error = None if not parts else _some_matrix(sum(parts[1:], parts[0]))
+    return Affine(weight, bias, weight_error, _some(bias_error))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+import verifier.matrix as matrix
 from verifier.enclosure import MAX_MAGNITUDE, Array
 from verifier.errors import NetworkError
 from verifier.network import Network
@@ -35,8 +36,8 @@ def check_reading(network: Network, run: Callable[[Array], Array], rounding: Cal
     reach = np.abs(points)
     terms = 0
     for layer in network.layers:
-        reach = reach @ layer.magnitude.T + np.abs(layer.bias)
-        terms += layer.weight.shape[1] + 4
+        reach = matrix.forward(layer.magnitude, reach) + np.abs(layer.bias)
+        terms += layer.terms + 4
     tolerance = eps * terms * (reach.max(axis=1, keepdims=True) + 1.0)
     if theirs.shape != ours.shape or not (np.abs(theirs - ours) <= tolerance).all():
         raise NetworkError(f"{complaint} (at a sample point {theirs[0][:3]} instead of {ours[0][:3]}); {question}")

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from verifier.enclosure import UNIT_ROUNDOFF, Array, gamma
+import verifier.matrix as matrix
+from verifier.enclosure import UNIT_ROUNDOFF, Array, Indices, gamma
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.as_relus import leaky_relu_stages, max_pool_stages
 from verifier.frontends.folding import Enclosed, compose, powers_of_two, scaled
 from verifier.network import Affine, Head, Network
 
-MAX_MATRIX_BYTES = 4 * 2**30  # a larger dense layer would not fit beside its bounds on a laptop
+MAX_MATRIX_BYTES = 2**30  # a larger layer would not fit beside its bounds on a laptop
 
 HEADS = {"Sigmoid": Head.SIGMOID, "Softmax": Head.SOFTMAX, "LogSoftmax": Head.LOG_SOFTMAX}
 SHAPE_ONLY = ("Flatten", "Reshape", "Identity", "Dropout")
@@ -107,8 +108,7 @@ def _append(pending: Affine | None, step: Step, shape: tuple[int, ...]) -> Affin
 
 
 def _identity(size: int, where: str) -> Affine:
-    _check_size(size, size, where)
-    return Affine(np.eye(size), np.zeros(size))
+    return Affine(matrix.selection(np.arange(size), size), np.zeros(size))
 
 
 def _select(step: Step, shape: tuple[int, ...]) -> Affine:
@@ -118,11 +118,7 @@ def _select(step: Step, shape: tuple[int, ...]) -> Affine:
         index = np.arange(size).reshape(shape).transpose(step.options["order"]).reshape(-1)
     else:
         index = np.asarray(step.options["index"]).reshape(-1)
-    _check_size(index.size, size, step.where)
-    matrix = np.zeros((index.size, size))
-    kept = np.flatnonzero(index >= 0)
-    matrix[kept, index[kept]] = 1.0
-    return Affine(matrix, np.zeros(index.size))
+    return Affine(matrix.selection(index, size), np.zeros(index.size))
 
 
 def _as_relus(
@@ -131,7 +127,6 @@ def _as_relus(
     """Write a LeakyReLU or a MaxPool2d as ReLUs: pairs of what stands before and after each layer of them."""
     size = int(np.prod(shape))
     if step.kind == "LeakyReLU":
-        _check_size(2 * size, size, step.where)
         return leaky_relu_stages(size, step.options["slope"])
     rows, columns, inside = _windows(shape, step.options["kernel"], step.options, step.shape)
     cells = np.where(inside, rows * shape[-1] + columns, -1).reshape(step.shape[-2] * step.shape[-1], -1)
@@ -142,21 +137,19 @@ def _as_relus(
     cells = np.where(cells >= 0, cells, first)
     planes = np.arange(shape[-3])[:, None, None] * shape[-2] * shape[-1]
     cells = (planes + cells[None]).reshape(-1, cells.shape[1])
-    _check_size(3 * cells.size // 2 + 3, size, step.where)
     positive = after_relu and (pending is None or _stays_positive(pending))
     return max_pool_stages(cells, size, positive)
 
 
 def _stays_positive(layer: Affine) -> bool:
     """Whether no value >= 0 can become negative."""
-    return layer.exact and bool((layer.weight >= 0).all() and (layer.bias >= 0).all())
+    return layer.exact and bool((matrix.entries(layer.weight) >= 0).all() and (layer.bias >= 0).all())
 
 
-def _check_size(rows: int, columns: int, where: str) -> None:
-    if 8 * rows * columns > MAX_MATRIX_BYTES:
+def _check_size(entries: int, where: str) -> None:
+    if 16 * entries > MAX_MATRIX_BYTES:
         raise NetworkError(
-            f"{where}: {columns} values to {rows} would take a matrix of {8 * rows * columns / 2**30:.1f} GiB; "
-            "use a smaller network or image"
+            f"{where}: would take a matrix of {16 * entries / 2**30:.1f} GiB; use a smaller network or image"
         )
 
 
@@ -170,8 +163,7 @@ def _linear(step: Step, shape: tuple[int, ...]) -> Affine:
     bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(weight.shape[0])
     repeats = int(np.prod(shape)) // weight.shape[1]
     if repeats > 1:
-        _check_size(repeats * weight.shape[0], repeats * weight.shape[1], step.where)
-        return Affine(np.asarray(np.kron(np.eye(repeats), weight), dtype=np.float64), np.tile(bias, repeats))
+        return Affine(matrix.repeated(weight, repeats), np.tile(bias, repeats))
     return Affine(weight, bias)
 
 
@@ -198,25 +190,28 @@ def _conv2d(step: Step, shape: tuple[int, ...]) -> Affine:
     channels, height, width = shape[-3:]
     out_channels, per_group = weight.shape[:2]
     out = (out_channels, step.shape[-2], step.shape[-1])
-    _check_size(int(np.prod(out)), channels * height * width, step.where)
     rows, columns, inside = _windows(shape, weight.shape[2:], step.options, out)
-    matrix = np.zeros((*out, channels, height, width))
+    cells = np.arange(out[1] * out[2]).reshape(out[1:])
+    places: list[tuple[Indices, Indices, Array]] = []  # output, input, weight
     oy, ox, ky, kx = np.nonzero(inside)
     iy, ix = rows[inside], columns[inside]
     group_size = out_channels // step.options.get("groups", 1)
     for o in range(out_channels):
         first = (o // group_size) * per_group
         for c in range(per_group):
-            matrix[o, oy, ox, first + c, iy, ix] = weight[o, c, ky, kx]
+            target, source = o * cells.size + cells[oy, ox], (first + c) * height * width + iy * width + ix
+            places.append((target, source, weight[o, c, ky, kx]))
+    _check_size(len(places) * len(oy), step.where)
+    targets, sources, values = (np.concatenate(part) for part in zip(*places, strict=True))
+    shape_2d = (int(np.prod(out)), channels * height * width)
     bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(out_channels)
-    return Affine(matrix.reshape(int(np.prod(out)), -1), np.repeat(bias, out[1] * out[2]))
+    return Affine(matrix.from_entries(targets, sources, values, shape_2d), np.repeat(bias, out[1] * out[2]))
 
 
 def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
     channels, height, width = shape[-3:]
     kernel = step.options["kernel"]
     out = (channels, step.shape[-2], step.shape[-1])
-    _check_size(int(np.prod(out)), channels * height * width, step.where)
     rows, columns, inside = _windows(shape, kernel, step.options, out)
     # cells that count: those of the padded image (a window of ceil_mode may reach beyond it)
     (py, px) = step.options["padding"]
@@ -225,13 +220,14 @@ def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
     counted = padded if step.options.get("count_include_pad", True) else inside
     divisor = step.options.get("divisor") or counted.sum(axis=(2, 3))
     share = np.broadcast_to(1.0 / np.asarray(divisor, dtype=np.float64), out[1:])
-    matrix = np.zeros((*out, channels, height, width))
     oy, ox, _, _ = np.nonzero(inside)
-    for c in range(channels):
-        matrix[c, oy, ox, c, rows[inside], columns[inside]] = share[oy, ox]
-    weight = matrix.reshape(int(np.prod(out)), -1)
+    plane = np.arange(channels)[:, None]
+    target = (plane * out[1] * out[2] + (oy * out[2] + ox)[None]).reshape(-1)
+    source = (plane * height * width + (rows[inside] * width + columns[inside])[None]).reshape(-1)
+    values = np.tile(share[oy, ox], channels)
+    weight = matrix.from_entries(target, source, values, (int(np.prod(out)), channels * height * width))
     exact = np.array_equal(np.exp2(np.round(np.log2(share))), share)
-    error = None if exact else np.abs(weight) * UNIT_ROUNDOFF * 2
+    error = None if exact else matrix.magnitude(weight) * (UNIT_ROUNDOFF * 2)
     return Affine(weight, np.zeros(weight.shape[0]), error)
 
 

@@ -38,6 +38,7 @@ import numpy as np
 from verifier.bounds.crown import crown_bounds
 from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, gamma
 from verifier.errors import BoundsError
+from verifier.matrix import dense
 from verifier.network import Affine, Network
 from verifier.verdict import Question
 
@@ -100,13 +101,13 @@ def flatten(question: Question, known: Sequence[Bounds] | None = None) -> Compil
     if not largest <= LARGEST:
         return None
     sizes = [network.inputs] + [layer.bias.size for layer in layers]
-    weights = [layer.weight.size for layer in layers]
+    weights = [layer.bias.size * width for layer, width in zip(layers, sizes, strict=False)]
     hidden = [np.zeros(0)]
     return CompiledNetwork(
         sizes=np.array(sizes, dtype=np.intp),
         weight_at=np.cumsum([0, *weights], dtype=np.intp),
         unit_at=np.cumsum([0, *sizes[1:]], dtype=np.intp),
-        weight=np.concatenate([layer.weight.reshape(-1) for layer in layers]),
+        weight=np.concatenate([dense(layer.weight).reshape(-1) for layer in layers]),
         bias=np.concatenate([layer.bias for layer in layers]),
         rounding=np.concatenate(rounding),
         row_rounding=np.concatenate(hidden + row_rounding),

@@ -1,0 +1,159 @@
+"""Matrices of weights: dense arrays where they are small or full, sparse (scipy) where most entries are 0.
+
+A convolution as a dense matrix would take thousands of times its own size. Both forms hold stored values exactly, and
+`@` with an array of one or two axes works on either. What differs is here.
+scipy is imported only where a matrix is worth it: most questions are about small networks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from verifier.enclosure import Array, Indices
+
+Matrix = Any  # Array, or scipy.sparse.csr_array of float64 with sorted indices and no stored zero
+
+DENSE_ENTRIES = 2**18  # matrices up to 2 MiB stay dense: BLAS is faster on them whatever they hold
+SPARSE_SHARE = 1 / 16  # of entries that are not 0, up to which a larger one is sparse
+
+
+def is_sparse(matrix: Matrix) -> bool:
+    """Whether it is stored by its entries that are not 0."""
+    return not isinstance(matrix, np.ndarray)
+
+
+def from_entries(rows: Indices, columns: Indices, values: Array, shape: tuple[int, int]) -> Matrix:
+    """Make a matrix of entries, none given twice."""
+    if shape[0] * shape[1] <= DENSE_ENTRIES or values.size > SPARSE_SHARE * shape[0] * shape[1]:
+        matrix = np.zeros(shape)
+        matrix[rows, columns] = values
+        return matrix
+    from scipy.sparse import coo_array
+
+    return _clean(coo_array((values, (rows, columns)), shape=shape).tocsr())
+
+
+def selection(index: Indices, size: int) -> Matrix:
+    """Make the rows that pick values `index` of `size`; a negative index picks none and gives 0."""
+    kept = np.flatnonzero(index >= 0)
+    return from_entries(kept, index[kept], np.ones(kept.size), (index.size, size))
+
+
+def settle(matrix: Matrix) -> Matrix:
+    """Store a matrix in the form that suits it."""
+    size = matrix.shape[0] * matrix.shape[1]
+    if is_sparse(matrix):
+        fits = matrix.nnz <= SPARSE_SHARE * size and size > DENSE_ENTRIES
+        return _clean(matrix.tocsr()) if fits else matrix.toarray()
+    if size <= DENSE_ENTRIES or np.count_nonzero(matrix) > SPARSE_SHARE * size:
+        return matrix
+    from scipy.sparse import csr_array
+
+    return _clean(csr_array(matrix))
+
+
+def _clean(matrix: Matrix) -> Matrix:
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def dense(matrix: Matrix) -> Array:
+    """The matrix as an array."""
+    return np.asarray(matrix.toarray() if is_sparse(matrix) else matrix)
+
+
+def magnitude(matrix: Matrix) -> Matrix:
+    """Its entries without their signs."""
+    return abs(matrix) if is_sparse(matrix) else np.abs(matrix)
+
+
+def signed_parts(matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Its entries >= 0 and those <= 0, the others being 0."""
+    if is_sparse(matrix):
+        return matrix.maximum(0.0), matrix.minimum(0.0)
+    return np.maximum(matrix, 0.0), np.minimum(matrix, 0.0)
+
+
+def most_terms(matrix: Matrix) -> int:
+    """How many products a sum of matrix @ h or c @ matrix adds up at most; adding a product with 0 rounds nothing."""
+    if not is_sparse(matrix):
+        return int(max(matrix.shape))
+    return max(int(np.diff(matrix.indptr).max(initial=1)), int(np.bincount(matrix.indices, minlength=1).max()))
+
+
+def forward(matrix: Matrix, h: Array) -> Array:
+    """matrix @ h for every h of an array (..., columns): (..., rows)."""
+    return _right(h, matrix.T)
+
+
+def backward(matrix: Matrix, c: Array) -> Array:
+    """c @ matrix for every c of an array (..., rows): (..., columns)."""
+    return _right(c, matrix)
+
+
+def _right(array: Array, matrix: Matrix) -> Array:
+    if array.ndim <= 2 or not is_sparse(matrix):
+        return np.asarray(array @ matrix)
+    flat = array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+    return np.asarray(flat @ matrix).reshape(*array.shape[:-1], matrix.shape[1])
+
+
+def entries(matrix: Matrix) -> Array:
+    """The entries that are stored: all of a dense matrix, as it is; those that are not 0 of a sparse one, in a row."""
+    return np.asarray(matrix.data if is_sparse(matrix) else matrix)
+
+
+def per_row(matrix: Matrix, values: Array) -> Array:
+    """A value a row, (rows,), in the form that broadcasts to entries(matrix)."""
+    return np.repeat(values, np.diff(matrix.indptr)) if is_sparse(matrix) else values[:, None]
+
+
+def with_entries(matrix: Matrix, values: Array) -> Matrix:
+    """The matrix with other values at the same entries; None where all of them are 0."""
+    if not is_sparse(matrix):
+        return values
+    from scipy.sparse import csr_array
+
+    return _clean(csr_array((values, matrix.indices.copy(), matrix.indptr.copy()), shape=matrix.shape))
+
+
+def row_terms(matrix: Matrix, row: int) -> tuple[Indices, Array]:
+    """Columns and values of one row's entries that are not 0."""
+    if is_sparse(matrix):
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        return np.asarray(matrix.indices[part], dtype=np.intp), np.asarray(matrix.data[part])
+    index = np.flatnonzero(matrix[row])
+    return index, np.asarray(matrix[row, index])
+
+
+def most_in(matrix: Matrix, axis: int) -> int:
+    """The largest number of entries that are not 0 in a column (axis 0) or a row (axis 1)."""
+    if not is_sparse(matrix):
+        return int(np.count_nonzero(matrix, axis=axis).max(initial=0))
+    counts = np.bincount(matrix.indices) if axis == 0 else np.diff(matrix.indptr)
+    return int(counts.max(initial=0))
+
+
+def stacked(parts: Sequence[Matrix], axis: int) -> Matrix:
+    """Matrices below each other (axis 0) or side by side (axis 1)."""
+    if not any(is_sparse(one) for one in parts):
+        return np.concatenate(parts, axis=axis)
+    from scipy.sparse import csr_array, hstack, vstack
+
+    joined = (vstack, hstack)[axis]([csr_array(one) for one in parts])
+    return _clean(csr_array(joined))
+
+
+def repeated(matrix: Array, times: int) -> Matrix:
+    """The matrix as `times` blocks on a diagonal."""
+    row, column = np.nonzero(matrix)
+    shift = np.arange(times)[:, None]
+    rows = (row[None] + shift * matrix.shape[0]).reshape(-1)
+    columns = (column[None] + shift * matrix.shape[1]).reshape(-1)
+    values = np.tile(matrix[row, column], times)
+    return from_entries(rows, columns, values, (times * matrix.shape[0], times * matrix.shape[1]))
