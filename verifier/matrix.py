@@ -135,8 +135,20 @@ def most_in(matrix: Matrix, axis: int) -> int:
     """The largest number of entries that are not 0 in a column (axis 0) or a row (axis 1)."""
     if not is_sparse(matrix):
         return int(np.count_nonzero(matrix, axis=axis).max(initial=0))
-    counts = np.bincount(matrix.indices) if axis == 0 else np.diff(matrix.indptr)
+    counts = np.bincount(matrix.indices) if axis == 0 else row_counts(matrix)
     return int(counts.max(initial=0))
+
+
+def row_counts(matrix: Matrix) -> Indices:
+    """How many entries of each row are not 0."""
+    return np.asarray(np.diff(matrix.indptr) if is_sparse(matrix) else np.count_nonzero(matrix, axis=1))
+
+
+def row_largest(matrix: Matrix) -> Array:
+    """The largest magnitude in each row."""
+    if is_sparse(matrix):
+        return np.asarray(abs(matrix).max(axis=1).toarray()).reshape(-1)
+    return np.asarray(np.abs(matrix).max(axis=1, initial=0.0))
 
 
 def stacked(parts: Sequence[Matrix], axis: int) -> Matrix:

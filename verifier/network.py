@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import verifier.matrix as matrix
-from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, gamma
+from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, Mask, gamma
 from verifier.errors import NetworkError
 from verifier.matrix import Matrix
 
@@ -64,6 +64,19 @@ class Affine:
     def terms(self) -> int:
         """How many products a sum of weight @ h or c @ weight adds up at most."""
         return matrix.most_terms(self.weight)
+
+    @cached_property
+    def moves(self) -> Mask:
+        """Which outputs are one input, or it times a power of two, or 0: computing them rounds nothing, (out,)."""
+        known = (self.bias == 0) & (matrix.row_counts(self.weight) <= 1)
+        if self.weight_error is not None:
+            known &= matrix.row_counts(self.weight_error) == 0
+        if self.bias_error is not None:
+            known &= self.bias_error == 0
+        if known.any():  # the largest of a row is its one entry
+            largest = matrix.row_largest(self.weight)
+            known &= (largest == 0) | (np.frexp(largest)[0] == 0.5)
+        return np.asarray(known)
 
     def rows(self, neurons: Indices) -> Array:
         """The weights of some neurons as an array, (neurons, in)."""
@@ -231,6 +244,7 @@ def propagate_interval(layer: Affine, bounds: Bounds) -> Bounds:
     lower = matrix.forward(positive, bounds.lower) + matrix.forward(negative, bounds.upper) + layer.bias
     upper = matrix.forward(positive, bounds.upper) + matrix.forward(negative, bounds.lower) + layer.bias
     error = 2.0 * layer.error(bounds.magnitude)  # two sums of n terms each
+    error[..., layer.moves] = 0.0  # so that a value >= 0 stays one
     return Bounds(lower - error, upper + error)
 
 

@@ -37,13 +37,13 @@ class TanhInTheMiddle(nn.Module):
         return self.last(torch.tanh(self.first(x)))
 
 
-class Residual(nn.Module):
+class Gated(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(2, 2), nn.Linear(2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.last(x + torch.relu(self.first(x)))
+        return self.last(x * torch.relu(self.first(x)))
 
 
 class DecidesByValue(nn.Module):
@@ -253,21 +253,21 @@ CASES: list[tuple[str, Callable[[], Any], str, list[str]]] = [
         [r"layer \d", "[Ss]igmoid", "last"],
     ),
     (
-        "MaxPool",
+        "ConvTranspose2d",
         lambda: ask(
-            nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2, 1)),
+            nn.Sequential(nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 1, 1), nn.Flatten(), nn.Linear(4, 1)),
             [[0.0, 1.0]] * 16,
             input_shape=(1, 4, 4),
         ),
         "UnsupportedLayerError",
-        ["layer 2", "MaxPool2d", "not supported", "AvgPool2d"],
+        ["layer 2", "ConvTranspose2d", "not supported", "MaxPool2d"],
     ),
     ("LSTM", lambda: ask(Recurrent(), input_shape=(2,)), "UnsupportedLayerError", ["layer 1", "LSTM"]),
     (
-        "residual connection",
-        lambda: ask(Residual()),
+        "two values multiplied",
+        lambda: ask(Gated()),
         "UnsupportedLayerError",
-        [r"layer \d", "add", "residual", "chain"],
+        [r"layer \d", "mul", "combines the data with itself", "only constants"],
     ),
     (
         "softmax over one output of many rows",

@@ -137,3 +137,27 @@ def compose(first: Affine, second: Affine) -> Affine:
         bias_error = bias_error + second.bias_error
     weight_error = None if not parts else _some_matrix(sum(parts[1:], parts[0]))
     return Affine(weight, bias, weight_error, _some(bias_error))
+
+
+def added(first: Affine, second: Affine, sign: int = 1, second_sign: int = 1) -> Affine:
+    """Return sign * first + second_sign * second, for signs of +1 or -1, with a bound on what the sums round."""
+    one, two = sign * first.weight, second_sign * second.weight
+    weight = one + two
+    parts = [part for part in (first.weight_error, second.weight_error) if part is not None]
+    if not (_whole_sum(matrix.entries(one), matrix.entries(two))):
+        parts.append(matrix.magnitude(weight) * (2 * UNIT_ROUNDOFF))
+    bias = sign * first.bias + second_sign * second.bias
+    bias_error = np.zeros(bias.size) if _whole_sum(first.bias, second.bias) else np.abs(bias) * (2 * UNIT_ROUNDOFF)
+    for error in (first.bias_error, second.bias_error):
+        if error is not None:
+            bias_error = bias_error + 1.01 * error
+    weight_error = None if not parts else _some_matrix(1.01 * sum(parts[1:], parts[0]))
+    return Affine(matrix.settle(weight), bias, weight_error, _some(bias_error))
+
+
+def _whole_sum(one: Array, two: Array) -> bool:
+    """Whether sums of an entry of each round nothing: one is 0 everywhere, or both are small whole numbers."""
+    if not one.any() or not two.any():
+        return True
+    small = max(np.abs(one).max(), np.abs(two).max()) < EXACT_WHOLE / 4
+    return bool(small and _whole(one) and _whole(two))

@@ -15,7 +15,8 @@ import numpy as np
 
 from verifier.enclosure import Array
 from verifier.errors import NetworkError
-from verifier.frontends.steps import Step, lower_steps
+from verifier.frontends.lowering import lower_steps
+from verifier.frontends.steps import Step
 from verifier.network import Subject
 
 

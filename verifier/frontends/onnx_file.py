@@ -6,6 +6,7 @@ where onnxruntime is not installed the caller's object is the Network, in float6
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +16,11 @@ import numpy as np
 
 from verifier.enclosure import Array
 from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError
+from verifier.frontends.lowering import lower_steps
 from verifier.frontends.onnx_constants import FOLDED, shape_of
 from verifier.frontends.onnx_operations import OPERATORS, Constant, Data, Node
 from verifier.frontends.reading_check import check_reading
-from verifier.frontends.steps import Step, lower_steps
+from verifier.frontends.steps import INPUT, Step
 from verifier.network import Subject
 
 _INPUT_TYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 11: np.dtype(np.float64)}
@@ -87,7 +89,7 @@ class _Graph:
         self.input = self._only_input()
         self.shape = self._input_shape(input_shape, inputs)
         self.values: dict[str, Data] = {self.input.name: Data(self.shape)}  # every value that depends on the input
-        self.current = self.input.name
+        self.positions = {self.input.name: INPUT}  # the step that gives each of them
         self.steps: list[Step] = []
 
     def _only_input(self) -> Any:
@@ -136,7 +138,7 @@ class _Graph:
         output = self.graph.output[0].name
         if output in self.constants:
             raise UnsupportedLayerError(f"net ({self.name}): its output {output} does not depend on its input")
-        if output != self.current:
+        if self.positions[output] != len(self.steps) - 1:
             raise UnsupportedLayerError(f"net ({self.name}): its output {output} is not what its last node computes")
         return self.steps
 
@@ -188,15 +190,15 @@ class _Graph:
             self._extend(node, list(proto.input), proto.output[0])
 
     def _extend(self, node: Node, names: list[str], output: str) -> None:
-        """Add a node to the chain."""
+        """Add a node to the graph; the first of its steps takes the values that the node names."""
         if node.op not in OPERATORS:
             raise node.refusal(f"{node.op} is not supported; supported are {SUPPORTED}")
-        if any(name in self.values and name != self.current for name in names):
-            raise node.refusal("uses a value from further back (a residual or branching network); only a chain of "
-                               "layers is supported")  # fmt: skip
-        steps = OPERATORS[node.op](node)
-        self.steps.extend(steps)
-        self.values[output], self.current = Data(steps[-1].shape), output
+        first, *others = OPERATORS[node.op](node)
+        sources = tuple(self.positions[name] for name in names if name in self.values)
+        if sources != (len(self.steps) - 1,):  # else it takes what the step before gives
+            first = dataclasses.replace(first, sources=sources)
+        self.steps.extend([first, *others])
+        self.values[output], self.positions[output] = Data(self.steps[-1].shape), len(self.steps) - 1
 
     def _value(self, name: str, where: str) -> Constant | Data | None:
         if not name:

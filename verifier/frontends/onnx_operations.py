@@ -92,7 +92,7 @@ class Node:
 
 def _only_data(node: Node) -> None:
     if sum(isinstance(value, Data) for value in node.inputs) > 1:
-        raise node.refusal("joins two values that both depend on the input; only a chain of layers is supported")
+        raise node.refusal("joins two values that both depend on the input; only their sum and difference are affine")
 
 
 # Affine operators
@@ -144,7 +144,17 @@ def _gemm(node: Node) -> list[Step]:
     return steps
 
 
+def _joined(node: Node) -> list[Step]:
+    """Add or subtract two values, as a residual connection does."""
+    shapes = {value.shape for value in node.inputs if isinstance(value, Data)}
+    if len(shapes) > 1:
+        raise node.refusal(f"joins values of shapes {' and '.join(map(str, sorted(shapes)))}; only equal ones")
+    return [node.step("Sum", node.shape, signs=(1, 1 if node.op == "Add" else -1))]
+
+
 def _elementwise(node: Node) -> list[Step]:
+    if node.op in ("Add", "Sub") and all(isinstance(value, Data) for value in node.inputs):
+        return _joined(node)
     _only_data(node)
     data_first = isinstance(node.input(0), Data)
     constant = node.weights(1 if data_first else 0, "constant")

@@ -1,27 +1,16 @@
-"""Steps: what a frontend reads, one operation of the caller's network each, and their lowering to a Network.
-
-A step keeps the arrays as they were stored; lowering writes each affine step as a matrix, folds neighbours into one
-layer and bounds what the folding rounds.
-"""
+"""Steps: what a frontend reads, one operation of the caller's network each, arrays as they were stored."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-import verifier.matrix as matrix
-from verifier.enclosure import UNIT_ROUNDOFF, Array, Indices, gamma
-from verifier.errors import NetworkError, UnsupportedLayerError
-from verifier.frontends.as_relus import leaky_relu_stages, max_pool_stages
-from verifier.frontends.folding import Enclosed, compose, powers_of_two, scaled
-from verifier.network import Affine, Head, Network
-
-MAX_MATRIX_BYTES = 2**30  # a larger layer would not fit beside its bounds on a laptop
+from verifier.network import Head
 
 HEADS = {"Sigmoid": Head.SIGMOID, "Softmax": Head.SOFTMAX, "LogSoftmax": Head.LOG_SOFTMAX}
+INPUT = -1  # the position of the network's input, as a source
 SHAPE_ONLY = ("Flatten", "Reshape", "Identity", "Dropout")
 
 
@@ -30,12 +19,14 @@ class Step:
     """One operation of the caller's network.
 
     Args:
-        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "ReLU", "LeakyReLU",
+        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "Sum", "ReLU", "LeakyReLU",
             "MaxPool2d", one of SHAPE_ONLY or of HEADS.
         where: Position and name in the caller's network, for messages.
         arrays: The weights, in the dtype they are stored in.
         options: Plain data: strides, padding, eps, ...
         shape: Shape of the output, with a batch of 1.
+        sources: Positions of the steps whose outputs it takes, INPUT for the network's input; none for the step before.
+            A "Sum" has two, and "signs" in its options.
     """
 
     kind: str
@@ -43,228 +34,4 @@ class Step:
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
-
-
-def lower_steps(
-    steps: Sequence[Step], input_shape: tuple[int, ...], first_shape: tuple[int, ...] | None = None
-) -> Network:
-    """Write steps as a Network.
-
-    Args:
-        steps: In the order of the data.
-        input_shape: Shape of one input, without the batch.
-        first_shape: Shape that the first step takes, where it is another than (1, *input_shape).
-
-    Raises:
-        UnsupportedLayerError: A head stands before the end.
-        NetworkError: A weight is NaN or infinite, or a layer is too large for a matrix.
-    """
-    inputs = int(np.prod(input_shape))
-    layers: list[Affine] = []
-    pending: Affine | None = None
-    shape = (1, *input_shape) if first_shape is None else first_shape
-    size, head, head_where = inputs, Head.IDENTITY, ""
-    for step in steps:
-        if head is not Head.IDENTITY and step.kind not in SHAPE_ONLY:
-            raise UnsupportedLayerError(
-                f"{head_where}: {step.where} follows it, but a {head.value} is only supported as the last operation; "
-                "use ReLU between layers"
-            )
-        if step.kind in HEADS:
-            head, head_where = HEADS[step.kind], step.where
-        elif step.kind == "ReLU":
-            layers.append(pending if pending is not None else _identity(size, step.where))
-            pending = None
-        elif step.kind in ("LeakyReLU", "MaxPool2d"):
-            for before, after in _as_relus(step, shape, pending, after_relu=bool(layers)):
-                layers.append(before if pending is None else compose(pending, before))
-                pending = after
-        elif step.kind not in SHAPE_ONLY:
-            pending = _append(pending, step, shape)
-        shape, size = step.shape, int(np.prod(step.shape))
-    layers.append(pending if pending is not None else _identity(size, "the output"))
-    return Network(tuple(layers), head, tuple(input_shape))
-
-
-def _append(pending: Affine | None, step: Step, shape: tuple[int, ...]) -> Affine:
-    """Fold one affine step into what is pending before the next ReLU."""
-    for name, array in step.arrays.items():
-        if not np.isfinite(array).all():
-            raise NetworkError(f"{step.where}: {name} holds NaN or infinite values; train the network again")
-    if step.kind in ("BatchNorm", "Scale"):
-        scale, shift = _batch_norm(step, shape) if step.kind == "BatchNorm" else _scale(step, shape)
-        return scaled(pending if pending is not None else _identity(scale.value.size, step.where), scale, shift)
-    if step.kind == "Linear":
-        affine = _linear(step, shape)
-    elif step.kind == "Conv2d":
-        affine = _conv2d(step, shape)
-    elif step.kind == "AvgPool2d":
-        affine = _avg_pool2d(step, shape)
-    elif step.kind in ("Permute", "Select"):
-        affine = _select(step, shape)
-    else:
-        raise UnsupportedLayerError(f"{step.where}: {step.kind} is not supported")
-    return affine if pending is None else compose(pending, affine)
-
-
-def _identity(size: int, where: str) -> Affine:
-    return Affine(matrix.selection(np.arange(size), size), np.zeros(size))
-
-
-def _select(step: Step, shape: tuple[int, ...]) -> Affine:
-    """Move values: output i is value index[i] of the flattened input, or 0 where the index is -1."""
-    size = int(np.prod(shape))
-    if step.kind == "Permute":
-        index = np.arange(size).reshape(shape).transpose(step.options["order"]).reshape(-1)
-    else:
-        index = np.asarray(step.options["index"]).reshape(-1)
-    return Affine(matrix.selection(index, size), np.zeros(index.size))
-
-
-def _as_relus(
-    step: Step, shape: tuple[int, ...], pending: Affine | None, after_relu: bool
-) -> list[tuple[Affine, Affine]]:
-    """Write a LeakyReLU or a MaxPool2d as ReLUs: pairs of what stands before and after each layer of them."""
-    size = int(np.prod(shape))
-    if step.kind == "LeakyReLU":
-        return leaky_relu_stages(size, step.options["slope"])
-    rows, columns, inside = _windows(shape, step.options["kernel"], step.options, step.shape)
-    cells = np.where(inside, rows * shape[-1] + columns, -1).reshape(step.shape[-2] * step.shape[-1], -1)
-    if (cells < 0).all(axis=1).any():
-        raise UnsupportedLayerError(f"{step.where}: a window lies wholly in the padding and has no largest value")
-    # a cell outside the image never is the largest: the window's first cell inside stands in for it
-    first = cells[np.arange(len(cells)), (cells >= 0).argmax(axis=1)][:, None]
-    cells = np.where(cells >= 0, cells, first)
-    planes = np.arange(shape[-3])[:, None, None] * shape[-2] * shape[-1]
-    cells = (planes + cells[None]).reshape(-1, cells.shape[1])
-    positive = after_relu and (pending is None or _stays_positive(pending))
-    return max_pool_stages(cells, size, positive)
-
-
-def _stays_positive(layer: Affine) -> bool:
-    """Whether no value >= 0 can become negative."""
-    return layer.exact and bool((matrix.entries(layer.weight) >= 0).all() and (layer.bias >= 0).all())
-
-
-def _check_size(entries: int, where: str) -> None:
-    if 16 * entries > MAX_MATRIX_BYTES:
-        raise NetworkError(
-            f"{where}: would take a matrix of {16 * entries / 2**30:.1f} GiB; use a smaller network or image"
-        )
-
-
-def _float64(array: np.ndarray[Any, Any]) -> Array:
-    return np.asarray(np.ascontiguousarray(array, dtype=np.float64))
-
-
-def _linear(step: Step, shape: tuple[int, ...]) -> Affine:
-    """Apply a Linear to the last axis; leading axes repeat it in blocks."""
-    weight = _float64(step.arrays["weight"])
-    bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(weight.shape[0])
-    repeats = int(np.prod(shape)) // weight.shape[1]
-    if repeats > 1:
-        return Affine(matrix.repeated(weight, repeats), np.tile(bias, repeats))
-    return Affine(weight, bias)
-
-
-def _windows(
-    shape: tuple[int, ...], kernel: Sequence[int], options: dict[str, Any], out: tuple[int, ...]
-) -> tuple[Any, Any, Any]:
-    """Index the input row and column under each output position and kernel cell, and whether it is inside the image.
-
-    Returns:
-        Three arrays of shape (out_h, out_w, kernel_h, kernel_w).
-    """
-    (sy, sx), (py, px), (dy, dx) = options["stride"], options["padding"], options.get("dilation", (1, 1))
-    y = np.arange(out[-2])[:, None] * sy - py + np.arange(kernel[0])[None] * dy
-    x = np.arange(out[-1])[:, None] * sx - px + np.arange(kernel[1])[None] * dx
-    full = (out[-2], out[-1], kernel[0], kernel[1])
-    rows = np.broadcast_to(y[:, None, :, None], full)
-    columns = np.broadcast_to(x[None, :, None, :], full)
-    inside = (rows >= 0) & (rows < shape[-2]) & (columns >= 0) & (columns < shape[-1])
-    return rows, columns, inside
-
-
-def _conv2d(step: Step, shape: tuple[int, ...]) -> Affine:
-    weight = _float64(step.arrays["weight"])  # (out_channels, in_channels / groups, kernel_h, kernel_w)
-    channels, height, width = shape[-3:]
-    out_channels, per_group = weight.shape[:2]
-    out = (out_channels, step.shape[-2], step.shape[-1])
-    rows, columns, inside = _windows(shape, weight.shape[2:], step.options, out)
-    cells = np.arange(out[1] * out[2]).reshape(out[1:])
-    places: list[tuple[Indices, Indices, Array]] = []  # output, input, weight
-    oy, ox, ky, kx = np.nonzero(inside)
-    iy, ix = rows[inside], columns[inside]
-    group_size = out_channels // step.options.get("groups", 1)
-    for o in range(out_channels):
-        first = (o // group_size) * per_group
-        for c in range(per_group):
-            target, source = o * cells.size + cells[oy, ox], (first + c) * height * width + iy * width + ix
-            places.append((target, source, weight[o, c, ky, kx]))
-    _check_size(len(places) * len(oy), step.where)
-    targets, sources, values = (np.concatenate(part) for part in zip(*places, strict=True))
-    shape_2d = (int(np.prod(out)), channels * height * width)
-    bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(out_channels)
-    return Affine(matrix.from_entries(targets, sources, values, shape_2d), np.repeat(bias, out[1] * out[2]))
-
-
-def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
-    channels, height, width = shape[-3:]
-    kernel = step.options["kernel"]
-    out = (channels, step.shape[-2], step.shape[-1])
-    rows, columns, inside = _windows(shape, kernel, step.options, out)
-    # cells that count: those of the padded image (a window of ceil_mode may reach beyond it)
-    (py, px) = step.options["padding"]
-    (qy, qx) = step.options.get("padding_end", (py, px))
-    padded = (rows >= -py) & (rows < height + qy) & (columns >= -px) & (columns < width + qx)
-    counted = padded if step.options.get("count_include_pad", True) else inside
-    divisor = step.options.get("divisor") or counted.sum(axis=(2, 3))
-    share = np.broadcast_to(1.0 / np.asarray(divisor, dtype=np.float64), out[1:])
-    oy, ox, _, _ = np.nonzero(inside)
-    plane = np.arange(channels)[:, None]
-    target = (plane * out[1] * out[2] + (oy * out[2] + ox)[None]).reshape(-1)
-    source = (plane * height * width + (rows[inside] * width + columns[inside])[None]).reshape(-1)
-    values = np.tile(share[oy, ox], channels)
-    weight = matrix.from_entries(target, source, values, (int(np.prod(out)), channels * height * width))
-    exact = np.array_equal(np.exp2(np.round(np.log2(share))), share)
-    error = None if exact else matrix.magnitude(weight) * (UNIT_ROUNDOFF * 2)
-    return Affine(weight, np.zeros(weight.shape[0]), error)
-
-
-def _batch_norm(step: Step, shape: tuple[int, ...]) -> tuple[Enclosed, Enclosed]:
-    """Write (x - mean) / sqrt(var + eps) * weight + bias as scale * x + shift, a value per element of `shape`."""
-    mean, var = _float64(step.arrays["running_mean"]), _float64(step.arrays["running_var"])
-    weight = _float64(step.arrays["weight"]) if "weight" in step.arrays else np.ones_like(mean)
-    bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros_like(mean)
-    scale = weight / np.sqrt(var + step.options["eps"])
-    scale_error = np.abs(scale) * 8 * UNIT_ROUNDOFF
-    shift = bias - mean * scale
-    shift_error = gamma(4) * (np.abs(bias) + np.abs(mean * scale)) + np.abs(mean) * scale_error * 1.01
-
-    def spread(per_channel: Array) -> Array:
-        form = [1] * len(shape)
-        form[1] = -1
-        return np.broadcast_to(per_channel.reshape(form), shape).reshape(-1).copy()
-
-    return (
-        Enclosed(spread(scale), spread(scale_error)),
-        Enclosed(spread(shift), spread(shift_error)),
-    )
-
-
-def _scale(step: Step, shape: tuple[int, ...]) -> tuple[Enclosed, Enclosed]:
-    """Read y = x * scale + shift, or x / divisor, with constants that broadcast to `shape`."""
-
-    def spread(name: str, default: float) -> Array:
-        array = _float64(step.arrays[name]) if name in step.arrays else np.array(default)
-        return np.broadcast_to(array, shape).reshape(-1).copy()
-
-    scale, shift = spread("scale", 1.0), spread("shift", 0.0)
-    error = np.zeros_like(scale)
-    if "divisor" in step.arrays:
-        divisor = spread("divisor", 1.0)
-        if (divisor == 0).any():
-            raise NetworkError(f"{step.where}: divides by zero")
-        scale = 1.0 / divisor
-        error = np.where(powers_of_two(divisor), 0.0, np.abs(scale) * 2 * UNIT_ROUNDOFF)
-    return Enclosed(scale, error), Enclosed(shift, np.zeros_like(shift))
+    sources: tuple[int, ...] = ()

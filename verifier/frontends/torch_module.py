@@ -15,7 +15,7 @@ import torch
 from torch import fx, nn
 
 from verifier.errors import NetworkError, UnsupportedLayerError
-from verifier.frontends.steps import Step
+from verifier.frontends.steps import INPUT, Step
 from verifier.frontends.torch_operations import CALLS, MODULES, SUPPORTED, Data, Read, same_forward
 
 
@@ -236,26 +236,40 @@ class _Reader:
     def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
         self.module, self.graph = module, graph
         self.steps: list[Step] = []
-        self.current: fx.Node | None = None  # the node that holds the value the chain has reached
+        self.positions: dict[fx.Node, int] = {}  # the step that gives each value that depends on the input
         self.layer = 0
 
     def read(self) -> tuple[Step, ...]:
         placeholders = [node for node in self.graph.nodes if node.op == "placeholder"]
+        needed = self._needed()
         for node in self.graph.nodes:
             if node.op == "placeholder":
-                if self.current is not None and node.users:
+                if self.positions and node.users:
                     raise UnsupportedLayerError(
                         f"net: forward takes {len(placeholders)} inputs ({', '.join(n.name for n in placeholders)}); "
                         "only one tensor can be verified"
                     )
-                self.current = self.current or node
+                if not self.positions:
+                    self.positions[node] = INPUT
             elif node.op == "output":
                 self._output(node)
             elif self._depends(node):
-                self._operation(node)
+                if node in needed:
+                    self._operation(node)
             else:
                 node.meta["constant"] = node.meta["example"]
         return tuple(self.steps)
+
+    def _needed(self) -> set[fx.Node]:
+        """The nodes that the output is computed from."""
+        waiting = [node for node in self.graph.nodes if node.op == "output"]
+        found: set[fx.Node] = set()
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found.add(node)
+                waiting.extend(node.all_input_nodes)
+        return found
 
     def _depends(self, node: fx.Node) -> bool:
         return any("constant" not in parent.meta for parent in node.all_input_nodes)
@@ -268,17 +282,14 @@ class _Reader:
             )
         if "constant" in result.meta:
             raise UnsupportedLayerError("net: what forward returns does not depend on its input")
-        if result is not self.current:
+        if self.positions[result] != len(self.steps) - 1:
             raise UnsupportedLayerError("net: forward does not return what its last layer computed")
 
     def _operation(self, node: fx.Node) -> None:
         where = self._where(node)
-        data = [parent for parent in node.all_input_nodes if "constant" not in parent.meta]
-        if len(data) > 1 or data[0] is not self.current:
-            raise UnsupportedLayerError(
-                f"{where}: uses a value from further back (a residual or branching network); only a chain of layers "
-                "is supported"
-            )
+        data: list[fx.Node] = []
+        fx.node.map_arg((node.args, node.kwargs), lambda parent: data.append(parent))
+        data = [parent for parent in data if "constant" not in parent.meta]
         example = node.meta["example"]
         if not isinstance(example, torch.Tensor):
             raise UnsupportedLayerError(f"{where}: gives a {type(example).__name__} instead of one tensor")
@@ -289,8 +300,16 @@ class _Reader:
             kind, arrays, options = self._call_step(node, where, before)
         if kind in ("Softmax", "LogSoftmax"):
             self._check_softmax(options.pop("dim"), before, where)
-        self.steps.append(Step(kind, where, arrays, options, tuple(example.shape)))
-        self.current = node
+        sources = tuple(self.positions[parent] for parent in data)
+        if kind != "Sum" and len(sources) > 1:
+            raise UnsupportedLayerError(
+                f"{where}: joins {len(sources)} values that all depend on the input; only adding or subtracting two "
+                "of the same shape is supported"
+            )
+        if sources == (len(self.steps) - 1,):  # it takes what the step before gives
+            sources = ()
+        self.steps.append(Step(kind, where, arrays, options, tuple(example.shape), sources))
+        self.positions[node] = len(self.steps) - 1
 
     def _where(self, node: fx.Node) -> str:
         self.layer += 1

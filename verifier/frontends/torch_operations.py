@@ -14,8 +14,9 @@ from torch.nn import functional
 from verifier.errors import UnsupportedLayerError
 
 SUPPORTED = (
-    "Linear, Conv2d, AvgPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, view/reshape/squeeze, "
-    "adding or multiplying constants, and a final Sigmoid, Softmax or LogSoftmax"
+    "Linear, Conv2d, AvgPool2d, MaxPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, LeakyReLU, "
+    "view/reshape/squeeze, adding or multiplying constants, adding two values of one shape, and a final Sigmoid, "
+    "Softmax or LogSoftmax"
 )
 
 
@@ -89,6 +90,36 @@ def _avg_pool(
     }  # fmt: skip
 
 
+def _read_max_pool(part: Any, where: str, before: torch.Size) -> Read:
+    return _max_pool(
+        where, before, None, None, part.kernel_size, part.stride, part.padding, part.dilation, part.ceil_mode,
+        part.return_indices,
+    )  # fmt: skip
+
+
+def _max_pool(
+    where: str, before: Any, example: Any, data: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+    dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False,
+) -> Read:  # fmt: skip
+    if return_indices:
+        raise UnsupportedLayerError(f"{where}: return_indices=True is not supported; leave it out")
+    kernel = _pair(kernel_size)
+    return "MaxPool2d", {}, {
+        "kernel": kernel, "stride": kernel if stride is None or stride == [] else _pair(stride),
+        "padding": _pair(padding), "dilation": _pair(dilation), "ceil_mode": bool(ceil_mode),
+    }  # fmt: skip
+
+
+def _read_leaky_relu(part: Any, where: str, before: torch.Size) -> Read:
+    return "LeakyReLU", {}, {"slope": float(part.negative_slope)}
+
+
+def _leaky_relu(
+    where: str, before: Any, example: Any, data: Any, negative_slope: float = 0.01, inplace: bool = False
+) -> Read:
+    return "LeakyReLU", {}, {"slope": float(negative_slope)}
+
+
 def _read_batch_norm(part: Any, where: str, before: torch.Size) -> Read:
     if part.running_mean is None:
         raise UnsupportedLayerError(
@@ -115,6 +146,8 @@ MODULES: dict[type[nn.Module], Callable[[Any, str, torch.Size], Read]] = {
     nn.Linear: _read_linear,
     nn.Conv2d: _read_conv2d,
     nn.AvgPool2d: _read_avg_pool,
+    nn.MaxPool2d: _read_max_pool,
+    nn.LeakyReLU: _read_leaky_relu,
     nn.BatchNorm1d: _read_batch_norm,
     nn.BatchNorm2d: _read_batch_norm,
     nn.ReLU: _plain("ReLU"),
@@ -204,9 +237,7 @@ def _call_arithmetic(operation: str) -> Callable[..., Read]:
             raise UnsupportedLayerError(f"{where}: options of {operation} are not supported; write it with + - * /")
         data, constant, swapped = (left, right, False) if isinstance(left, Data) else (right, left, True)
         if isinstance(constant, Data):
-            raise UnsupportedLayerError(
-                f"{where}: combines the data with itself; only constants can be added or multiplied"
-            )
+            return _sum(where, operation, left, right)
         if example.shape != data.example.shape:
             raise UnsupportedLayerError(f"{where}: the constant spreads the data to another shape")
         number = _constant(constant, example)
@@ -223,6 +254,20 @@ def _call_arithmetic(operation: str) -> Callable[..., Read]:
         return "Scale", {"divisor": number}, {}
 
     return read
+
+
+def _sum(where: str, operation: str, left: Data, right: Data) -> Read:
+    """Add or subtract two values, as a residual connection does."""
+    if operation not in ("add", "sub"):
+        raise UnsupportedLayerError(
+            f"{where}: combines the data with itself; only constants can be multiplied or divided by"
+        )
+    if left.example.shape != right.example.shape:
+        raise UnsupportedLayerError(
+            f"{where}: adds values of shapes {tuple(left.example.shape)} and {tuple(right.example.shape)}; only values "
+            "of one shape can be added"
+        )
+    return "Sum", {}, {"signs": (1, 1 if operation == "add" else -1)}
 
 
 def _call_negate(where: str, before: Any, example: Any, data: Any) -> Read:
@@ -258,6 +303,8 @@ CALLS: dict[Any, Callable[..., Read]] = {
     functional.linear: _call_linear,
     functional.conv2d: _call_conv2d,
     functional.avg_pool2d: _avg_pool,
+    **dict.fromkeys((functional.max_pool2d, torch.max_pool2d), _max_pool),
+    **dict.fromkeys((functional.leaky_relu, functional.leaky_relu_), _leaky_relu),
     **dict.fromkeys((operator.matmul, torch.matmul, "matmul", torch.mm, "mm"), _call_matmul),
     **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _call_arithmetic("add")),
     **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), _call_arithmetic("sub")),

@@ -7,23 +7,27 @@ import torch
 from torch import nn
 
 from verifier.errors import UnsupportedLayerError
-from verifier.frontends.steps import SHAPE_ONLY, Step
+from verifier.frontends.steps import INPUT, SHAPE_ONLY, Step
 
 
-def rebuild(steps: tuple[Step, ...]) -> nn.Sequential:
+def rebuild(steps: tuple[Step, ...]) -> nn.Module:
     """Build a module of torch's own layers that computes what the steps say, in eval mode.
 
     Args:
         steps: What trace() gave, perhaps sent through a pipe.
 
     Returns:
-        An nn.Sequential of nn.Linear, nn.ReLU, ... with the arrays' dtype; gradients are off.
+        An nn.Sequential of nn.Linear, nn.ReLU, ... with the arrays' dtype, or a Graph of them where values are
+        used twice; gradients are off.
+
+    Raises:
+        UnsupportedLayerError: A step is of no known kind, or takes what no step before it gives.
     """
     dtypes = [array.dtype for step in steps for array in step.arrays.values() if array.dtype.kind == "f"]
     dtype = torch.from_numpy(np.zeros(1, dtypes[0] if dtypes else np.float32)).dtype
-    module = nn.Sequential(*(_rebuild(step, dtype) for step in steps)).eval()
-    module.requires_grad_(False)
-    return module
+    parts = [_rebuild(step, dtype) for step in steps]
+    module = Graph(steps, parts) if any(step.sources for step in steps) else nn.Sequential(*parts)
+    return module.eval().requires_grad_(False)
 
 
 def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
@@ -47,6 +51,15 @@ def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
             tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), options["ceil_mode"],
             options["count_include_pad"], options["divisor"],
         )  # fmt: skip
+    if step.kind == "MaxPool2d":
+        kernel, stride, padding, dilation = (tuple(options[k]) for k in ("kernel", "stride", "padding", "dilation"))
+        return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=options["ceil_mode"])
+    if step.kind == "LeakyReLU":
+        return nn.LeakyReLU(options["slope"])
+    if step.kind == "Sum":
+        if len(step.sources) != 2:
+            raise UnsupportedLayerError(f"{step.where}: a sum of {len(step.sources)} values cannot be rebuilt")
+        return Sum(tuple(options["signs"]))
     if step.kind == "BatchNorm":
         kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
         layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
@@ -73,6 +86,39 @@ def _load(layer: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
         for name, tensor in tensors.items():
             getattr(layer, name).copy_(tensor)
     return layer
+
+
+class Graph(nn.Module):
+    """Parts that take what any part before them gave."""
+
+    def __init__(self, steps: tuple[Step, ...], parts: list[nn.Module]) -> None:
+        """Take the steps and a part for each."""
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.sources = [step.sources or (i - 1,) for i, step in enumerate(steps)]
+        for i, (step, sources) in enumerate(zip(steps, self.sources, strict=True)):
+            if not all(INPUT <= source < i for source in sources):
+                raise UnsupportedLayerError(f"{step.where}: takes the output of a step that is not before it")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute the last part's output."""
+        values = {INPUT: x}
+        for i, (part, sources) in enumerate(zip(self.parts, self.sources, strict=True)):
+            values[i] = part(*(values[source] for source in sources))
+        return values[len(self.parts) - 1]
+
+
+class Sum(nn.Module):
+    """Add two values of one shape, each with a sign."""
+
+    def __init__(self, signs: tuple[int, int]) -> None:
+        """Take two signs, +1 or -1."""
+        super().__init__()
+        self.signs = signs
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Add."""
+        return self.signs[0] * first + self.signs[1] * second
 
 
 class Reshape(nn.Module):

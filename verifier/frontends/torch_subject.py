@@ -10,8 +10,8 @@ from torch import nn
 
 from verifier.enclosure import Array
 from verifier.errors import warn_caller
+from verifier.frontends.lowering import lower_steps
 from verifier.frontends.reading_check import check_reading
-from verifier.frontends.steps import lower_steps
 from verifier.frontends.torch_module import eval_mode, shape_of_input, trace
 from verifier.network import Subject
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.shared_data import reference
 from verifier import Verdict, less_than, verify
+from verifier.bounds.crown import crown_bounds
+from verifier.enclosure import Bounds
 from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError
 from verifier.frontends.read import read_subject
 
@@ -151,21 +153,48 @@ READ = {
 }  # fmt: skip
 
 
+BLOCKS = {
+    "a shortcut from the input": [("MatMul", ["x", "w"], "h"), ("Relu", ["h"], "r"), ("Add", ["r", "x"], "y")],
+    "a shortcut between layers": [
+        ("MatMul", ["x", "w"], "a"), ("Relu", ["a"], "r"), ("MatMul", ["r", "w"], "b"), ("Relu", ["b"], "s"),
+        ("MatMul", ["s", "v"], "c"), ("Add", ["c", "r"], "d"), ("Relu", ["d"], "e"), ("MatMul", ["e", "v"], "y"),
+    ],
+    "two branches and a difference": [
+        ("MatMul", ["x", "w"], "a"), ("Relu", ["a"], "r"), ("MatMul", ["x", "v"], "b"), ("LeakyRelu", ["b"], "s"),
+        ("Sub", ["s", "r"], "d"), ("Relu", ["d"], "e"), ("Sub", ["e", "b"], "y"),
+    ],
+    "a shortcut over two blocks": [
+        ("MatMul", ["x", "w"], "a"), ("Relu", ["a"], "r"), ("Add", ["r", "a"], "b"), ("Relu", ["b"], "s"),
+        ("Add", ["s", "x"], "c"), ("Relu", ["c"], "t"), ("Add", ["t", "a"], "d"), ("Add", ["d", "d"], "y"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("shape", [(1, 4), (2, 4)])
+def test_residual_network_equals_onnxruntime(block, shape, tmp_path):
+    """Values that pass layers of ReLUs on their way; every method reads the chain that is left."""
+    nodes = [helper.make_node(op, names, [out], name=f"{op}_{i}") for i, (op, names, out) in enumerate(BLOCKS[block])]
+    constants = {"w": weights(4, 4), "v": weights(4, 4)}
+    subject = equal_to_onnxruntime(save(tmp_path / "net.onnx", nodes, constants, shape), points=20)
+    x = RNG.uniform(-1, 1, subject.network.inputs)
+    box = Bounds(x[None] - 0.2, x[None] + 0.2)
+    found = crown_bounds(subject.network, box, np.eye(subject.network.outputs)).rows
+    values = subject.network(RNG.uniform(box.lower, box.upper, (500, x.size)))
+    assert (values >= found.lower).all() and (values <= found.upper).all()
+
+
 @pytest.mark.parametrize("name", READ)
 def test_read_network_equals_onnxruntime(name, tmp_path):
     nodes, constants, shape = READ[name]
     equal_to_onnxruntime(save(tmp_path / "net.onnx", nodes, constants, shape))
 
 
-def residual() -> list:
-    return [
-        helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["r"]),
-        helper.make_node("Add", ["r", "x"], ["y"], name="shortcut"),
-    ]  # fmt: skip
-
-
 REFUSED = {
-    "a residual connection": (residual(), {"w": weights(4, 4)}, (1, 4), "shortcut", "residual"),
+    "a sum of unequal shapes": (
+        [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Add", ["h", "x"], ["y"], name="shortcut")],
+        {"w": weights(4, 1)}, (1, 4), "shortcut", "shapes",
+    ),
     "an unknown operator": (chain(("Tanh", [], {}), ("Relu", [], {})), {}, (1, 4), "tanh_0", "supported are"),
     "a sigmoid in the middle": (chain(("Sigmoid", [], {}), ("Relu", [], {})), {}, (1, 4), "sigmoid_0", "last"),
     "a product of values": ([helper.make_node("Mul", ["x", "x"], ["y"], name="square")], {}, (1, 4), "square", "joins"),

@@ -66,6 +66,34 @@ def convolution() -> nn.Module:
     )  # fmt: skip
 
 
+class Residual(nn.Module):
+    """Two blocks with shortcuts, one through a convolution, written as students write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
+        self.shortcut, self.last = nn.Conv2d(1, 2, 1), nn.Linear(18, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.second(F.relu(self.first(x))) + self.shortcut(x))
+        y = F.max_pool2d(y, 2) - F.leaky_relu(F.max_pool2d(self.second(y), 2), 0.1)
+        return self.last(torch.flatten(y, 1))
+
+
+class Branching(nn.Module):
+    """A value that is used twice, one that is added to itself, and one that is never used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        unused = torch.tanh(self.left(x))
+        assert unused is not None
+        a, b = torch.relu(self.left(x)), torch.relu(self.right(x))
+        return (a - b) + a + (b + b)
+
+
 NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "attributes": (Mlp, (4,)),
     "wrapped": (Wrapped, (4,)),
@@ -89,6 +117,20 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "dilated": (
         lambda: nn.Sequential(nn.Conv2d(1, 2, (3, 2), stride=(1, 2), padding=(2, 0), dilation=2), nn.Flatten()),
         (1, 6, 7),
+    ),
+    "residual": (Residual, (1, 6, 6)),
+    "branching": (Branching, (4,)),
+    "max pool": (
+        lambda: nn.Sequential(nn.MaxPool2d(3, 2, padding=1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(18, 2)),
+        (2, 5, 6),
+    ),
+    "dilated max pool after ReLU": (
+        lambda: nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, stride=1, dilation=2), nn.Flatten(), nn.Linear(12, 2)),
+        (1, 5, 6),
+    ),
+    "overhanging max pool": (
+        lambda: nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), nn.Flatten(), nn.Linear(9, 2)),
+        (1, 5, 6),
     ),
     "linear on the last axis": (
         lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6, 2)),
