@@ -13,55 +13,20 @@ picture results/peers_FAMILY.png; ends with status 1 if our verdict contradicts 
 import argparse
 import csv
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from benchmarks.machine import describe
+from benchmarks.processes import Ran, plain, run_process
 from verifier.batch import COLUMNS, Instance, read_expected, read_instances
 
 RESULTS = Path(__file__).parent / "results"
-ROOT = Path(__file__).resolve().parents[1]
 OURS = "verifier"
-GRACE_S = 10.0  # beyond the limit a tool may still be starting or writing; then it is ended and has not answered
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a process printed, and what it cost."""
-
-    printed: str
-    seconds: float
-    cpu_seconds: float
-
-
-def run_process(command: list[str], limit_s: float) -> Ran:
-    """Run a program on one core; its CPU time is that of the process and its children."""
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    with tempfile.TemporaryFile("w+") as printed:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=printed, stderr=subprocess.DEVNULL)
-        usage = None
-        while usage is None:
-            pid, _, used = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                usage = used
-            elif time.perf_counter() - started > limit_s + GRACE_S:
-                process.kill()
-            else:
-                time.sleep(0.002)
-        process.returncode = 0  # it was waited for here
-        seconds = time.perf_counter() - started
-        printed.seek(0)
-        return Ran(printed.read(), seconds, usage.ru_utime + usage.ru_stime)
 
 
 def ask_verifier(onnx: Path, vnnlib: Path, limit_s: float, _: str) -> tuple[str, Ran]:
@@ -111,17 +76,6 @@ def first_line(printed: str) -> str:
     """The verdict where the first line is one."""
     word = (printed.split() or ["unknown"])[0]
     return word if word in ("sat", "unsat") else "unknown"
-
-
-def plain(path: Path, folder: Path) -> Path:
-    """The file, unpacked where only its compressed form is there, so that every tool can read it."""
-    if path.exists():
-        return path
-    import gzip
-
-    unpacked = folder / path.name
-    unpacked.write_bytes(gzip.decompress(path.with_name(path.name + ".gz").read_bytes()))
-    return unpacked
 
 
 def measure(
