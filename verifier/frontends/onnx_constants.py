@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from verifier.frontends.onnx_operations import Constant, Data, Node
+from verifier.frontends.onnx_node import Constant, Data, Node
 
 _NUMPY_OF_ONNX: dict[int, Any] = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 11: np.float64}
 

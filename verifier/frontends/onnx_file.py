@@ -18,7 +18,8 @@ from verifier.enclosure import Array
 from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError
 from verifier.frontends.lowering import lower_steps
 from verifier.frontends.onnx_constants import FOLDED, shape_of
-from verifier.frontends.onnx_operations import OPERATORS, Constant, Data, Node
+from verifier.frontends.onnx_node import Constant, Data, Node
+from verifier.frontends.onnx_operations import OPERATORS
 from verifier.frontends.reading_check import check_reading
 from verifier.frontends.steps import INPUT, Step
 from verifier.network import Subject

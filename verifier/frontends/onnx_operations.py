@@ -6,100 +6,19 @@ the steps that stand for it. Shapes are those of the file, its batch axis includ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from verifier.errors import UnsupportedLayerError
+from verifier.frontends.onnx_node import Constant, Data, Node, only_data
+from verifier.frontends.onnx_windows import convolution, global_average, pooling
 from verifier.frontends.steps import Step
-
-Constant = np.ndarray[Any, Any]
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-@dataclass(frozen=True)
-class Data:
-    """A value that depends on the network's input."""
-
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Node:
-    """One node of the graph, with its inputs as far as they are known.
-
-    Args:
-        op: The operator.
-        where: Position, operator and name, for messages.
-        inputs: A constant, the data, or None where an optional input is left out.
-        attributes: Plain data and arrays.
-        opset: Version of ONNX's own operators that the file uses.
-    """
-
-    op: str
-    where: str
-    inputs: tuple[Constant | Data | None, ...]
-    attributes: dict[str, Any] = field(default_factory=dict)
-    opset: int = 13
-
-    def input(self, index: int) -> Constant | Data | None:
-        """Input `index`, or None where there is none."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def constant(self, index: int, name: str) -> Constant | None:
-        """Input `index` where it must be a constant or left out."""
-        value = self.input(index)
-        if isinstance(value, Data):
-            raise self.refusal(f"its {name} is computed from the network's input; only constants are supported")
-        return value
-
-    def weights(self, index: int, name: str) -> Constant:
-        """Input `index` as stored floating-point weights."""
-        value = self.constant(index, name)
-        if value is None:
-            raise self.refusal(f"it has no {name}")
-        if value.dtype not in FLOATS:
-            raise self.refusal(f"its {name} is of {value.dtype}; only float32 and float64 are supported")
-        return value
-
-    @property
-    def data(self) -> Data:
-        """The one input that is data."""
-        return next(value for value in self.inputs if isinstance(value, Data))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the data."""
-        return self.data.shape
-
-    def integers(self, name: str, index: int, default: Sequence[int] | None = None) -> tuple[int, ...] | None:
-        """Whole numbers that newer files give as input `index` and older ones as an attribute."""
-        value = self.constant(index, name)
-        if value is None:
-            value = self.attributes.get(name, default)
-        return None if value is None else tuple(int(number) for number in np.asarray(value).reshape(-1))
-
-    def refusal(self, reason: str) -> UnsupportedLayerError:
-        """Name the node in an error."""
-        return UnsupportedLayerError(f"{self.where}: {reason}")
-
-    def step(self, kind: str, shape: Sequence[int], arrays: dict[str, Constant] | None = None, **options: Any) -> Step:
-        """Make a step of this node."""
-        return Step(kind, self.where, arrays or {}, options, tuple(int(size) for size in shape))
-
-
-def _only_data(node: Node) -> None:
-    if sum(isinstance(value, Data) for value in node.inputs) > 1:
-        raise node.refusal("joins two values that both depend on the input; only their sum and difference are affine")
-
 
 # Affine operators
 
 
 def _matmul(node: Node) -> list[Step]:
-    _only_data(node)
+    only_data(node)
     shape = node.shape
     if isinstance(node.input(0), Data):
         weight = node.weights(1, "second factor")
@@ -117,7 +36,7 @@ def _matmul(node: Node) -> list[Step]:
 
 
 def _gemm(node: Node) -> list[Step]:
-    _only_data(node)
+    only_data(node)
     if isinstance(node.input(2), Data):
         raise node.refusal("adds a value from further back; only a chain of layers is supported")
     steps: list[Step] = []
@@ -155,7 +74,7 @@ def _joined(node: Node) -> list[Step]:
 def _elementwise(node: Node) -> list[Step]:
     if node.op in ("Add", "Sub") and all(isinstance(value, Data) for value in node.inputs):
         return _joined(node)
-    _only_data(node)
+    only_data(node)
     data_first = isinstance(node.input(0), Data)
     constant = node.weights(1 if data_first else 0, "constant")
     arrays: dict[str, Constant]
@@ -199,113 +118,6 @@ def _batch_norm(node: Node) -> list[Step]:
     names = ("weight", "bias", "running_mean", "running_var")
     arrays = {name: node.weights(i + 1, name) for i, name in enumerate(names)}
     return [node.step("BatchNorm", node.shape, arrays, eps=float(node.attributes.get("epsilon", 1e-5)))]
-
-
-# Windows: convolution and pooling
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Kernel, strides and padding of a node, for two spatial axes."""
-
-    kernel: tuple[int, int]
-    options: dict[str, Any]
-    out: tuple[int, int]
-
-
-def _windows(node: Node, image: tuple[int, int], kernel: tuple[int, int]) -> _Windows:
-    flat = len(node.shape) == 3  # one spatial axis; a second one of size 1 stands before it
-
-    def pair(name: str, default: int) -> tuple[int, int]:
-        values = node.attributes.get(name) or [default] * (1 if flat else 2)
-        return (1 if name != "pads" else 0, int(values[0])) if flat else (int(values[0]), int(values[1]))
-
-    stride, dilation = pair("strides", 1), pair("dilations", 1)
-    reach = [dilation[i] * (kernel[i] - 1) + 1 for i in range(2)]
-    auto = node.attributes.get("auto_pad", "NOTSET")
-    pads = node.attributes.get("pads") or [0] * (2 if flat else 4)
-    begin, end = ([0, pads[0]], [0, pads[1]]) if flat else (list(pads[:2]), list(pads[2:]))
-    ceil = bool(node.attributes.get("ceil_mode", 0))
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        total = [max(0, (-(-image[i] // stride[i]) - 1) * stride[i] + reach[i] - image[i]) for i in range(2)]
-        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
-        begin, end = (small, large) if auto == "SAME_UPPER" else (large, small)
-    elif auto == "VALID":
-        begin, end = [0, 0], [0, 0]
-    elif auto != "NOTSET":
-        raise node.refusal(f"auto_pad={auto} is not known")
-    out = []
-    for i in range(2):
-        span = image[i] + begin[i] + end[i] - reach[i]
-        count = (-(-span // stride[i]) if ceil else span // stride[i]) + 1
-        if ceil and (count - 1) * stride[i] >= image[i] + begin[i]:
-            count -= 1  # a window that would begin in the padding after the image is left out
-        out.append(count)
-    if min(out) < 1:
-        raise node.refusal(f"its kernel {kernel} is larger than the image {image}")
-    options = {"stride": stride, "dilation": dilation, "padding": tuple(begin), "padding_end": tuple(end)}
-    return _Windows(kernel, options, (out[0], out[1]))
-
-
-def _image(node: Node) -> tuple[list[Step], tuple[int, int], int]:
-    """Bring one image into the form (1, channels, height, width)."""
-    shape = node.shape
-    if len(shape) not in (3, 4):
-        raise node.refusal(f"input of shape {shape}; only one or two spatial axes are supported")
-    if shape[0] != 1:
-        raise node.refusal(f"a batch of {shape[0]} images; one is verified at a time")
-    if len(shape) == 3:
-        return [node.step("Reshape", (1, shape[1], 1, shape[2]))], (1, shape[2]), shape[1]
-    return [], (shape[2], shape[3]), shape[1]
-
-
-def _back(node: Node, step: Step) -> list[Step]:
-    """Leave out the second spatial axis again where the file has one."""
-    if len(node.shape) == 3:
-        return [step, node.step("Reshape", (*step.shape[:2], step.shape[3]))]
-    return [step]
-
-
-def _conv(node: Node) -> list[Step]:
-    _only_data(node)
-    steps, image, channels = _image(node)
-    weight = node.weights(1, "kernel")
-    if weight.ndim == 3:
-        weight = weight[:, :, None, :]
-    groups = int(node.attributes.get("group", 1))
-    if weight.ndim != 4 or weight.shape[1] * groups != channels:
-        raise node.refusal(f"kernel {weight.shape} in {groups} groups does not fit {channels} channels")
-    windows = _windows(node, image, (weight.shape[2], weight.shape[3]))
-    arrays = {"weight": weight}
-    if node.constant(2, "bias") is not None:
-        arrays["bias"] = node.weights(2, "bias")
-    options = {**windows.options, "groups": groups}
-    return [*steps, *_back(node, node.step("Conv2d", (1, weight.shape[0], *windows.out), arrays, **options))]
-
-
-def _pool(node: Node) -> list[Step]:
-    steps, image, channels = _image(node)
-    shape = node.attributes["kernel_shape"]
-    windows = _windows(node, image, (1, int(shape[0])) if len(shape) == 1 else (int(shape[0]), int(shape[1])))
-    options = {"kernel": windows.kernel, **windows.options}
-    if node.op == "AveragePool":
-        if node.attributes.get("ceil_mode", 0) and windows != _windows(_without_ceil(node), image, windows.kernel):
-            raise node.refusal("ceil_mode=1 with windows that overhang is not supported")
-        options["count_include_pad"] = bool(node.attributes.get("count_include_pad", 0))
-    elif node.attributes.get("storage_order", 0):
-        raise node.refusal("storage_order=1 is not supported")
-    kind = "AvgPool2d" if node.op == "AveragePool" else "MaxPool2d"
-    return [*steps, *_back(node, node.step(kind, (1, channels, *windows.out), **options))]
-
-
-def _without_ceil(node: Node) -> Node:
-    return Node(node.op, node.where, node.inputs, {**node.attributes, "ceil_mode": 0}, node.opset)
-
-
-def _global_average(node: Node) -> list[Step]:
-    steps, image, channels = _image(node)
-    options: dict[str, Any] = {"kernel": image, "stride": (1, 1), "padding": (0, 0)}
-    return [*steps, *_back(node, node.step("AvgPool2d", (1, channels, 1, 1), **options))]
 
 
 # Operators that only move values
@@ -412,7 +224,7 @@ def _softmax(node: Node) -> list[Step]:
 OPERATORS: dict[str, Callable[[Node], list[Step]]] = {
     "MatMul": _matmul, "Gemm": _gemm, "Add": _elementwise, "Sub": _elementwise, "Mul": _elementwise,
     "Div": _elementwise, "Neg": _negate, "BatchNormalization": _batch_norm,
-    "Conv": _conv, "AveragePool": _pool, "MaxPool": _pool, "GlobalAveragePool": _global_average,
+    "Conv": convolution, "AveragePool": pooling, "MaxPool": pooling, "GlobalAveragePool": global_average,
     "Identity": _same, "Cast": _cast, "Dropout": _dropout, "Flatten": _flatten, "Reshape": _reshape,
     "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Pad": _pad,
     "Relu": _relu, "LeakyRelu": _leaky_relu, "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _softmax,
