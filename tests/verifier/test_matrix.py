@@ -225,3 +225,14 @@ def test_a_large_convolution_takes_little_memory() -> None:
     x = np.random.default_rng(0).uniform(size=(2, 4800))
     theirs = net(torch.tensor(x, dtype=torch.float32).reshape(2, 3, 40, 40)).detach().numpy()
     assert np.allclose(network(x), theirs, atol=1e-5)
+
+
+def test_auto_lirpa_refuses_what_would_be_dense_and_huge_and_auto_does_without() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.AvgPool2d(8), nn.Flatten(), nn.Linear(576, 2)
+    ).eval()
+    ask = {"input_shape": (1, 48, 48), "progress": False}
+    box = [(0.5, 0.5)] * 48 * 48
+    with pytest.raises(verifier.VerifierError, match="dense"):
+        verifier.verify(net, box, argmax_is(0), method="auto_lirpa", **ask)
+    assert verifier.verify(net, box, argmax_is(0), **ask).verdict.value != "unknown"

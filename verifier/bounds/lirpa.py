@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from verifier.network import Network
 
 # Release 0.3 fails on some networks where slopes are kept for the unstable neurons alone (a shape mismatch).
 _OPTIONS = {"sparse_features_alpha": False, "sparse_spec_alpha": False}
+MAX_ENTRIES = 2**25  # of a layer: 256 MiB, several times over
 
 ONE_THREAD_WEIGHTS = 2**16  # weights of the largest layer up to which one thread is faster
 
@@ -78,6 +80,9 @@ def _module(network: Network) -> Any:
     import torch
     from torch import nn
 
+    largest = max(math.prod(layer.weight.shape) for layer in network.layers)
+    if largest > MAX_ENTRIES:
+        raise BoundsError(f"auto-LiRPA gets layers as dense matrices, and one would have {largest:.0e} entries")
     parts: list[nn.Module] = []
     for index, layer in enumerate(network.layers):
         out_features, in_features = layer.weight.shape
