@@ -14,9 +14,9 @@ from verifier.spec import Box, less_than, output_spec, within
 from verifier.verdict import Counterexample, Question, Rejection, check_counterexample
 
 
-def identity_question(spec: object, lower: float = 0.0, upper: float = 1.0) -> Question:
-    """One input, one output, y = x, in float64."""
-    network = Network((Affine(np.ones((1, 1)), np.zeros(1)),))
+def identity_question(spec: object, lower: float = 0.0, upper: float = 1.0, factor: float = 1.0) -> Question:
+    """One input, one output, y = factor * x, in float64."""
+    network = Network((Affine(np.full((1, 1), factor), np.zeros(1)),))
     return Question.ask(Subject.of_network(network), Box([lower], [upper]), output_spec(spec))
 
 
@@ -27,9 +27,16 @@ def test_point_that_violates_is_a_counterexample() -> None:
 
 
 def test_tie_violates_a_strict_spec_and_is_confirmed_in_rationals() -> None:
-    found = check_counterexample(identity_question(less_than(0.5)), np.array([0.5]))
+    """The enclosure of 3 * 0.5 is wider than a point, and leaves a tie open."""
+    found = check_counterexample(identity_question(less_than(1.5), factor=3.0), np.array([0.5]))
     assert isinstance(found, Counterexample)
     assert found.guarantee == "exact"
+
+
+def test_tie_that_nothing_rounds_is_confirmed_by_the_enclosure() -> None:
+    found = check_counterexample(identity_question(less_than(0.5)), np.array([0.5]))
+    assert isinstance(found, Counterexample)
+    assert found.guarantee == "rounded"
 
 
 def test_tie_does_not_violate_a_closed_limit() -> None:
