@@ -65,12 +65,14 @@ class ClauseRows:
     def checked(self, root: RootBox, which: Indices, choice: Choice) -> tuple[Rows, Array]:
         """Give the same rows in float64 with their rounding, and which of them count: weights must not all be 0."""
         weights = self._weights(which, choice)
+        if choice.weight is not None:
+            weights = weights * np.maximum(np.nan_to_num(choice.weight.numpy().astype(np.float64)), 0.0)[:, None]
         index = self.index[which]
         rows = np.einsum("rm,rmw->rw", weights, self.rows[index])
         size = np.einsum("rm,rmw->rw", weights, np.abs(self.rows)[index])
         offset = (weights * self.offset[index]).sum(axis=1)
         error = (weights * (self.offset_error + gamma(self.most) * np.abs(self.offset))[index]).sum(axis=1)
-        return root.logit_rows(rows, offset, size, error, self.most), weights.sum(axis=1) > 0.5
+        return root.logit_rows(rows, offset, size, error, self.most), weights.sum(axis=1) > 0
 
     def settled(self, which: Indices, lower: Array) -> Mask:
         """Whether these bounds settle the rows' clauses, (rows,)."""

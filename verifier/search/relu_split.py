@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from verifier.bounds.alpha_crown import Choice, Subdomains, check, default_choice, optimise
+from verifier.bounds.alpha_crown import Choice, Subdomains, Target, check, default_choice, optimise
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.bounds.optimised_root import optimised_root
 from verifier.bounds.split_bounds import RootBox
-from verifier.bounds.subdomain_bounds import tighten_subdomains
+from verifier.bounds.subdomain_bounds import Unsafe, tighten_subdomains
 from verifier.budget import Budget
 from verifier.enclosure import Array, Bounds, Indices, Mask
 from verifier.search.clause_rows import ClauseRows
-from verifier.search.relu_branching import LOOK_AHEAD, choose_neurons
+from verifier.bounds.relu_branching import LOOK_AHEAD, choose_neurons
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
 MAX_BATCH = 64  # subdomains bounded at once: more would settle more a second, and choose worse which to settle
@@ -32,8 +32,11 @@ MULTIPLICATIONS = 2e9  # of one backward pass of a batch: a step takes a fractio
 STEPS = 20  # Adam steps a subdomain
 ROOT_STEPS = 50  # Adam steps of the clauses over the whole box
 LEAF_STEPS = 100  # Adam steps where every neuron is fixed and only the multipliers are left
-TIGHTEN_DEPTH = 3  # splits after which a subdomain's hidden bounds are recomputed
-TIGHTEN_STEPS = 10  # Adam steps of that
+import os
+GAIN = float(os.environ.get("GAIN", 0.1))
+MAX_ROUNDS = int(os.environ.get("ROUNDS", 4))
+TIGHTEN_DEPTH = int(os.environ.get("TD", 3))  # splits after which a subdomain's hidden bounds are recomputed
+TIGHTEN_STEPS = int(os.environ.get('TS', 10))  # Adam steps of that
 TIGHTEN_BATCH = 8  # subdomains at once
 TIGHTEN_SHARE = 1.0  # of the work spent on bounding subdomains
 TIGHTEN_FIRST = 2e9  # multiplications granted before
@@ -164,58 +167,96 @@ class ReluSplit:
         for one in self._open:
             one.sign = np.zeros(self._graph.unstable_count, dtype=np.int8)
         self._batch = int(max(1, min(MAX_BATCH, MULTIPLICATIONS / max(1, self._graph.cost))))
+        which = np.arange(len(self._clauses.clauses))
+        target = self._clauses.target(self._graph, which)
+        lower, upper = np.repeat(self._lower, which.size, 0), np.repeat(self._upper, which.size, 0)
+        domains = Subdomains.of(lower, upper, np.zeros_like(lower), self._graph.dtype)
+        choice = default_choice(domains, which.size, self._graph.unstable_count)
+        if self._clauses.most > 1:
+            choice.mixture = choice.slope.new_zeros(which.size, self._clauses.most)
+        low = optimise(self._graph, target, domains, choice, steps=10)[0]
+        high = -optimise(self._graph, Target({j: -o for j, o in target.sources.items()}, -target.constant, target.valid), domains, choice, steps=10)[0]
+        self._span = (high - low).clamp(min=1e-6)
         self._root = root, pre
 
     def _step(self, batch: Sequence[_Open], children: list[_Open], budget: Budget) -> bool:
         """Bound a batch of subdomains and settle or split each; False where time ran out first."""
-        graph, clauses = self._graph, self._clauses
-        empty = self._tighten(batch, budget)
-        batch = [one for one, nothing in zip(batch, empty, strict=True) if not nothing]
-        if not batch:
-            return True
-        which = np.array([one.clause for one in batch], dtype=np.intp)
-        lower, upper, sign = self._stack(batch)
-        domains = Subdomains.of(lower, upper, sign, graph.dtype)
-        target = clauses.target(graph, which)
-        choice = self._warm(batch, domains)
 
         def stop() -> bool:
             return budget.seconds_left <= 0
 
+        todo = list(batch)
+        rounds = 0
+        warm = self._warm(todo)
+        while todo:
+            which, proved, choice, slope = self._bound(todo, warm, stop)
+            if stop():
+                return False
+            settled = self._clauses.settled(which, proved)
+            gained = np.array([p > one.margin + GAIN * abs(p) for p, one in zip(proved, todo, strict=True)])
+            for one, value in zip(todo, proved.tolist(), strict=True):
+                one.margin = value
+            left = np.flatnonzero(~settled)
+            if left.size == 0:
+                return True
+            if self._look(slope[left], which[left]):
+                return False
+            todo, warm, which = [todo[i] for i in left], _take(choice, torch.from_numpy(left)), which[left]
+            due = [i for i, one in enumerate(todo) if (rounds == 0 and self._due(one)) or (rounds and gained[left[i]])]
+            ready = [i for i in range(len(todo)) if i not in set(due)] if rounds < MAX_ROUNDS else list(range(len(todo)))
+            if ready:
+                self._branch([todo[i] for i in ready], _take(warm, torch.tensor(ready)), children)
+            if rounds >= MAX_ROUNDS or not due:
+                return True
+            todo, warm = [todo[i] for i in due], _take(warm, torch.tensor(due))
+            empty = self._tighten(todo, warm, stop)
+            kept = [i for i in range(len(todo)) if not empty[i]]
+            todo, warm = [todo[i] for i in kept], _take(warm, torch.tensor(kept, dtype=torch.long))
+            rounds += 1
+        return True
+
+    def _due(self, one: _Open) -> bool:
+        return one.depth - one.tightened >= TIGHTEN_DEPTH or one.bounds is None
+
+    def _bound(self, todo: Sequence[_Open], warm: Choice, stop: Callable[[], bool]) -> tuple[Indices, Array, Choice, Array]:
+        """Bound the clauses of subdomains; what is returned as proved holds."""
+        graph = self._graph
+        which = np.array([one.clause for one in todo], dtype=np.intp)
+        lower, upper, sign = self._stack(todo)
+        domains = Subdomains.of(lower, upper, sign, graph.dtype)
+        target = self._clauses.target(graph, which)
+
         def enough(value: torch.Tensor) -> bool:
             return bool((value > 1e-4).all())
 
-        steps = STEPS if any(one.depth for one in batch) else ROOT_STEPS
-        value, choice = optimise(graph, target, domains, choice, steps=steps, enough=enough, stop=stop)
-        self._work += len(batch) * steps * graph.cost
-        if stop():
-            return False
+        steps = STEPS if any(one.depth for one in todo) else ROOT_STEPS
+        value, choice = optimise(graph, target, domains, warm, steps=steps, enough=enough, stop=stop)
+        self._work += len(todo) * steps * graph.cost
         fixed = (sign != 0).all(axis=1)
-        if (fixed & (value.numpy() <= 0)).any():
+        if (fixed & (value.numpy() <= 0)).any() and not stop():
             value, choice = optimise(graph, target, domains, choice, steps=LEAF_STEPS, enough=enough, stop=stop)
         proved, slope = self._prove(which, sign, lower, upper, choice)
-        proved = np.maximum(proved, [one.margin for one in batch])  # a bound on the parent holds here too
-        settled = clauses.settled(which, proved)
-        left = np.flatnonzero(~settled)
-        if left.size == 0:
-            return True
-        if self._look(slope[left], which[left]):
-            return False
-        rows = torch.from_numpy(left)
-        kept = _take(choice, rows)
-        neurons = choose_neurons(graph, target.take(rows), domains.take(rows), kept, value[rows], LOOK_AHEAD).numpy()
-        for i, k in enumerate(left.tolist()):
+        return which, np.maximum(proved, [one.margin for one in todo]), choice, slope
+
+    def _branch(self, todo: Sequence[_Open], choice: Choice, children: list[_Open]) -> None:
+        """Split each subdomain at a neuron."""
+        graph = self._graph
+        which = np.array([one.clause for one in todo], dtype=np.intp)
+        lower, upper, sign = self._stack(todo)
+        domains = Subdomains.of(lower, upper, sign, graph.dtype)
+        value = torch.tensor([one.margin for one in todo], dtype=graph.dtype)
+        neurons = choose_neurons(graph, self._clauses.target(graph, which), domains, choice, value, LOOK_AHEAD).numpy()
+        for i, one in enumerate(todo):
             if neurons[i] < 0:
-                self.stuck.append(float(proved[k]))
+                self.stuck.append(one.margin)
                 continue
-            warm = self._pack(kept, i)
+            warm = self._pack(choice, i)
             for half in (1, -1):
-                child = sign[k].copy()
+                child = one.sign.copy()
                 child[neurons[i]] = half
-                one = self._make(int(which[k]), child, warm, batch[k].depth + 1, float(proved[k]))
-                one.bounds, one.tightened = batch[k].bounds, batch[k].tightened
-                children.append(one)
-        return True
+                made = self._make(one.clause, child, warm, one.depth + 1, one.margin)
+                made.bounds, made.tightened = one.bounds, one.tightened
+                children.append(made)
 
     def _stack(self, batch: Sequence[_Open]) -> tuple[Array, Array, Array]:
         """Collect the subdomains' bounds and signs, (subdomains, unstable) each."""
@@ -228,26 +269,23 @@ class ReluSplit:
             sign,
         )
 
-    def _tighten(self, batch: Sequence[_Open], budget: Budget) -> Mask:
-        """Tighten the hidden bounds of the subdomains where it has not been done for some splits; which are empty.
-
-        It is paid for like the splitting itself: work is counted in multiplications, so that a search takes the same
-        steps on every machine.
-        """
+    def _tighten(self, todo: Sequence[_Open], choice: Choice, stop: Callable[[], bool]) -> Mask:
+        """Tighten the hidden bounds of subdomains; which hold no unsafe point."""
         assert self._root is not None
-        empty = np.zeros(len(batch), dtype=bool)
-        due = [i for i, one in enumerate(batch) if one.depth - one.tightened >= TIGHTEN_DEPTH]
-        room = self._open_bytes() < BOUNDS_BYTES
-        while due and room and self._tighten_work <= TIGHTEN_SHARE * self._work + TIGHTEN_FIRST:
-            some, due = due[:TIGHTEN_BATCH], due[TIGHTEN_BATCH:]
-            chosen = [batch[i] for i in some]
+        clauses, graph = self._clauses, self._graph
+        empty = np.zeros(len(todo), dtype=bool)
+        for first in range(0, len(todo), TIGHTEN_BATCH):
+            some = list(range(first, min(first + TIGHTEN_BATCH, len(todo))))
+            chosen = [todo[i] for i in some]
+            which = np.array([one.clause for one in chosen], dtype=np.intp)
             lower, upper, sign = self._stack(chosen)
-            rows = 2 * int((sign == 0).sum())
-            lower, upper, sign, nothing = tighten_subdomains(
-                self._root[0], self._graph, self._root[1], lower, upper, sign, steps=TIGHTEN_STEPS,
-                stop=lambda: budget.seconds_left <= 0,
+            unsafe = Unsafe(
+                clauses.target(graph, which), _take(choice, torch.tensor(some)), self._span[torch.from_numpy(which)],
+                lambda rows, given, which=which: clauses.checked(self._root[0], which[rows], given)[0],
             )  # fmt: skip
-            self._tighten_work += rows * TIGHTEN_STEPS * self._graph.cost
+            lower, upper, sign, nothing = tighten_subdomains(
+                self._root[0], graph, unsafe, lower, upper, sign, steps=TIGHTEN_STEPS, stop=stop,
+            )  # fmt: skip
             empty[some] = nothing
             for i, one in enumerate(chosen):
                 one.sign, one.bounds, one.tightened = sign[i], (lower[i], upper[i]), one.depth
@@ -279,8 +317,10 @@ class ReluSplit:
             self.near |= found.near
         return False
 
-    def _warm(self, batch: Sequence[_Open], domains: Subdomains) -> Choice:
+    def _warm(self, batch: Sequence[_Open]) -> Choice:
         """Collect what the subdomains inherited; one that inherited nothing starts from CROWN's slopes."""
+        lower, upper, sign = self._stack(batch)
+        domains = Subdomains.of(lower, upper, sign, self._graph.dtype)
         choice = default_choice(domains, len(batch), self._graph.unstable_count)
         if self._clauses.most > 1:
             choice.mixture = choice.slope.new_zeros(len(batch), self._clauses.most)
