@@ -88,7 +88,7 @@ def _bound(
     root: RootBox, graph: FoldedGraph, unsafe: Unsafe, layer: slice, box: Indices, neuron: Indices,
     lower: Array, upper: Array, sign: Array, steps: int, stop: Callable[[], bool],
 ) -> Array:  # fmt: skip
-    """Lower-bound z of the rows' neurons, all of one layer, at their subdomains' unsafe points; -z in the second half."""
+    """Lower-bound z of neurons of one layer at their subdomains' unsafe points; -z in the second half of the rows."""
     side = np.where(np.arange(len(box)) < len(box) // 2, 1.0, -1.0)
     added = np.zeros((len(box), graph.unstable_count))
     added[np.arange(len(box)), neuron] = side

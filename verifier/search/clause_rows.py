@@ -47,14 +47,14 @@ class ClauseRows:
         self.rows = np.array([margins.rows[one.row] for one in chosen if one.row is not None])
         self.offset = np.array([one.offset for one in chosen])
         self.offset_error = np.array([one.offset_error for one in chosen])
-        self._start: tuple[dict[int, Tensor], Tensor] | None = None
+        self._start: tuple[FoldedGraph, dict[int, Tensor], Tensor] | None = None
 
     def target(self, graph: FoldedGraph, which: Indices) -> Target:
         """Give rows for the search: which[i] is the position of row i's clause in `clauses`."""
-        if self._start is None:
+        if self._start is None or self._start[0] is not graph:
             last = graph.network.layers[-1]
-            self._start = graph.start(self.rows @ last.weight, self.rows @ last.bias + self.offset)
-        sources, constant = self._start
+            self._start = graph, *graph.start(self.rows @ last.weight, self.rows @ last.bias + self.offset)
+        _, sources, constant = self._start
         if self.most == 1:
             index = torch.from_numpy(self.index[which, 0])
             return Target({j: one[index] for j, one in sources.items()}, constant[index])
