@@ -35,7 +35,7 @@ def test_a_closed_leaf_holds_no_violating_sample_and_an_open_one_gives_a_candida
         settled, point = leaf_check(question, (0,), [pattern[:6], pattern[6:]], 60.0)
         closed += settled
         assert not (settled and here.any())
-        if here.sum() > 20:  # with that many samples inside the solution is far from the leaf's border
+        if (here & (z[-1][:, 0] <= limit - 0.01)).any():  # violated by more than any tolerance
             assert point is not None and isinstance(check_counterexample(question, point), Counterexample)
     assert 3 <= closed <= 21
 
