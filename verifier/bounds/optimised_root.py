@@ -130,6 +130,8 @@ class _Layer:
         domains = Subdomains.of(self.lower[None], self.upper[None], none, graph.dtype)
         choice = default_choice(domains, len(signs), graph.unstable_count)
         value, choice = optimise(graph, target, domains, choice, steps=self.steps, stop=self.stop)
+        if self.stop():  # the check takes as long as some steps
+            return np.full(len(signs), -np.inf)
         if splits and graph.unstable_count:
             pair = np.roll(np.arange(len(signs)), neurons.size)
             found, work = refine_rows(

@@ -31,6 +31,7 @@ from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_cou
 MAX_BATCH = 64  # subdomains bounded at once: more would settle more a second, and choose worse which to settle
 MULTIPLICATIONS = 2e9  # of one backward pass of a batch: a step takes a fraction of a second
 EFFORTS = tuple(1e10 * 8.0**i for i in range(4))  # multiplications a layer to refine the root with, each time
+FIRST_LOOKS = 3  # batches split for the points they show, before the root is refined at all
 GAIN = 0.1  # relative gain of a margin for which its subdomain is tightened once more
 MAX_ROUNDS = 4  # tightenings of a subdomain before it is split
 CHEAP = 2e10  # multiplications of a tightening that is always made; a dearer one waits until the rest has cost as much
@@ -71,6 +72,7 @@ class ReluSplit:
         self._numbers = itertools.count()
         self._open: list[Open] = []
         self._at: RootWork | None = None
+        self._looks = 0  # batches whose points were replayed
         self._level = 0  # refinements of the root so far
         self._supported = question.margins.linear
         if self._supported:
@@ -196,6 +198,8 @@ class ReluSplit:
             todo, choice = [todo[i] for i in due], take(choice, torch.tensor(due, dtype=torch.long))
             work = at.tightening(todo)
             if self._work + work > self._next_effort(at):  # better bounds for all subdomains come first
+                if self._looks <= FIRST_LOOKS:
+                    return self._split(at, todo, choice, children, budget)
                 self._work += work
                 children.extend(todo)
                 return True
@@ -251,8 +255,9 @@ class ReluSplit:
         return True
 
     def _look(self, slope: Array) -> bool:
-        """Replay the points at which the linear bounds are smallest, and descend from them; whether one counts."""
+        """Replay the points at which the linear bounds are smallest; whether one is a counterexample."""
         question, margins = self.question, self.question.margins
+        self._looks += 1
         points = np.unique(np.where(slope > 0, question.box.lower, question.box.upper), axis=0)
         rows = question.subject.network.logits(points) @ margins.rows.T
         values = margins.clause_margins(margins.lower(rows)).min(axis=1)
