@@ -166,7 +166,7 @@ def main() -> int:
     head = (
         f"# Methods\n\nMade by `python -m benchmarks.methods` on {describe()}.\n\n"
         "Seconds of wall time, after V where the method verified, F where it falsified, - where it left it open; limit "
-        f"{options.timeout:g} s. *unstable*: neurons that CROWN leaves unstable. For `auto` the stage that settled it.\n"
+        f"{options.timeout:g} s. *unstable*: neurons that CROWN leaves so. For `auto` the stage that settled it.\n"
     )
     (RESULTS / "methods.md").write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
     print("\n".join(lines))

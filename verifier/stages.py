@@ -233,9 +233,11 @@ class Run:
 
     def split_relus(self) -> None:
         """Split ReLUs until settled or out of budget."""
+        from verifier.exact.leaf_check import leaf_check
         from verifier.search.relu_split import ReluSplit  # needs torch; only those who get here wait for it
 
-        self.split(ReluSplit(self.question, known=self.pre or None), stage="relu split")
+        search = ReluSplit(self.question, known=self.pre or None, leaf=partial(leaf_check, self.question))
+        self.split(search, stage="relu split")
 
     def split(
         self, search: InputSplit | CompiledSplit | ReluSplit, time: Budget | None = None, max_boxes: float = math.inf,

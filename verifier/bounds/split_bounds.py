@@ -9,6 +9,7 @@ What rounding can have lost. For every x of the subdomain the computed coefficie
 input, and each step's own rounding is weighed with the largest magnitude that the values it acts on have there:
     c * slope and c * offset    gamma(2) |c| (|z| + offset) at neurons whose line is not zero
     c - m                       gamma(1) |c - m| |z| at neurons with a multiplier
+    c + a                       gamma(1) |c + a| |z| at neurons whose z has a coefficient a in the row itself
     c @ weight, c @ bias        |c| . e, with e the layer's rounding error at its largest inputs (Affine.error)
     the sums of the offset      gamma(2 layers) times the sum of the magnitudes added
 The last step minimises over the whole box, of which the subdomain is a part: gamma(inputs + 2) |c| . |x|. Magnitudes
@@ -103,8 +104,9 @@ class RootBox:
         return Rows(rows @ last.weight, value, error)
 
     def lower_bounds(
-        self, rows: Rows, pre: Sequence[Bounds], slopes: Sequence[Array], multipliers: Sequence[Array]
-    ) -> SplitBounds:
+        self, rows: Rows, pre: Sequence[Bounds], slopes: Sequence[Array], multipliers: Sequence[Array],
+        added: Sequence[Array] | None = None,
+    ) -> SplitBounds:  # fmt: skip
         """Bound each row below over its own subdomain.
 
         Args:
@@ -112,6 +114,7 @@ class RootBox:
             pre: Bounds on z of the hidden layers before it that hold in the subdomain, (rows or 1, neurons) each.
             slopes: Slopes of the line below each unstable ReLU, (rows or 1, neurons) each.
             multipliers: For each neuron m with m z >= 0 in the subdomain, (rows or 1, neurons) each.
+            added: Coefficients on the z of hidden layers that belong to the rows, too, (rows, neurons) each.
 
         Returns:
             Bounds that hold for every x of the box at which `pre` holds.
@@ -121,11 +124,12 @@ class RootBox:
             Parallel Incomplete Verifiers. ICLR 2021 (slopes); Wang et al. Beta-CROWN. NeurIPS 2021 (multipliers).
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._lower_bounds(rows, pre, slopes, multipliers)
+            return self._lower_bounds(rows, pre, slopes, multipliers, added)
 
     def _lower_bounds(
-        self, rows: Rows, pre: Sequence[Bounds], slopes: Sequence[Array], multipliers: Sequence[Array]
-    ) -> SplitBounds:
+        self, rows: Rows, pre: Sequence[Bounds], slopes: Sequence[Array], multipliers: Sequence[Array],
+        added: Sequence[Array] | None = None,
+    ) -> SplitBounds:  # fmt: skip
         network, box = self.network, self.box
         coefficients, total = rows.weight, rows.offset
         error, reach = rows.error + gamma(1) * np.abs(rows.offset), np.abs(rows.offset)
@@ -138,17 +142,21 @@ class RootBox:
             m = m + np.where(z.upper <= 0, np.minimum(multipliers[k], 0.0), 0.0)
             positive, negative = np.maximum(coefficients, 0.0), np.minimum(coefficients, 0.0)
             before.insert(0, coefficients)
-            added = (negative * lines.upper_offset).sum(axis=1)
+            above = (negative * lines.upper_offset).sum(axis=1)
             relu_error = np.where(z.upper > 0, z.magnitude, 0.0) + lines.upper_offset
             error = error + gamma(2) * ((positive - negative) * relu_error).sum(axis=1)
             coefficients = positive * lower_slope + negative * lines.upper_slope - m
             size = np.abs(coefficients)
             error = error + gamma(1) * (size * np.where(m != 0, z.magnitude, 0.0)).sum(axis=1)
+            if added is not None:
+                coefficients = coefficients + added[k]
+                size = np.abs(coefficients)
+                error = error + gamma(1) * (size * np.where(added[k] != 0, z.magnitude, 0.0)).sum(axis=1)
             bias = coefficients @ layer.bias
             bias_size = size @ np.abs(layer.bias)
-            reach = reach + np.abs(added) + bias_size
-            error = error + (size @ self.errors[k]) * 1.001 + gamma(layer.bias.size) * (bias_size + np.abs(added))
-            total = total + added + bias
+            reach = reach + np.abs(above) + bias_size
+            error = error + (size @ self.errors[k]) * 1.001 + gamma(layer.bias.size) * (bias_size + np.abs(above))
+            total = total + above + bias
             coefficients = layer.backward(coefficients)
         error = (error + gamma(2 * len(pre)) * reach) * 1.001 + UNDERFLOW
         positive, negative = np.maximum(coefficients, 0.0), np.minimum(coefficients, 0.0)

@@ -1,74 +1,108 @@
-"""Hidden bounds recomputed inside a subdomain: what a split says of one neuron, carried to the neurons after it.
+"""Hidden bounds recomputed inside a subdomain, where only the points that violate the clause matter.
 
-The bounds of the whole box hold in every subdomain, and most searches keep them. In a deep network a few splits in
-early layers make many later neurons stable, and everything below the subdomain inherits that. The rows are those of
-the root, z and -z for every neuron still unstable, with slopes and split multipliers of their own.
+The bounds of the whole box hold in every subdomain. What a split says of one neuron can be carried to the others, and
+more can be used: a search asks whether a point of the subdomain violates the clause, margin <= 0, so hidden bounds need
+only hold at such points. For every weight w >= 0, z >= z + w margin there: the row that is bounded is z + w margin (or
+-z + w margin), and w is optimised like slopes and split multipliers. With w = 0 it is the bound without the clause.
+A subdomain in which a lower bound exceeds its upper bound holds no such point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from verifier.bounds.alpha_crown import Subdomains, Target, check, default_choice, optimise
+from verifier.bounds.alpha_crown import Choice, Subdomains, Target, check, default_choice, optimise
 from verifier.bounds.folded_graph import FoldedGraph
-from verifier.bounds.split_bounds import RootBox
-from verifier.enclosure import Array, Bounds, Indices, Mask
+from verifier.bounds.split_bounds import RootBox, Rows
+from verifier.enclosure import Array, Indices, Mask
 
 ROWS = 1024  # bounded at once
 
 
-def tighten_subdomains(
-    root: RootBox, graph: FoldedGraph, pre: Sequence[Bounds], lower: Array, upper: Array, sign: Array, *, steps: int,
-    stop: Callable[[], bool] = lambda: False,
-) -> tuple[Array, Array, Array, Mask]:  # fmt: skip
-    """Tighten the bounds of the neurons that are unstable over the box, inside subdomains of it.
+@dataclass(frozen=True, eq=False)
+class Unsafe:
+    """The clause that each subdomain is asked about; a row a subdomain.
 
     Args:
-        root: The box.
+        target: Its margins.
+        choice: Slopes, multipliers and mixture that give a good bound on its margin.
+        span: How far its margin ranges, about, (subdomains,): only where weights begin.
+        checked: Given subdomains and a choice, the clause's rows in float64, times the choice's weights.
+    """
+
+    target: Target
+    choice: Choice
+    span: Tensor
+    checked: Callable[[Indices, Choice], Rows]
+
+
+def tighten_subdomains(
+    root: RootBox, graph: FoldedGraph, unsafe: Unsafe, lower: Array, upper: Array, sign: Array, *, steps: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[Array, Array, Array, Mask]:  # fmt: skip
+    """Tighten the bounds of the neurons that are unstable over the box, at the points of subdomains that are unsafe.
+
+    Args:
+        root: The box, every layer passed.
         graph: The network folded over it.
-        pre: Bounds on z over the whole box, (neurons,) a layer.
-        lower: Bounds that hold in each subdomain, (subdomains, unstable).
+        unsafe: The clause of each subdomain.
+        lower: Bounds that hold at each subdomain's unsafe points, (subdomains, unstable).
         upper: Likewise.
         sign: Which neurons are known to be >= 0 (+1) or <= 0 (-1) there, with bounds that say so.
         steps: Adam steps.
-        stop: Asked at every step whether time is up; what has been proved by then is kept.
+        stop: Asked at every step whether time is up; what has been proved by then is kept, and nothing more.
 
     Returns:
-        lower, upper and sign, no looser, and which subdomains are shown to be empty.
+        lower, upper and sign, no looser, and which subdomains are shown to hold no unsafe point.
+
+    Source:
+        Kotha, Brix, Kolter, Dvijotham, Zhang. Provably Bounding Neural Network Preimages. NeurIPS 2023 (output
+        constraints in hidden bounds). Departs from it by using them inside a search, per subdomain and clause.
     """
     lower, upper, sign = lower.copy(), upper.copy(), sign.copy()
     empty = np.zeros(len(lower), dtype=bool)
-    for k in range(1, len(graph.nodes)):
-        part = graph.slices[k]
+    for part in graph.slices:
         box, neuron = np.nonzero((sign[:, part] == 0) & ~empty[:, None])
+        neuron = neuron + part.start
         for first in range(0, len(box), ROWS // 2):
             if stop():
                 return lower, upper, sign, empty
             b, n = box[first : first + ROWS // 2], neuron[first : first + ROWS // 2]
-            found = _bound(root, graph, pre, k, np.tile(b, 2), np.tile(n, 2), lower, upper, sign, steps, stop)
-            at = n + part.start
-            lower[b, at] = np.maximum(lower[b, at], found[: len(b)])
-            upper[b, at] = np.minimum(upper[b, at], -found[len(b) :])
-        empty |= (lower > upper).any(axis=1)
-        upper = np.maximum(lower, upper)  # of empty ones, so that they stay bounds
+            b, n = b[~empty[b]], n[~empty[b]]
+            found = _bound(root, graph, unsafe, part, np.tile(b, 2), np.tile(n, 2), lower, upper, sign, steps, stop)
+            lower[b, n] = np.maximum(lower[b, n], found[: len(b)])
+            upper[b, n] = np.minimum(upper[b, n], -found[len(b) :])
+            empty |= (lower > upper).any(axis=1)
+            upper = np.maximum(lower, upper)  # of empty ones, so that they stay bounds
         sign = np.where((sign == 0) & (upper <= 0), -1, sign)
         sign = np.where((sign == 0) & (lower >= 0), 1, sign)
     return lower, upper, sign.astype(np.int8), empty
 
 
 def _bound(
-    root: RootBox, graph: FoldedGraph, pre: Sequence[Bounds], k: int, box: Indices, neuron: Indices,
+    root: RootBox, graph: FoldedGraph, unsafe: Unsafe, layer: slice, box: Indices, neuron: Indices,
     lower: Array, upper: Array, sign: Array, steps: int, stop: Callable[[], bool],
 ) -> Array:  # fmt: skip
-    """Lower-bound z of the rows' neurons of layer k in their subdomains; -z in the second half of the rows."""
+    """Lower-bound z of neurons of one layer at their subdomains' unsafe points; -z in the second half of the rows."""
     side = np.where(np.arange(len(box)) < len(box) // 2, 1.0, -1.0)
-    before = graph.prefix(k)
-    count = before.unstable_count
-    low, high, signs = lower[box][:, :count], upper[box][:, :count], sign[box][:, :count]
-    rows = root.neuron_rows(graph.unstable[k][neuron], side, k)
-    target = Target(*before.start(rows.weight, rows.offset))
+    added = np.zeros((len(box), graph.unstable_count))
+    added[np.arange(len(box)), neuron] = side
+    low, high, signs = lower[box], upper[box], sign[box]
     domains = Subdomains.of(low, high, signs, graph.dtype)
-    _, choice = optimise(before, target, domains, default_choice(domains, len(box), count), steps=steps, stop=stop)
-    return check(root, before, rows, low, high, signs, choice).lower
+    rows = torch.from_numpy(box)
+    target = unsafe.target.take(rows)
+    target = Target(target.sources, target.constant, target.valid, torch.from_numpy(added).to(graph.dtype))
+    choice = default_choice(domains, len(box), graph.unstable_count)
+    choice.slope[:, layer.start :] = unsafe.choice.slope[rows, layer.start :]
+    choice.mixture = None if unsafe.choice.mixture is None else unsafe.choice.mixture[rows]
+    at = torch.from_numpy(neuron)[:, None]
+    choice.weight = (domains.upper - domains.lower).gather(1, at)[:, 0] / unsafe.span[rows]
+    _, choice = optimise(graph, target, domains, choice, steps=steps, stop=stop)
+    if stop():  # the check takes as long as some steps
+        return np.full(len(box), -np.inf)
+    return check(root, graph, unsafe.checked(box, choice), low, high, signs, choice, added).lower

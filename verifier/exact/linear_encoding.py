@@ -24,7 +24,7 @@ from verifier.verdict import Question
 Columns = NDArray[np.int32]
 
 
-class _Builder:
+class Builder:
     """Columns and rows as they are added."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ def encode_clause(
         Ehlers. Formal Verification of Piece-Wise Linear Feed-Forward Neural Networks. ATVA 2017 (the triangle).
     """
     network, box, margins = question.subject.network, question.box, question.margins
-    builder = _Builder()
+    builder = Builder()
     h = builder.columns(box.lower, box.upper)
     reach = np.maximum(np.abs(box.lower), np.abs(box.upper))
     unstable_parts: list[tuple[Columns, Columns, Bounds]] = []
@@ -92,7 +92,7 @@ def encode_clause(
         last = index == len(network.layers) - 1
         bounds = logits if last else pre[index]
         z = builder.columns(bounds.lower, bounds.upper)
-        _affine_rows(builder, layer, h, z, reach)
+        affine_rows(builder, layer, h, z, reach)
         if last:
             break
         h = builder.columns(np.maximum(bounds.lower, 0.0), np.maximum(bounds.upper, 0.0))
@@ -153,8 +153,8 @@ def tolerance_gain(question: Question, clause: tuple[int, ...]) -> float:
     return float(total)
 
 
-def _affine_rows(
-    builder: _Builder, layer: Affine, h: Columns,
+def affine_rows(
+    builder: Builder, layer: Affine, h: Columns,
     z: Columns, reach: Array,
 ) -> None:  # fmt: skip
     """Add z - weight h = bias, or within the radius of what is not known of the weights."""

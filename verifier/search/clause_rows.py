@@ -47,14 +47,14 @@ class ClauseRows:
         self.rows = np.array([margins.rows[one.row] for one in chosen if one.row is not None])
         self.offset = np.array([one.offset for one in chosen])
         self.offset_error = np.array([one.offset_error for one in chosen])
-        self._start: tuple[dict[int, Tensor], Tensor] | None = None
+        self._start: tuple[FoldedGraph, dict[int, Tensor], Tensor] | None = None
 
     def target(self, graph: FoldedGraph, which: Indices) -> Target:
         """Give rows for the search: which[i] is the position of row i's clause in `clauses`."""
-        if self._start is None:
+        if self._start is None or self._start[0] is not graph:
             last = graph.network.layers[-1]
-            self._start = graph.start(self.rows @ last.weight, self.rows @ last.bias + self.offset)
-        sources, constant = self._start
+            self._start = graph, *graph.start(self.rows @ last.weight, self.rows @ last.bias + self.offset)
+        _, sources, constant = self._start
         if self.most == 1:
             index = torch.from_numpy(self.index[which, 0])
             return Target({j: one[index] for j, one in sources.items()}, constant[index])
@@ -65,12 +65,14 @@ class ClauseRows:
     def checked(self, root: RootBox, which: Indices, choice: Choice) -> tuple[Rows, Array]:
         """Give the same rows in float64 with their rounding, and which of them count: weights must not all be 0."""
         weights = self._weights(which, choice)
+        if choice.weight is not None:
+            weights = weights * np.maximum(np.nan_to_num(choice.weight.numpy().astype(np.float64)), 0.0)[:, None]
         index = self.index[which]
         rows = np.einsum("rm,rmw->rw", weights, self.rows[index])
         size = np.einsum("rm,rmw->rw", weights, np.abs(self.rows)[index])
         offset = (weights * self.offset[index]).sum(axis=1)
         error = (weights * (self.offset_error + gamma(self.most) * np.abs(self.offset))[index]).sum(axis=1)
-        return root.logit_rows(rows, offset, size, error, self.most), weights.sum(axis=1) > 0.5
+        return root.logit_rows(rows, offset, size, error, self.most), weights.sum(axis=1) > 0
 
     def settled(self, which: Indices, lower: Array) -> Mask:
         """Whether these bounds settle the rows' clauses, (rows,)."""

@@ -1,62 +1,47 @@
 """ReLU splitting: bound a part of the box, look for a counterexample in it, split it at an unstable neuron, and so on.
 
-For networks with many inputs, where splitting the box itself settles too little. A subdomain is the box together with
-the signs of some neurons; its bound comes from optimised slopes and split multipliers (alpha-beta-CROWN), warm-started
-from its parent, batched, in float32. What closes a subdomain is the same bound recomputed in float64.
-Sound. Complete but for subdomains in which every neuron is fixed and whose margin the multipliers do not settle.
+For networks with many inputs, where splitting the box itself settles too little. In the order of a run:
+- bound every hidden layer over the box, with optimised slopes; where the search then costs more than better bounds
+  would, refine each of them by a small search of its own, and begin again (optimised_root.py, split_refinement.py);
+- bound the clauses of subdomains, which are the box together with the signs of some neurons, from optimised slopes and
+  split multipliers (alpha-beta-CROWN), warm-started from the parent, batched, in float32;
+- where that settles nothing, tighten the hidden bounds at the points that violate the clause (subdomain_bounds.py);
+- then split at the neuron that promises most, and go on with the worst subdomain.
+What closes a subdomain is recomputed in float64. Where every neuron is fixed the rest is a linear program, asked of
+`leaf`. Sound; complete but for leaves whose margin is below rounding.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
-from verifier.bounds.alpha_crown import Choice, Subdomains, check, default_choice, optimise
-from verifier.bounds.folded_graph import FoldedGraph
-from verifier.bounds.optimised_root import optimised_root
-from verifier.bounds.split_bounds import RootBox
-from verifier.bounds.subdomain_bounds import tighten_subdomains
+from verifier.bounds.alpha_crown import Choice
+from verifier.bounds.optimised_root import optimised_root, refinable
 from verifier.budget import Budget
-from verifier.enclosure import Array, Bounds, Indices, Mask
+from verifier.enclosure import Array, Bounds
 from verifier.search.clause_rows import ClauseRows
-from verifier.search.relu_branching import LOOK_AHEAD, choose_neurons
+from verifier.search.relu_subdomains import Open, RootWork, Signs, Warm, pack, take
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
 MAX_BATCH = 64  # subdomains bounded at once: more would settle more a second, and choose worse which to settle
 MULTIPLICATIONS = 2e9  # of one backward pass of a batch: a step takes a fraction of a second
-STEPS = 20  # Adam steps a subdomain
-ROOT_STEPS = 50  # Adam steps of the clauses over the whole box
-LEAF_STEPS = 100  # Adam steps where every neuron is fixed and only the multipliers are left
-TIGHTEN_DEPTH = 3  # splits after which a subdomain's hidden bounds are recomputed
-TIGHTEN_STEPS = 10  # Adam steps of that
-TIGHTEN_BATCH = 8  # subdomains at once
-TIGHTEN_SHARE = 1.0  # of the work spent on bounding subdomains
-TIGHTEN_FIRST = 2e9  # multiplications granted before
+EFFORTS = tuple(1e10 * 8.0**i for i in range(4))  # multiplications a layer to refine the root with, each time
+FIRST_LOOKS = 3  # batches split for the points they show, before the root is refined at all
+GAIN = 0.1  # relative gain of a margin for which its subdomain is tightened once more
+MAX_ROUNDS = 4  # tightenings of a subdomain before it is split
+CHEAP = 2e10  # multiplications of a tightening that is always made; a dearer one waits until the rest has cost as much
 BOUNDS_BYTES = 512 * 2**20  # memory for tightened bounds; beyond it no more are computed
 WARM_BYTES = 512 * 2**20  # memory for slopes and multipliers handed down; beyond it children start from CROWN's
 MAX_OPEN = 400_000  # open subdomains kept best-first; beyond it the search goes depth-first, which opens few
 FIXED = "every neuron of a subdomain is fixed and its multipliers leave the margin open"
 NOT_LINEAR = "ReLU splitting needs margins that are linear in the logits"
 
-
-@dataclass(order=True)
-class _Open:
-    """An open subdomain, not bounded yet, the one with the smallest bound first."""
-
-    priority: float
-    number: int
-    clause: int = field(compare=False)  # its position among the clauses left
-    sign: Array = field(compare=False)  # int8, (unstable,)
-    warm: tuple[Array, Array, Array | None] | None = field(compare=False)  # slope, multiplier, mixture; float16
-    depth: int = field(compare=False)
-    margin: float = field(compare=False)
-    bounds: tuple[Array, Array] | None = field(compare=False, default=None)  # tighter than the box's, (unstable,) each
-    tightened: int = field(compare=False, default=0)  # the depth at which they were computed
+Leaf = Callable[[tuple[int, ...], Sequence[Array], float], tuple[bool, Array | None]]
 
 
 class ReluSplit:
@@ -65,24 +50,30 @@ class ReluSplit:
     Args:
         question: What is asked; its margins must be linear in the logits.
         known: Bounds on the hidden layers that hold in the whole box, (neurons,) each.
+        leaf: Given a clause's margins by index, the sign of every hidden neuron, (neurons,) a layer, and seconds: says
+            whether no point with these signs violates the clause, and may give a candidate. None: leaves stay open.
 
     Source:
         Wang et al. Beta-CROWN: Efficient Bound Propagation with Per-neuron Split Constraints for Neural Network
-        Robustness Verification. NeurIPS 2021. Departs from it by the float64 check of every bound that counts, and by
-        folding the neurons that are stable over the whole box.
+        Robustness Verification. NeurIPS 2021. Departs from it by the float64 check of every bound that counts, by
+        folding the neurons that are stable over the whole box, and by the clause as a constraint on hidden bounds.
     """
 
-    def __init__(self, question: Question, *, known: tuple[Bounds, ...] | None = None) -> None:
+    def __init__(
+        self, question: Question, *, known: tuple[Bounds, ...] | None = None, leaf: Leaf | None = None
+    ) -> None:
         """Begin with the whole box."""
-        self.question, self._known = question, known or None
+        self.question, self._known, self._leaf = question, known or None, leaf
         self.counterexample: Counterexample | None = None
         self.near = False  # a candidate was met whose margin is below rounding
-        self.stuck: list[float] = []  # margins of subdomains with nothing left to split
-        self._work = self._tighten_work = 0.0  # multiplications spent on bounding and on tightening subdomains
+        self._stuck: list[tuple[int, float]] = []  # clause and margin of subdomains with nothing left to split
+        self._work = self._tighten_work = 0.0  # multiplications since the root was bounded last
         self._whole = True  # False while subdomains are in hand: an interrupt could lose some
         self._numbers = itertools.count()
-        self._open: list[_Open] = []
-        self._root: tuple[RootBox, tuple[Bounds, ...]] | None = None
+        self._open: list[Open] = []
+        self._at: RootWork | None = None
+        self._looks = 0  # batches whose points were replayed
+        self._level = 0  # refinements of the root so far
         self._supported = question.margins.linear
         if self._supported:
             open_clauses = [
@@ -92,23 +83,21 @@ class ReluSplit:
             ]
             self._clauses = ClauseRows(question.margins, open_clauses)
             if self._clauses.impossible:  # violated everywhere, so the box's centre will do
-                centre = 0.5 * (question.box.lower + question.box.upper)
-                found = check_counterexample(question, centre)
-                self.counterexample = found if isinstance(found, Counterexample) else None
-                self.stuck.append(-np.inf)
+                self._replay(0.5 * (question.box.lower + question.box.upper))
+                self._stuck.append((0, -np.inf))
                 return
             for position, _ in enumerate(open_clauses):  # the neurons' signs follow with the root bounds
-                self._push(position, np.zeros(0, dtype=np.int8), None, 0, -np.inf)
+                self._open.append(self._make(position, np.zeros(0, dtype=np.int8), None, 0, -np.inf))
 
     @property
-    def open_boxes(self) -> list[_Open]:
+    def open_boxes(self) -> list[Open]:
         """Subdomains not settled yet."""
         return self._open
 
     @property
     def verified(self) -> bool:
         """Whether every part is settled and none is violated."""
-        settled = not self._open and not self.stuck and self._whole
+        settled = not self._open and not self._stuck and self._whole
         return self._supported and self.counterexample is None and settled
 
     @property
@@ -116,203 +105,178 @@ class ReluSplit:
         """The best lower bound on the worst margin that the parts prove."""
         if not self._supported:
             return -np.inf
-        return min([one.margin for one in self._open] + self.stuck, default=np.inf)
+        return min([one.margin for one in self._open] + [margin for _, margin in self._stuck], default=np.inf)
 
     @property
     def reason(self) -> str:
         """Why the search ended without an answer, where no limit was reached."""
         if not self._supported:
             return NOT_LINEAR
-        if not self.stuck or self._open:
+        if not self._stuck or self._open:
             return ""
         return BELOW_ROUNDING if self.near else FIXED
 
     def run(self, budget: Budget, max_boxes: float = np.inf) -> None:
         """Go on until settled, until the budget is exhausted, or for at most max_boxes subdomains."""
         used = 0
-        if self._open and self.counterexample is None and not budget.exhausted():
-            self._begin(budget)
         while self._open and self.counterexample is None and not budget.exhausted() and used < max_boxes:
-            size = int(min(self._batch, len(self._open), budget.subdomains_left, max_boxes - used))
+            if self._at is None or self._work > self._next_effort(self._at):
+                self._refine(budget)
+            assert self._at is not None
+            most = min(MAX_BATCH, max(1, MULTIPLICATIONS / max(1, self._at.graph.cost)))
+            size = int(min(most, len(self._open), budget.subdomains_left, max_boxes - used))
             self._whole = False
             batch = [heapq.heappop(self._open) for _ in range(size)]
-            before = len(self.stuck)
-            children: list[_Open] = []
+            before = len(self._stuck)
+            children: list[Open] = []
             finished = False
             try:
-                finished = self._step(batch, children, budget)
+                finished = self._step(self._at, batch, children, budget)
             finally:
                 if not finished:  # nothing of them is lost
                     children = batch
-                    del self.stuck[before:]
+                    del self._stuck[before:]
                 for one in children:
                     heapq.heappush(self._open, one)
                 self._whole = True
             used += size
             budget.count(size, lambda: f"{len(self._open):,} open, margin >= {self.margin:.3g}")
 
-    def _begin(self, budget: Budget) -> None:
-        """Bound the hidden layers over the whole box, once."""
-        if self._root is not None:
-            return
-        box = Bounds(self.question.box.lower, self.question.box.upper)
-        network = self.question.subject.network
-        root, pre = optimised_root(network, box, self._known, stop=lambda: budget.seconds_left <= 0)
-        self._graph = FoldedGraph(network, box, pre)
-        self._lower, self._upper = (self._graph.gather([getattr(z, side) for z in pre]) for side in ("lower", "upper"))
-        self._lower, self._upper = self._lower.reshape(1, -1), self._upper.reshape(1, -1)
-        for one in self._open:
-            one.sign = np.zeros(self._graph.unstable_count, dtype=np.int8)
-        self._batch = int(max(1, min(MAX_BATCH, MULTIPLICATIONS / max(1, self._graph.cost))))
-        self._root = root, pre
+    def _next_effort(self, at: RootWork) -> float:
+        """The work that the next refinement of the root costs at most, all layers together; inf where none helps."""
+        layers = len(at.root.pre) - 1
+        if self._level >= len(EFFORTS) or not refinable(at.graph, EFFORTS[self._level]):
+            return np.inf
+        return EFFORTS[self._level] * layers
 
-    def _step(self, batch: Sequence[_Open], children: list[_Open], budget: Budget) -> bool:
+    def _refine(self, budget: Budget) -> None:
+        """Bound the hidden layers over the whole box, the better the more often it is asked; begin again with that.
+
+        A refinement comes when the search has cost as much, so that at most half of all work is lost where a question
+        is hard, and little is spent where it is easy.
+        """
+        network, at = self.question.subject.network, self._at
+        box = Bounds(self.question.box.lower, self.question.box.upper)
+        known, effort = (self._known, 0.0) if at is None else (at.root.pre, EFFORTS[self._level])
+        root = optimised_root(network, box, known, effort=effort, stop=lambda: budget.seconds_left <= 0)
+        found = RootWork(network, root, self._clauses)
+        margins: dict[int, float] = {}
+        for clause, margin in [(one.clause, one.margin) for one in self._open] + self._stuck:
+            margins[clause] = min(margin, margins.get(clause, np.inf))
+        none = np.zeros(found.graph.unstable_count, dtype=np.int8)
+        fresh = [self._make(clause, none, None, 0, margin) for clause, margin in sorted(margins.items())]
+        heapq.heapify(fresh)
+        self._level += at is not None
+        self._at, self._open, self._stuck, self._work, self._tighten_work = found, fresh, [], 0.0, 0.0
+
+    def _step(self, at: RootWork, batch: Sequence[Open], children: list[Open], budget: Budget) -> bool:
         """Bound a batch of subdomains and settle or split each; False where time ran out first."""
-        graph, clauses = self._graph, self._clauses
-        empty = self._tighten(batch, budget)
-        batch = [one for one, nothing in zip(batch, empty, strict=True) if not nothing]
-        if not batch:
-            return True
-        which = np.array([one.clause for one in batch], dtype=np.intp)
-        lower, upper, sign = self._stack(batch)
-        domains = Subdomains.of(lower, upper, sign, graph.dtype)
-        target = clauses.target(graph, which)
-        choice = self._warm(batch, domains)
 
         def stop() -> bool:
             return budget.seconds_left <= 0
 
-        def enough(value: torch.Tensor) -> bool:
-            return bool((value > 1e-4).all())
-
-        steps = STEPS if any(one.depth for one in batch) else ROOT_STEPS
-        value, choice = optimise(graph, target, domains, choice, steps=steps, enough=enough, stop=stop)
-        self._work += len(batch) * steps * graph.cost
-        if stop():
-            return False
-        fixed = (sign != 0).all(axis=1)
-        if (fixed & (value.numpy() <= 0)).any():
-            value, choice = optimise(graph, target, domains, choice, steps=LEAF_STEPS, enough=enough, stop=stop)
-        proved, slope = self._prove(which, sign, lower, upper, choice)
-        proved = np.maximum(proved, [one.margin for one in batch])  # a bound on the parent holds here too
-        settled = clauses.settled(which, proved)
-        left = np.flatnonzero(~settled)
-        if left.size == 0:
-            return True
-        if self._look(slope[left], which[left]):
-            return False
-        rows = torch.from_numpy(left)
-        kept = _take(choice, rows)
-        neurons = choose_neurons(graph, target.take(rows), domains.take(rows), kept, value[rows], LOOK_AHEAD).numpy()
-        for i, k in enumerate(left.tolist()):
-            if neurons[i] < 0:
-                self.stuck.append(float(proved[k]))
-                continue
-            warm = self._pack(kept, i)
-            for half in (1, -1):
-                child = sign[k].copy()
-                child[neurons[i]] = half
-                one = self._make(int(which[k]), child, warm, batch[k].depth + 1, float(proved[k]))
-                one.bounds, one.tightened = batch[k].bounds, batch[k].tightened
-                children.append(one)
+        todo, choice = list(batch), at.inherited(batch)
+        for rounds in itertools.count():
+            proved, choice, slope, work = at.bound(todo, choice, stop)
+            self._work += work
+            if stop():
+                return False
+            settled = self._clauses.settled(np.array([one.clause for one in todo]), proved)
+            gained = [value > one.margin + GAIN * abs(value) for value, one in zip(proved, todo, strict=True)]
+            for one, value in zip(todo, proved.tolist(), strict=True):
+                one.margin = value
+            left = np.flatnonzero(~settled).tolist()
+            if not left:
+                return True
+            if self._look(slope[left]):
+                return False
+            due = [i for i in left if rounds < MAX_ROUNDS and (gained[i] if rounds else self._due(at, todo[i]))]
+            ready = [i for i in left if i not in set(due)]
+            if not self._split(at, [todo[i] for i in ready], take(choice, torch.tensor(ready, dtype=torch.long)),
+                               children, budget):  # fmt: skip
+                return False
+            todo, choice = [todo[i] for i in due], take(choice, torch.tensor(due, dtype=torch.long))
+            work = at.tightening(todo)
+            if self._work + work > self._next_effort(at):  # better bounds for all subdomains come first
+                if self._looks <= FIRST_LOOKS:
+                    return self._split(at, todo, choice, children, budget)
+                self._work += work
+                children.extend(todo)
+                return True
+            empty = at.tighten(todo, choice, stop)
+            self._work, self._tighten_work = self._work + work, self._tighten_work + work
+            kept = np.flatnonzero(~empty).tolist()
+            if not kept:
+                return True
+            todo, choice = [todo[i] for i in kept], take(choice, torch.tensor(kept))
         return True
 
-    def _stack(self, batch: Sequence[_Open]) -> tuple[Array, Array, Array]:
-        """Collect the subdomains' bounds and signs, (subdomains, unstable) each."""
-        sign = np.array([one.sign for one in batch])
-        lower = np.array([self._lower[0] if one.bounds is None else one.bounds[0] for one in batch])
-        upper = np.array([self._upper[0] if one.bounds is None else one.bounds[1] for one in batch])
-        return (
-            np.where(sign > 0, np.maximum(lower, 0.0), lower),
-            np.where(sign < 0, np.minimum(upper, 0.0), upper),
-            sign,
-        )
+    def _due(self, at: RootWork, one: Open) -> bool:
+        """Whether a subdomain's hidden bounds are to be tightened now."""
+        work = at.tightening([one])
+        if one.tightened >= one.depth or work == 0 or self._open_bytes(at) > BOUNDS_BYTES:
+            return False
+        return work <= CHEAP or self._tighten_work + work <= self._work - self._tighten_work
 
-    def _tighten(self, batch: Sequence[_Open], budget: Budget) -> Mask:
-        """Tighten the hidden bounds of the subdomains where it has not been done for some splits; which are empty.
+    def _open_bytes(self, at: RootWork) -> int:
+        return int(len(self._open) * at.graph.unstable_count * 8)  # two children share two arrays of float64
 
-        It is paid for like the splitting itself: work is counted in multiplications, so that a search takes the same
-        steps on every machine.
-        """
-        assert self._root is not None
-        empty = np.zeros(len(batch), dtype=bool)
-        due = [i for i, one in enumerate(batch) if one.depth - one.tightened >= TIGHTEN_DEPTH]
-        room = self._open_bytes() < BOUNDS_BYTES
-        while due and room and self._tighten_work <= TIGHTEN_SHARE * self._work + TIGHTEN_FIRST:
-            some, due = due[:TIGHTEN_BATCH], due[TIGHTEN_BATCH:]
-            chosen = [batch[i] for i in some]
-            lower, upper, sign = self._stack(chosen)
-            rows = 2 * int((sign == 0).sum())
-            lower, upper, sign, nothing = tighten_subdomains(
-                self._root[0], self._graph, self._root[1], lower, upper, sign, steps=TIGHTEN_STEPS,
-                stop=lambda: budget.seconds_left <= 0,
-            )  # fmt: skip
-            self._tighten_work += rows * TIGHTEN_STEPS * self._graph.cost
-            empty[some] = nothing
-            for i, one in enumerate(chosen):
-                one.sign, one.bounds, one.tightened = sign[i], (lower[i], upper[i]), one.depth
-        return empty
+    def _split(self, at: RootWork, some: Sequence[Open], choice: Choice, children: list[Open], budget: Budget) -> bool:
+        """Split subdomains at a neuron each, and settle those that have none left; False where that ends the search."""
+        if not some:
+            return True
+        for i, (one, neuron) in enumerate(zip(some, at.choose(some, choice).tolist(), strict=True)):
+            if neuron < 0:
+                if not self._settle_leaf(at, one, budget):
+                    return False
+                continue
+            crowded = len(self._open) * at.graph.unstable_count * 2 * 3 // 2 > WARM_BYTES
+            warm = None if crowded else pack(choice, i)
+            for half in (1, -1):
+                sign = one.sign.copy()
+                sign[neuron] = half
+                child = self._make(one.clause, sign, warm, one.depth + 1, one.margin)
+                child.bounds, child.tightened = one.bounds, one.tightened
+                children.append(child)
+        return True
 
-    def _open_bytes(self) -> int:
-        return int(len(self._open) * self._graph.unstable_count * 8)  # two children share two arrays of float64
+    def _settle_leaf(self, at: RootWork, one: Open, budget: Budget) -> bool:
+        """Ask the linear program about a subdomain in which every neuron is fixed; False where that ends the search."""
+        if self._leaf is not None:
+            clause = self.question.margins.clauses[self._clauses.clauses[one.clause]]
+            settled, candidate = self._leaf(clause, at.signs(one), budget.seconds_left)
+            if settled:
+                return True
+            if candidate is not None and self._replay(candidate):
+                return False
+            if budget.seconds_left <= 0:
+                return False
+        self._stuck.append((one.clause, one.margin))
+        return True
 
-    def _prove(self, which: Indices, sign: Array, lower: Array, upper: Array, choice: Choice) -> tuple[Array, Array]:
-        """Recompute the bounds of the rows in float64; what is returned holds, rounding included."""
-        assert self._root is not None
-        rows, counts = self._clauses.checked(self._root[0], which, choice)
-        found = check(self._root[0], self._graph, rows, lower, upper, sign, choice)
-        return self._clauses.margin(np.where(counts, found.lower, -np.inf)), found.slope
-
-    def _look(self, slope: Array, which: Indices) -> bool:
+    def _look(self, slope: Array) -> bool:
         """Replay the points at which the linear bounds are smallest; whether one is a counterexample."""
         question, margins = self.question, self.question.margins
+        self._looks += 1
         points = np.unique(np.where(slope > 0, question.box.lower, question.box.upper), axis=0)
         rows = question.subject.network.logits(points) @ margins.rows.T
         values = margins.clause_margins(margins.lower(rows)).min(axis=1)
         for k in np.argsort(values, kind="stable")[:4]:
             if values[k] > 0:
                 break
-            found = check_counterexample(question, points[k])
-            if isinstance(found, Counterexample):
-                self.counterexample = found
+            if self._replay(points[k]):
                 return True
-            self.near |= found.near
         return False
 
-    def _warm(self, batch: Sequence[_Open], domains: Subdomains) -> Choice:
-        """Collect what the subdomains inherited; one that inherited nothing starts from CROWN's slopes."""
-        choice = default_choice(domains, len(batch), self._graph.unstable_count)
-        if self._clauses.most > 1:
-            choice.mixture = choice.slope.new_zeros(len(batch), self._clauses.most)
-        for i, one in enumerate(batch):
-            if one.warm is None:
-                continue
-            slope, multiplier, mixture = one.warm
-            choice.slope[i] = torch.from_numpy(slope)
-            choice.multiplier[i] = torch.from_numpy(multiplier)
-            if choice.mixture is not None and mixture is not None:
-                choice.mixture[i] = torch.from_numpy(mixture)
-        return choice
+    def _replay(self, point: Array) -> bool:
+        """Whether a candidate is a counterexample, which is kept."""
+        found = check_counterexample(self.question, point)
+        if isinstance(found, Counterexample):
+            self.counterexample = found
+            return True
+        self.near |= found.near
+        return False
 
-    def _pack(self, choice: Choice, row: int) -> tuple[Array, Array, Array | None] | None:
-        """Pack one row's choice for its children, who share it, while there is room."""
-        if len(self._open) * self._graph.unstable_count * 2 * 3 // 2 > WARM_BYTES:
-            return None
-        mixture = None if choice.mixture is None else choice.mixture[row].numpy().copy()
-        return choice.slope[row].numpy().astype(np.float16), choice.multiplier[row].numpy().copy(), mixture
-
-    def _make(
-        self, clause: int, sign: Array, warm: tuple[Array, Array, Array | None] | None, depth: int, margin: float
-    ) -> _Open:
+    def _make(self, clause: int, sign: Signs, warm: Warm | None, depth: int, margin: float) -> Open:
         priority = -1e300 - depth if len(self._open) > MAX_OPEN else margin
-        return _Open(priority, next(self._numbers), clause, sign, warm, depth, margin)
-
-    def _push(
-        self, clause: int, sign: Array, warm: tuple[Array, Array, Array | None] | None, depth: int, margin: float
-    ) -> None:
-        heapq.heappush(self._open, self._make(clause, sign, warm, depth, margin))
-
-
-def _take(choice: Choice, rows: torch.Tensor) -> Choice:
-    mixture = None if choice.mixture is None else choice.mixture[rows]
-    return Choice(choice.slope[rows], choice.multiplier[rows], mixture)
+        return Open(priority, next(self._numbers), clause, sign, warm, depth, margin)

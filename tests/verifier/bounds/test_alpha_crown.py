@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from tests.verifier.test_rounding import digit_losing_network
-from verifier.bounds.alpha_crown import Relaxed, Subdomains, Target, default_choice, lower_bound, optimise
+from verifier.bounds.alpha_crown import (
+    Choice,
+    Relaxed,
+    Subdomains,
+    Target,
+    default_choice,
+    gradients,
+    lower_bound,
+    optimise,
+)
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.bounds.optimised_root import optimised_root
@@ -49,8 +58,10 @@ def halves(pre: list[Bounds], signs: list[Array]) -> list[Bounds]:
     ]
 
 
-def given_bounds(network: Network, box: Bounds, rng: np.random.Generator, signs: list[Array]) -> SplitBounds:
-    """Bound each output and its opposite with random slopes and multipliers of any sign and size."""
+def given_bounds(
+    network: Network, box: Bounds, rng: np.random.Generator, signs: list[Array], added: list[Array] | None = None
+) -> SplitBounds:
+    """Bound each output and its opposite, plus `added` . z, with random slopes and multipliers of any sign and size."""
     root, pre = crown_root(network, box)
     count = 2 * network.outputs
     rows = np.concatenate([np.eye(network.outputs), -np.eye(network.outputs)])
@@ -59,7 +70,7 @@ def given_bounds(network: Network, box: Bounds, rng: np.random.Generator, signs:
     slopes = [rng.uniform(-0.5, 1.5, (count, z.lower.size)) for z in pre]
     scale = 10.0 ** rng.uniform(-3, 1)
     multipliers = [scale * rng.normal(size=(count, z.lower.size)) for z in pre]
-    return root.lower_bounds(start, halves(pre, signs), slopes, multipliers)
+    return root.lower_bounds(start, halves(pre, signs), slopes, multipliers, added)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -97,6 +108,29 @@ def test_random_slopes_and_multipliers_bound_exact_values(seed: int) -> None:
         signs.append(np.array([[0.0 if rng.random() < 0.5 else float((v > 0) - (v < 0)) for v in z]]))
     found = given_bounds(network, Bounds(x, x), rng, signs[:-1])
     for i, value in enumerate([*z, *(-v for v in z)]):
+        assert Fraction(float(found.lower[i])) <= value
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_rows_with_coefficients_on_hidden_values_bound_exact_values(seed: int) -> None:
+    """As above, for rows y_i + a . z and -y_i + a . z with coefficients a on hidden z of all sizes."""
+    network = digit_losing_network(seed, (6, 16, 16, 3))
+    rng = np.random.default_rng(seed + 3000)
+    x = rng.uniform(-1, 1, 6)
+    hidden, h = [], [Fraction(float(v)) for v in x]
+    for layer in network.layers:
+        z = [
+            sum((Fraction(float(w)) * v for w, v in zip(row, h, strict=True)), Fraction(float(b)))
+            for row, b in zip(layer.weight, layer.bias, strict=True)
+        ]
+        h = [max(v, Fraction(0)) for v in z]
+        hidden.append(z)
+    added = [rng.normal(size=(6, 16)) * 10.0 ** rng.uniform(-8, 8, (6, 16)) * (rng.random((6, 16)) < 0.3)
+             for _ in range(2)]  # fmt: skip
+    found = given_bounds(network, Bounds(x, x), rng, [np.zeros((1, 16))] * 2, added)
+    for i, value in enumerate([*hidden[-1], *(-v for v in hidden[-1])]):
+        for a, z in zip(added, hidden[:-1], strict=True):
+            value += sum((Fraction(float(c)) * v for c, v in zip(a[i], z, strict=True)), Fraction(0))
         assert Fraction(float(found.lower[i])) <= value
 
 
@@ -138,7 +172,7 @@ def test_optimised_hidden_bounds_are_no_looser_than_crown_s(seed: int, radius: f
     centre = rng.uniform(-1, 1, 5)
     box = Bounds(centre - radius, centre + radius)
     _, known = crown_root(network, box)
-    _, pre = optimised_root(network, box, known)
+    pre = optimised_root(network, box, known).pre
     for tight, loose in zip(pre, known, strict=True):
         assert (tight.lower >= loose.lower).all() and (tight.upper <= loose.upper).all()
     values = network.pre_activations(rng.uniform(box.lower, box.upper, (5000, 5)))
@@ -197,3 +231,48 @@ def test_optimising_never_returns_a_worse_bound_and_ends_when_asked() -> None:
     asked = []
     optimise(graph, target, domains, start, steps=1000, stop=lambda: asked.append(1) or len(asked) >= 3)
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_gradients_are_those_of_small_differences(seed: int, mixed: bool) -> None:
+    """In float64, for slopes, multipliers, mixtures and weights, with coefficients on hidden values in the rows."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    network = random_network(rng, (3, 6, 5, 4))
+    network = Network((Affine(network.layers[0].weight * 2e9, network.layers[0].bias * 2e9), *network.layers[1:]))
+    box = Bounds(-np.ones(3), np.ones(3))
+    _, pre = crown_root(network, box)
+    graph = FoldedGraph(network, box, pre)
+    assert graph.dtype == torch.float64  # because values are large
+    rows, unstable = (2, graph.unstable_count) if mixed else (4, graph.unstable_count)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64)
+
+    sources, constant = graph.start(network.layers[-1].weight, network.layers[-1].bias)
+    valid = None
+    if mixed:
+        sources = {j: one.reshape(2, 2, -1) for j, one in sources.items()}
+        constant, valid = constant.reshape(2, 2), torch.ones(2, 2, dtype=torch.bool)
+    target = Target(sources, constant, valid, random(rows, unstable) - 0.5)
+    low, high = (torch.from_numpy(graph.gather([getattr(z, side) for z in pre])) for side in ("lower", "upper"))
+    sign = torch.from_numpy(rng.choice([-1.0, 0.0, 0.0, 1.0], (rows, unstable)))
+    lines = Relaxed(Subdomains(low.expand(rows, -1), high.expand(rows, -1), sign))
+    choice = Choice(
+        random(rows, unstable), random(rows, unstable), random(rows, 2) if mixed else None, random(rows)
+    )  # fmt: skip
+    value, slope, before = lower_bound(graph, target, lines, choice)
+    found = gradients(graph, target, lines, choice, slope, before)
+    for name in ("slope", "multiplier", "mixture", "weight"):
+        given = getattr(choice, name)
+        if given is None:
+            continue
+        expected = torch.zeros_like(given)
+        for index in np.ndindex(*given.shape):
+            moved = given.clone()
+            moved[index] += 1e-6
+            after = lower_bound(graph, target, lines, Choice(**{**vars(choice), name: moved}))[0]
+            expected[index] = (after[index[0]] - value[index[0]]) / 1e-6
+        scale = float(expected.abs().max())
+        assert scale > 0
+        assert float((getattr(found, name) - expected).abs().max()) < 1e-5 * max(scale, float(value.abs().max()))

@@ -1,37 +1,70 @@
-"""Hidden bounds recomputed inside a subdomain hold at every sample of it, and an empty one is not one with samples."""
+"""Hidden bounds recomputed inside a subdomain hold at every sample of it that violates the clause."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from tests.verifier.bounds.test_alpha_crown import random_network
+from verifier.bounds.alpha_crown import Choice, Subdomains, default_choice
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.bounds.optimised_root import optimised_root
-from verifier.bounds.subdomain_bounds import tighten_subdomains
-from verifier.enclosure import Bounds
+from verifier.bounds.split_bounds import Rows
+from verifier.bounds.subdomain_bounds import Unsafe, tighten_subdomains
+from verifier.enclosure import Array, Bounds, Indices
+from verifier.network import Head, Network, Subject
+from verifier.search.clause_rows import ClauseRows
+from verifier.spec import Box, OutputSpec, any_of, linear
+from verifier.verdict import Question
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_tightened_bounds_hold_at_samples_and_are_no_looser(seed: int) -> None:
-    """Eight subdomains: half fix the signs of a sample, half fix random ones and may be empty."""
+def never_below(network: Network, level: float, both: bool) -> OutputSpec:
+    """y_0 > level, or with `both` a disjunction with y_1 > level."""
+    first = linear([1.0, 0.0], -level, strict=True)
+    return any_of(first, linear([0.0, 1.0], -level, strict=True)) if both else first
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("share", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_tightened_bounds_hold_at_unsafe_samples_and_are_no_looser(seed: int, share: float, both: bool) -> None:
+    """Eight subdomains: half fix the signs of a sample, half fix random ones and may be empty.
+
+    A share of the samples violates the clause; the bounds need not hold at the others.
+    """
     rng = np.random.default_rng(seed)
     network = random_network(rng, (5, 14, 14, 14, 2))
     centre = rng.uniform(-1, 1, 5)
     box = Bounds(centre - 0.5, centre + 0.5)
-    root, pre = optimised_root(network, box)
-    graph = FoldedGraph(network, box, pre)
-    z = graph.gather(network.pre_activations(rng.uniform(box.lower, box.upper, (20_000, 5)))[:-1])
+    x = rng.uniform(box.lower, box.upper, (40_000, 5))
+    pre_activations = network.pre_activations(x)
+    worst = pre_activations[-1].max(axis=1) if both else pre_activations[-1][:, 0]
+    level = float(np.quantile(worst, share))
+    found = optimised_root(network, box)
+    graph = FoldedGraph(network, box, found.pre)
+    z = graph.gather(pre_activations[:-1])[worst <= level]
     first = z.shape[1] // 3
-    random_signs = np.where(rng.random((8, first)) < 0.4, rng.choice([-1.0, 1.0], (8, first)), 0.0)
     sign = np.zeros((8, z.shape[1]))
-    sign[:, :first] = random_signs
+    sign[:, :first] = np.where(rng.random((8, first)) < 0.4, rng.choice([-1.0, 1.0], (8, first)), 0.0)
     sign[:4] = np.abs(sign[:4]) * np.sign(z[:4])
-    low, high = (graph.gather([getattr(one, side) for one in pre]) for side in ("lower", "upper"))
+    low, high = (graph.gather([getattr(one, side) for one in found.pre]) for side in ("lower", "upper"))
     lower, upper = np.where(sign > 0, 0.0, low), np.where(sign < 0, 0.0, high)
-    tight_lower, tight_upper, implied, empty = tighten_subdomains(
-        root, graph, pre, lower, upper, sign.astype(np.int8), steps=10
-    )
+    question = Question.ask(Subject.of_network(network), Box(box.lower, box.upper), never_below(network, level, both))
+    clauses = ClauseRows(question.margins, [0])
+    which = np.zeros(8, dtype=np.intp)
+    choice = default_choice(Subdomains.of(lower, upper, sign), 8, graph.unstable_count)
+    choice.mixture = torch.zeros(8, 2) if both else None
+
+    def checked(rows: Indices, given: Choice) -> Rows:
+        return clauses.checked(found.box, which[rows], given)[0]
+
+    unsafe = Unsafe(clauses.target(graph, which), choice, torch.ones(8), checked)
+
+    def tighten(clause: Unsafe) -> tuple[Array, ...]:
+        return tighten_subdomains(found.box, graph, clause, lower, upper, sign.astype(np.int8), steps=10)
+
+    tight_lower, tight_upper, implied, empty = tighten(unsafe)
     assert (tight_lower >= lower).all() and (tight_lower <= tight_upper).all()
     assert not empty[:4].any()
     for row in range(8):
@@ -43,3 +76,22 @@ def test_tightened_bounds_hold_at_samples_and_are_no_looser(seed: int) -> None:
             assert (tight_upper[row] <= upper[row]).all()
     assert (implied[:, sign.any(axis=0)][sign[:, sign.any(axis=0)] != 0] != 0).all()
     assert (tight_upper - tight_lower).sum() < (upper - lower).sum()
+
+
+def test_the_clause_tightens_bounds_that_the_box_alone_does_not() -> None:
+    """y = relu(x0) + relu(x1) on [-1, 1]^2; where y <= 0.5 each x is at most 0.5, though the box says 1."""
+    from verifier.network import Affine
+
+    network = Network((Affine(np.eye(2), np.zeros(2)), Affine(np.ones((1, 2)), np.zeros(1))), Head.IDENTITY)
+    box = Bounds(-np.ones(2), np.ones(2))
+    found = optimised_root(network, box)
+    graph = FoldedGraph(network, box, found.pre)
+    question = Question.ask(Subject.of_network(network), Box(box.lower, box.upper), linear([1.0], -0.5, strict=True))
+    clauses, which = ClauseRows(question.margins, [0]), np.zeros(1, dtype=np.intp)
+    lower, upper, sign = -np.ones((1, 2)), np.ones((1, 2)), np.zeros((1, 2), dtype=np.int8)
+    choice = default_choice(Subdomains.of(lower, upper, sign), 1, 2)
+    unsafe = Unsafe(clauses.target(graph, which), choice, torch.ones(1),
+                    lambda rows, given: clauses.checked(found.box, which[rows], given)[0])  # fmt: skip
+    low, high, _, empty = tighten_subdomains(found.box, graph, unsafe, lower, upper, sign, steps=60)
+    assert not empty[0] and (low == -1).all()
+    assert (high >= 0.5).all() and (high < 0.55).all()

@@ -12,13 +12,15 @@ import verifier
 from tests.reference.judging import judge
 from tests.reference.random_problems import random_problem
 from tests.verifier.networks import random_network
+from verifier.bounds import optimised_root, split_refinement, subdomain_bounds
 from verifier.bounds.alpha_crown import Choice
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.budget import Budget
 from verifier.network import Affine, Network, Subject
-from verifier.search import relu_split
+from verifier.search import relu_split, relu_subdomains
 from verifier.search.clause_rows import ClauseRows
 from verifier.search.relu_split import NOT_LINEAR, ReluSplit
+from verifier.search.relu_subdomains import RootWork
 from verifier.spec import Box, any_of, greater_than, less_than, linear, output_spec
 from verifier.verdict import Counterexample, Question, check_counterexample
 
@@ -80,27 +82,33 @@ def test_it_falsifies_and_the_counterexample_replays() -> None:
 
 
 def test_every_bound_that_closes_a_subdomain_holds_at_samples_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sampled points are sorted into the subdomains of the search by the signs of their own neurons."""
-    question = hard_question(2, 0.5)
-    network = question.subject.network
-    x = np.random.default_rng(5).uniform(question.box.lower, question.box.upper, (4000, network.inputs))
+    """Sampled points are sorted into the subdomains of the search by the signs of their own neurons.
+
+    Only points that violate the clause count, so half of the samples do, and the search is kept from seeing any.
+    """
+    base = hard_question(2, 0.0)
+    network = base.subject.network
+    x = np.random.default_rng(5).uniform(base.box.lower, base.box.upper, (4000, network.inputs))
     pre = network.pre_activations(x)
+    room = -float(np.median(base.margins.margins[0].offset + pre[-1] @ base.margins.rows[0]))
+    question = hard_question(2, room)
     margin = question.margins.margins[0].offset + pre[-1] @ question.margins.rows[0]
     seen = []
-    prove = ReluSplit._prove
+    prove = RootWork.prove
 
-    def watch(self: ReluSplit, which, sign, lower, upper, choice):  # type: ignore[no-untyped-def]
+    def watch(self: RootWork, which, sign, lower, upper, choice):  # type: ignore[no-untyped-def]
         proved, slope = prove(self, which, sign, lower, upper, choice)
-        z = self._graph.gather(pre[:-1])
+        z = self.graph.gather(pre[:-1])
         for row in range(len(sign)):
-            inside = (z * sign[row] >= 0).all(axis=1)
+            inside = (z * sign[row] >= 0).all(axis=1) & (margin <= 0)
             seen.append(int(inside.sum()))
             assert (margin[inside] >= proved[row] - 1e-12).all()
         return proved, slope
 
-    monkeypatch.setattr(ReluSplit, "_prove", watch)
-    ReluSplit(question).run(Budget(max_subdomains=600, show=False))
-    assert sum(seen) > 20_000 and len(seen) >= 150
+    monkeypatch.setattr(RootWork, "prove", watch)
+    monkeypatch.setattr(ReluSplit, "_look", lambda *_: False)
+    ReluSplit(question).run(Budget(max_subdomains=200, show=False))
+    assert sum(seen) > 5_000 and len(seen) >= 150
 
 
 def test_absurd_slopes_and_multipliers_prove_nothing_false(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,11 +121,35 @@ def test_absurd_slopes_and_multipliers_prove_nothing_false(monkeypatch: pytest.M
         slope[:, ::5] = torch.nan
         return torch.full((shape[0],), 9.0), Choice(slope, 10 * torch.randn(shape, generator=generator), None)
 
-    monkeypatch.setattr(relu_split, "optimise", nonsense)
+    monkeypatch.setattr(relu_subdomains, "optimise", nonsense)
+    monkeypatch.setattr(subdomain_bounds, "optimise", nonsense)
+    monkeypatch.setattr(optimised_root, "optimise", nonsense)
+    monkeypatch.setattr(split_refinement, "optimise", nonsense)
+    monkeypatch.setattr(relu_split, "EFFORTS", (1e5, 1e6))
     for seed in range(5):
         search = ReluSplit(hard_question(seed, -0.001))
         search.run(Budget(max_subdomains=300))
         assert not search.verified
+
+
+def test_the_root_is_refined_where_the_search_costs_more_and_the_search_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it says stays true, and no clause is lost on the way."""
+    question = hard_question(0, 0.2)
+    plain, budget = ReluSplit(question), Budget(max_subdomains=20_000)
+    plain.run(budget)
+    assert plain.verified and plain._level == 0
+    monkeypatch.setattr(relu_split, "EFFORTS", (3e8, 3e9))
+    refined, less = ReluSplit(question), Budget(max_subdomains=20_000)
+    refined.run(less, max_boxes=1)
+    before = refined.margin
+    refined.run(less)
+    assert refined.verified and refined._level >= 1 and refined.margin >= before
+    for room in (-0.02, -0.5):
+        wrong = ReluSplit(hard_question(1, room))
+        wrong.run(Budget(max_subdomains=2_000))
+        assert not wrong.verified
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 10, 101])
@@ -152,19 +184,20 @@ def test_the_time_limit_is_kept_and_the_bound_grows_with_the_search() -> None:
 
 
 def test_nothing_is_lost_when_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = ReluSplit(hard_question(0, 0.8))
+    search = ReluSplit(hard_question(0, 0.4))
     search.run(Budget(max_subdomains=9))
     before = sorted(one.number for one in search.open_boxes)
-    prove = ReluSplit._prove
+    assert before
+    prove = RootWork.prove
 
     def interrupted(*_):  # type: ignore[no-untyped-def]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ReluSplit, "_prove", interrupted)
+    monkeypatch.setattr(RootWork, "prove", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search.run(Budget(max_subdomains=100))
     assert sorted(one.number for one in search.open_boxes) == before
-    monkeypatch.setattr(ReluSplit, "_prove", prove)
+    monkeypatch.setattr(RootWork, "prove", prove)
     search.run(Budget(max_subdomains=20_000))
     assert search.verified
 
