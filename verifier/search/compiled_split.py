@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from verifier.attack import THOROUGH_STEPS, attack
 from verifier.budget import Budget
 from verifier.enclosure import Array, Bounds
 from verifier.search.compiled_network import CompiledNetwork, flatten, network_work
-from verifier.search.descent import descend
 from verifier.search.input_split import InputSplit
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
 SLICE_S = 0.05  # what a slice should last, so that limits and Ctrl-C are heeded
 MAX_BEST = 200_000  # open boxes kept best-first
 FIRST_DESCENT = 1000  # boxes before the first descent and between the first few
-DESCENT_GROWTH = 1.5  # later ones wait for half as many boxes again as there have been
-STARTS = 300  # of a descent, over all clauses: in the best open boxes, random ones, and random ones on faces of the box
-ON_FACE = 0.6  # how likely each input of a start on a face stands at one of its limits
+DESCENT_GROWTH = 2.0  # later ones wait for as many boxes again as there have been
+FROM_BOXES, ANEW = 100, 200  # walks of a descent, over all clauses: from the best open boxes, and from random points
 REPLAYED = 5  # the best points of a descent
 COMPILE_S = 60.0  # time that compilation may take where the machine code is not kept from an earlier process
 MAX_WORK = 200_000_000  # multiplications of one box, beyond which limits of time could not be kept
@@ -63,9 +62,9 @@ class CompiledSplit:
         threads: int | None = None,
     ) -> None:  # fmt: skip
         """Begin with the boxes; imports Numba."""
-        from verifier.search import compiled_loop, compiled_workers
+        from verifier.search import compiled_loop, compiled_queue, compiled_workers
 
-        self._loop, self._together = compiled_loop, compiled_workers
+        self._loop, self._queues, self._together = compiled_loop, compiled_queue, compiled_workers
         self.question, self.net = question, net
         self.counterexample: Counterexample | None = None
         self.near = False  # a candidate was met whose margin is below rounding
@@ -79,13 +78,11 @@ class CompiledSplit:
         self._workers = [first]
         self._threshold, self._rejected = 0.0, 0
         self._boxes_per_s = 1000.0  # of one worker
-        self._random, self._next_descent = np.random.default_rng(seed), FIRST_DESCENT
+        self._seed, self._descents, self._next_descent = seed, 0, FIRST_DESCENT
         self._fill(list(boxes), known)
 
     def _fill(self, start: list[Any], known: tuple[Bounds, ...] | None) -> None:
         """Open the boxes, each with what is known of its neurons."""
-        from verifier.search.compiled_queue import refilled
-
         count, inputs = len(start), int(self.net.sizes[0])
         lower, upper = self.net.root_lower, self.net.root_upper
         if known:
@@ -105,7 +102,7 @@ class CompiledSplit:
             np.full(count, -np.inf), np.array([box.margin for box in start]), np.arange(count),
             np.tile(active, (count, 1)), np.tile(inactive, (count, 1)),
         )  # fmt: skip
-        self._workers[0].queue = refilled(self._workers[0].queue, rows, count, self._max_best)
+        self._workers[0].queue = self._queues.refilled(self._workers[0].queue, rows, count, self._max_best)
 
     @property
     def open_boxes(self) -> OpenBoxes:
@@ -178,20 +175,18 @@ class CompiledSplit:
         return sum(int(worker.counts[self._loop.STUCK]) for worker in self._workers)
 
     def _descend(self) -> None:
-        """Look for a narrow counterexample from the best open boxes and from random points, inside and on faces."""
-        box = self.question.box
-        count = max(2, STARTS // (3 * len(self.question.margins.clauses)))
-        rows = [self._together.open_rows(worker.queue) for worker in self._workers]
+        """Look for a narrow counterexample from the best open boxes, and anew from random points."""
+        rows = [self._queues.open_rows(worker.queue) for worker in self._workers]
         lower, upper, priority, _, number = (np.concatenate(parts) for parts in list(zip(*rows, strict=True))[:5])
-        chosen = np.lexsort((number, priority))[:count]
-        centres = 0.5 * lower[chosen] + 0.5 * upper[chosen]
-        inside = self._random.uniform(box.lower, box.upper, (count, box.lower.size))
-        limits = np.where(self._random.random(inside.shape) < 0.5, box.lower, box.upper)
-        faces = np.where(self._random.random(inside.shape) < ON_FACE, limits, inside)
-        starts = np.concatenate([centres, inside, faces])
-        points, values = descend(self.question, starts)
-        for point, value in zip(points[:REPLAYED], values[:REPLAYED], strict=True):
-            if value <= 0.0 and self.counterexample is None:
+        clauses = len(self.question.margins.clauses)
+        chosen = np.lexsort((number, priority))[: max(2, FROM_BOXES // clauses)]
+        points = attack(
+            self.question, starts=0.5 * lower[chosen] + 0.5 * upper[chosen], walks=max(2, ANEW // clauses),
+            steps=THOROUGH_STEPS, seed=self._descents + 1_000_003 * (self._seed + 1),
+        )  # fmt: skip
+        self._descents += 1
+        for point in points[:REPLAYED]:
+            if self.counterexample is None:
                 self._replay(point)
 
     def _replay(self, point: Array) -> None:

@@ -20,7 +20,7 @@ from verifier.search.compiled_network import CompiledNetwork
 from verifier.search.compiled_queue import NEXT, OPEN, Queue, grown, make_queue, open_rows, refilled
 
 FIRST_SLOTS = 1024
-MIN_SHARED = 64  # open boxes below which one worker goes on alone: handing out would cost more than it gives
+MIN_SHARED = 8  # open boxes below which one worker goes on alone: handing out would cost more than it gives
 ALWAYS_DEALT = 5_000  # open boxes up to which dealing out takes about a millisecond, so that every slice begins with it
 UNEVEN = 2  # more boxes than this are dealt out when one worker has that many times the boxes of another
 
