@@ -19,7 +19,8 @@ from verifier.verdict import Question
 
 WALKS, STEPS = 24, 60  # of a first attack, for each clause
 THOROUGH_WALKS, THOROUGH_STEPS = 300, 200
-THOROUGH_WORK = 5e9  # multiplications of a thorough attack on one question, about 0.2 s
+THOROUGH_WORK = 2e10  # operations of a thorough attack on one question, about a second
+MIN_WALKS, MAX_WALKS = 4, 600  # for each clause; for all clauses of a first attack
 MOMENTUM = 0.9
 FEW_INPUTS = 16  # up to which counterexamples are looked for on faces rather than where outputs differ
 SIGNED, LARGE, SCALE_FREE = (True, 0.1, 1e-4), (True, 0.25, 2.5e-3), (False, 0.3, 1e-4)
@@ -32,7 +33,7 @@ FLOAT32_WEIGHTS = 50_000  # weights from which on the network is run in float32
 
 
 def attack(
-    question: Question, *, starts: Array | None = None, walks: int = WALKS, steps: int = STEPS, wanted: int = 1,
+    question: Question, *, starts: Array | None = None, walks: int | None = None, steps: int = STEPS, wanted: int = 1,
     seed: int = 0,
 ) -> Array:  # fmt: skip
     """Look for inputs that violate the spec.
@@ -47,7 +48,7 @@ def attack(
     Args:
         question: What is asked.
         starts: Promising points, (points, inputs), or None.
-        walks: Walks a clause, beside those from `starts`.
+        walks: Walks a clause, beside those from `starts`; None for WALKS, fewer where clauses are many.
         steps: Gradient steps a walk.
         wanted: End early when so many walks have clearly violated their clause.
         seed: For the random starts.
@@ -65,6 +66,8 @@ def attack(
     targets = _Targets.of(margins)
     if targets is None:
         return np.zeros((0, box.lower.size))
+    if walks is None:
+        walks = max(MIN_WALKS, min(WALKS, MAX_WALKS // len(targets.member)))
     runner = _Runner(question.subject.network, margins, box)
     with np.errstate(over="ignore", invalid="ignore"):
         kinds = FEW_KINDS if np.count_nonzero(box.width) <= FEW_INPUTS else MANY_KINDS
@@ -74,12 +77,13 @@ def attack(
 
 def thorough_attack(question: Question, *, starts: Array | None = None, wanted: int = 1, seed: int = 0) -> Array:
     """Attack with as many and as long walks as THOROUGH_WORK allows; arguments and result as for attack()."""
-    network = question.subject.network
-    each = 6 * _weights(network) * max(1, len(question.margins.clauses))  # forward and back, for every clause
-    affordable = THOROUGH_WORK / each
+    network, margins = question.subject.network, question.margins
+    # a step runs forward and back; what it does to each margin, neuron and input costs as much as hundreds of products
+    step = 6 * _weights(network) + 400 * (len(margins.margins) + network.neurons + network.inputs)
+    affordable = THOROUGH_WORK / step / max(1, len(margins.clauses))
     steps = int(min(THOROUGH_STEPS, max(STEPS, affordable / WALKS)))
-    walks = int(min(THOROUGH_WALKS, max(WALKS, affordable / steps)))
-    return attack(question, starts=starts, walks=walks, steps=steps, wanted=wanted, seed=seed)
+    walks = int(min(THOROUGH_WALKS, affordable / steps))
+    return attack(question, starts=starts, walks=max(MIN_WALKS, walks), steps=steps, wanted=wanted, seed=seed)
 
 
 def _weights(network: Network) -> int:
@@ -119,7 +123,8 @@ class _Runner:
         ]
         self._row = np.array([0 if one.row is None else one.row for one in margins.margins], dtype=np.intp)
         self._offset = np.array([one.offset for one in margins.margins])
-        self._is_row = np.array([one.row is not None for one in margins.margins])
+        is_row = np.array([one.row is not None for one in margins.margins], dtype=bool)
+        self._slopes = self.rows[self._row] * is_row[:, None]  # of the linear margins, (margins, logits)
         self.outputs = network.outputs
 
     def forward(self, x: Array) -> list[Array]:
@@ -137,19 +142,17 @@ class _Runner:
         values = rows[:, self._row] + self._offset if self.margins.linear else self.margins.lower(rows.astype(float))
         return values, rows
 
-    def row_gradient(self, weight: Array, rows: Array) -> Array:
+    def logit_gradient(self, weight: Array, rows: Array) -> Array:
         """Gradient with respect to the logits of sum(weight * margins), weight (points, margins), at these rows."""
-        slope = np.zeros_like(rows, dtype=np.float64)
-        for index in np.flatnonzero(self._is_row).tolist():
-            slope[:, self._row[index]] += weight[:, index]
+        slope = weight.astype(self.dtype, copy=False) @ self._slopes
         for index, margin in enumerate(self.margins.margins):
             for term in margin.terms:
                 # every term increases with its rows, each in proportion to its share of the exponential sum
                 side = -1.0 if term.weight > 0 else 1.0
                 exponents = side * rows[:, list(term.rows)].astype(float)
                 share = np.exp(exponents - np.logaddexp.reduce(exponents, axis=1, keepdims=True))
-                slope[:, list(term.rows)] += weight[:, index, None] * share
-        return np.asarray(slope.astype(self.dtype, copy=False) @ self.rows)
+                slope = slope + (weight[:, index, None] * share) @ self.rows[list(term.rows)]
+        return np.asarray(slope)
 
     def backward(self, slope: Array, pre: list[Array]) -> Array:
         """Gradient with respect to the input of slope . logits, slope (points, logits)."""
@@ -213,13 +216,13 @@ def _walk(
             break
         part = step / max(steps - 1, 1)
         temperature = unit * FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** part
-        weight = np.nan_to_num(np.exp((values - largest[:, None]) / temperature))
+        weight = np.nan_to_num(np.exp((values - largest[:, None]) / temperature), copy=False)
         weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
-        gradient = runner.backward(runner.row_gradient(weight, rows), pre)
+        gradient = runner.backward(runner.logit_gradient(weight, rows), pre)
         steepest = gradient * box.width
         steepest /= np.abs(steepest).max(axis=1, keepdims=True) + 1e-300
         velocity = MOMENTUM * velocity + (1.0 - MOMENTUM) * np.where(signed, np.sign(gradient), steepest)
         size = first_step * (last_step / first_step) ** part
-        x = np.clip(x - np.nan_to_num(size * box.width * velocity), box.lower, box.upper)
+        x = np.clip(x - np.nan_to_num(size * box.width * velocity, copy=False), box.lower, box.upper)
     order = np.argsort(lowest, kind="stable")
     return np.concatenate([best[order], first[order][violated[order]]])
