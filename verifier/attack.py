@@ -76,14 +76,18 @@ def attack(
 
 
 def thorough_attack(question: Question, *, starts: Array | None = None, wanted: int = 1, seed: int = 0) -> Array:
-    """Attack with as many and as long walks as THOROUGH_WORK allows; arguments and result as for attack()."""
+    """Attack with as many and as long walks as THOROUGH_WORK allows; arguments and result as for attack().
+
+    Of the given starts as many are used as there are other walks.
+    """
     network, margins = question.subject.network, question.margins
     # a step runs forward and back; what it does to each margin, neuron and input costs as much as hundreds of products
     step = 6 * _weights(network) + 400 * (len(margins.margins) + network.neurons + network.inputs)
     affordable = THOROUGH_WORK / step / max(1, len(margins.clauses))
     steps = int(min(THOROUGH_STEPS, max(STEPS, affordable / WALKS)))
-    walks = int(min(THOROUGH_WALKS, affordable / steps))
-    return attack(question, starts=starts, walks=max(MIN_WALKS, walks), steps=steps, wanted=wanted, seed=seed)
+    walks = max(MIN_WALKS, int(min(THOROUGH_WALKS, affordable / steps)))
+    given = None if starts is None else starts[:walks]
+    return attack(question, starts=given, walks=walks, steps=steps, wanted=wanted, seed=seed)
 
 
 def _weights(network: Network) -> int:

@@ -208,7 +208,8 @@ class Run:
             rows = [row for row in (margins.margins[m].row for m in clause) if row is not None]
             if len(rows) > 1:
                 slopes.append(self.slope[rows].mean(axis=0, keepdims=True))
-        return np.where(np.concatenate(slopes) > 0, self.question.box.lower, self.question.box.upper)
+        corners = np.where(np.concatenate(slopes) > 0, self.question.box.lower, self.question.box.upper)
+        return np.unique(corners, axis=0)
 
     def replay(self, points: Array) -> None:
         """Replay candidates, the best first, until as many as were asked for are confirmed or some are not."""
