@@ -225,7 +225,8 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> int:
         )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     peak = f"Peak memory of the process: {memory:.0f} MiB (limit {MEMORY_LIMIT_MIB} MiB)."
-    text = "\n".join([describe(), "", f"`python -m benchmarks.acasxu --data {options.data.name}`", "", *lines, "", peak, ""])
+    command = f"`python -m benchmarks.acasxu --data {options.data.name}`"
+    text = "\n".join([describe(), "", command, "", *lines, "", peak, ""])
     print(text)
     options.out.with_suffix(".md").write_text("# ACAS Xu\n\n" + text)
     wrong = [row for row in rows if row["verdict"] not in (row["expected"], "unknown")]
