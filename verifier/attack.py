@@ -18,7 +18,7 @@ from verifier.spec import Box
 from verifier.verdict import Question
 
 WALKS, STEPS = 24, 60  # of a first attack, for each clause
-THOROUGH_WALKS, THOROUGH_STEPS = 300, 200
+THOROUGH_WALKS, THOROUGH_STEPS = 600, 200
 THOROUGH_WORK = 2e10  # operations of a thorough attack on one question, about a second
 MIN_WALKS, MAX_WALKS = 4, 600  # for each clause; for all clauses of a first attack
 MOMENTUM = 0.9
