@@ -239,7 +239,9 @@ class Run:
             else:
                 self.split_inputs(search)
         elif self.question.margins.linear:
-            self.split_relus()
+            self.attack_thoroughly()
+            if not self.settled and not self.budget.exhausted():
+                self.split_relus()
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
             self.ask_z3(self.budget.seconds_left * share)
@@ -258,16 +260,13 @@ class Run:
             self.split(search, max_boxes=min(max(boxes, 1), NUMPY_BOXES))
         if not self.settled and search.open_boxes and not self.budget.exhausted():
             compiled = continue_compiled(search, self.budget, self.seed)  # it attacks on its own, after some boxes
-            if compiled is None:
+            if compiled is None and self.method == "auto":
                 self.attack_thoroughly()
             if not self.settled:
                 self.split(compiled or search)
 
     def split_relus(self) -> None:
         """Split ReLUs until settled or out of budget."""
-        self.attack_thoroughly()
-        if self.settled or self.budget.exhausted():
-            return
         from verifier.search.relu_split import ReluSplit  # needs torch; only those who get here wait for it
 
         self.split(ReluSplit(self.question, known=self.pre or None), stage="relu split")
