@@ -5,13 +5,14 @@
 The folder holds instances.csv, expected.csv, onnx/ and vnnlib/ as in the competition. Every instance runs through the
 stages of verify() in this process, one after the other, and a counterexample is replayed in onnxruntime in float32.
 Reading files, imports and compilation are not part of the seconds; compilation is done once before. Ends with status 1
-on a wrong verdict.
+on a wrong verdict or when the process took a GiB of memory.
 """
 
 import argparse
 import csv
 import gzip
 import re
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from verifier.network import Affine, Network, Subject
 from verifier.stages import Run
 from verifier.verdict import Question, Verdict
 
+MEMORY_LIMIT_MIB = 1024
 RESULTS = Path(__file__).parent / "results"
 NAMES = {Verdict.VERIFIED: "unsat", Verdict.FALSIFIED: "sat", Verdict.UNKNOWN: "unknown"}
 
@@ -221,11 +223,14 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> int:
             f"{sum(row['boxes'] for row in some):,} | {sum(row['cpu_seconds'] for row in some):.2f} | "
             f"{max(row['cpu_seconds'] for row in some):.2f} |"
         )
-    text = "\n".join([describe(), "", f"`python -m benchmarks.acasxu --data {options.data.name}`", "", *lines, ""])
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    peak = f"Peak memory of the process: {memory:.0f} MiB (limit {MEMORY_LIMIT_MIB} MiB)."
+    command = f"`python -m benchmarks.acasxu --data {options.data.name}`"
+    text = "\n".join([describe(), "", command, "", *lines, "", peak, ""])
     print(text)
     options.out.with_suffix(".md").write_text("# ACAS Xu\n\n" + text)
     wrong = [row for row in rows if row["verdict"] not in (row["expected"], "unknown")]
-    return 1 if wrong else 0
+    return 1 if wrong or memory > MEMORY_LIMIT_MIB else 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 Every problem is asked with each method named; its verdict, its counterexamples and its output bounds are held against
 the exact answer. Writes benchmarks/results/random_agreement.json and .md, and ends with status 1 if anything is wrong.
+What is done stands in a .part.jsonl beside them until all is; the same command goes on where one was stopped.
 """
 
 import argparse
@@ -78,6 +79,26 @@ def ask_many(seed: int, indices: range, methods: list[str], max_subdomains: int)
     return [row for index in indices for row in ask(seed, index, methods, max_subdomains)]
 
 
+def read_part(path: Path, head: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+    """Rows by the first problem of their chunk, from a run that was stopped; a line cut off at the end is left out."""
+    done: dict[int, list[dict[str, Any]]] = {}
+    if not path.exists():
+        path.write_text(json.dumps(head) + "\n")
+        return done
+    lines = path.read_text().splitlines()
+    if json.loads(lines[0]) != head:
+        raise SystemExit(f"{path} belongs to other options: {lines[0]}; move it away or choose another --out")
+    for line in lines[1:]:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        done[entry["first"]] = entry["rows"]
+    entries = [head, *({"first": first, "rows": rows} for first, rows in done.items())]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return done
+
+
 def summarise(rows: list[dict[str, Any]], methods: list[str], arguments: str) -> str:
     """Write the tables as markdown."""
     lines = [
@@ -138,10 +159,29 @@ def main() -> int:
     ]
     rows: list[dict[str, Any]] = []
     bad = 0
-    with ProcessPoolExecutor(options.processes) as pool, tqdm(total=options.problems, unit="problem") as bar:
-        futures = [pool.submit(ask_many, options.seed, chunk, methods, options.max_subdomains) for chunk in chunks]
-        for chunk, future in zip(chunks, futures, strict=True):
-            for row in future.result():
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    part = options.out.with_suffix(".part.jsonl")
+    head = {"seed": options.seed, "methods": methods, "max_subdomains": options.max_subdomains, "chunk": CHUNK}
+    done = read_part(part, head)
+    started, asked = time.perf_counter(), 0
+    with (
+        part.open("a") as file, ProcessPoolExecutor(options.processes) as pool,
+        tqdm(total=options.problems, unit="problem") as bar,
+    ):  # fmt: skip
+        futures = {
+            chunk.start: pool.submit(ask_many, options.seed, chunk, methods, options.max_subdomains)
+            for chunk in chunks
+            if len({row["index"] for row in done.get(chunk.start, ())}) != len(chunk)
+        }
+        for chunk in chunks:
+            if chunk.start in futures:
+                found = futures[chunk.start].result()
+                asked += len(chunk)
+                file.write(json.dumps({"first": chunk.start, "rows": found}) + "\n")
+                file.flush()
+            else:
+                found = done[chunk.start]
+            for row in found:
                 rows.append(row)
                 if row["wrong"] or row["room"]:
                     bad += 1
@@ -149,14 +189,15 @@ def main() -> int:
                     tqdm.write(f"problem ({options.seed}, {row['index']}), {row['method']}, {row['verdict']}: {what}")
             bar.update(len(chunk))
             bar.set_postfix(faults=bad)
+    print(f"{asked:,} problems asked in {time.perf_counter() - started:.0f} s, {len(rows):,} answers in all")
     table = summarise(rows, methods, " ".join(sys.argv[1:]))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     odd = [row for row in rows if row["wrong"] or row["room"] or row["verdict"] == "unknown"]
     slowest = sorted(rows, key=lambda row: -row["seconds"])[:10]
     record = {"seed": options.seed, "problems": options.problems, "machine": describe()}
     record |= {"slowest": slowest, "not_settled_or_wrong": odd}
     options.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
     options.out.with_suffix(".md").write_text(table)
+    part.unlink()
     print(table)
     return 1 if bad else 0
 

@@ -18,6 +18,9 @@ from verifier.network import Network, Subject
 from verifier.pipeline import verify
 from verifier.verdict import TIME_LIMIT, Result, Verdict
 
+ROUNDS = (0.1, 0.5, 1.0)  # of the time left that the open boxes share in each round: a box that one settles at once
+# does not wait for another that takes long, and what a round repeats is a small part of the next
+
 
 def verify_files(
     onnx: Any, vnnlib: Any, counterexamples: list[Any] | None = None, *, timeout_s: float | None = 60.0,
@@ -28,8 +31,8 @@ def verify_files(
 
     Networks: those of verify(), from an .onnx, .onnx.gz or .nnet file. Spec: VNN-LIB 1.0, which describes what is
     unsafe: VERIFIED is `unsat`, there is no such input; FALSIFIED is `sat`, with an input that onnxruntime replayed.
-    Where the inputs are several boxes, all must be verified and one counterexample settles it; the boxes share the
-    time, and those that a first round leaves open share what is left. Sound and complete as verify().
+    Where the inputs are several boxes, all must be verified and one counterexample settles it; the boxes share a tenth
+    of the time first, those left open half of the rest, then all that is left. Sound and complete as verify().
 
     Args:
         onnx: Path of the network.
@@ -58,13 +61,13 @@ def verify_files(
     results: dict[int, Result] = {}
     spent = 0  # subdomains
     waiting = list(range(len(specs)))
-    for _ in range(2 if len(specs) > 1 else 1):
+    for part in ROUNDS if len(specs) > 1 else (1.0,):
         still_open = []
         for position, index in enumerate(waiting):
             share = None
             if timeout_s is not None:
                 left = timeout_s - (time.perf_counter() - started)
-                share = max(left, 1e-6) / (len(waiting) - position)
+                share = max(part * left, 1e-6) / (len(waiting) - position)
             work = None if max_subdomains is None else (max_subdomains - spent) // (len(waiting) - position)
             found = verify(
                 subject, problem.cases[index].box, specs[index], counterexamples, timeout_s=share,
@@ -75,19 +78,20 @@ def verify_files(
             results[index] = found
             if found.verdict is Verdict.FALSIFIED or found.reason == "interrupted":
                 return _joined(results, found, started, spent)
-            if found.verdict is Verdict.UNKNOWN:
-                still_open.append(index)
+            if found.verdict is Verdict.UNKNOWN and (found.timed_out or work is not None):
+                still_open.append(index)  # more of it may help
         waiting = still_open
         if not waiting or (timeout_s is not None and time.perf_counter() - started >= timeout_s):
             break
-    if not waiting:
+    unsettled = [index for index in sorted(results) if results[index].verdict is Verdict.UNKNOWN]
+    if not unsettled:
         return _joined(results, results[len(specs) - 1], started, spent)
-    first = results[waiting[0]]
+    first = results[unsettled[0]]
     reason = first.reason
     if timeout_s is not None and reason.startswith(TIME_LIMIT):
         reason = f"{TIME_LIMIT} of {timeout_s:g} s reached"  # the caller's limit, not the share of one box
     if len(specs) > 1:
-        reason += f" in box {waiting[0] + 1} of {len(specs)}"
+        reason += f" in box {unsettled[0] + 1} of {len(specs)}"
     return _joined(results, dataclasses.replace(first, reason=reason), started, spent)
 
 

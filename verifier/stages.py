@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verifier.attack import attack
+from verifier.attack import attack, thorough_attack
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
@@ -78,6 +78,8 @@ class Run:
     counterexamples: list[Counterexample] = field(default_factory=list)
     pre: tuple[Bounds, ...] = ()
     near: bool = False
+    attacked: bool = False  # thoroughly
+    slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
         """Know nothing of the outputs yet."""
@@ -103,6 +105,9 @@ class Run:
             self.bound_root("interval", interval_bounds, may_settle=False)
             if self.method == "attack":
                 self.attack()
+                if not self.settled:
+                    self.bound_root("crown", crown_bounds, may_settle=False)
+                    self.attack_thoroughly()
                 if not self.settled:
                     self.reason = "the attack found no counterexample, which proves nothing"
             elif self.method == "split":
@@ -152,6 +157,8 @@ class Run:
         self.logits = self.logits.intersect(logits)
         if found.pre:
             self.pre = tuple(Bounds(one.lower[0], one.upper[0]) for one in found.pre)
+        if found.plane is not None:
+            self.slope = found.plane.slope[0, network.outputs :]
         lower = margins.lower(found.rows.lower[0, network.outputs :])
         self.margin = max(self.margin, float(margins.clause_margins(lower).min(initial=math.inf)))
         if may_settle and margins.settled(lower).all():
@@ -185,7 +192,33 @@ class Run:
 
     def attack(self) -> None:
         """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
-        candidates = into_box(self.question, attack(self.question, seed=self.seed))
+        self.replay(attack(self.question, wanted=max(1, self.wanted), seed=self.seed))
+
+    def attack_thoroughly(self) -> None:
+        """Attack once more with many walks, some from where the linear bounds are lowest, before a search that is dear.
+
+        Once is enough; a search that follows looks for counterexamples of its own.
+        """
+        if not self.settled and not self.attacked and not self.budget.exhausted():
+            self.attacked = True
+            starts, wanted = self.lowest_corners(), max(1, self.wanted)
+            self.replay(thorough_attack(self.question, starts=starts, wanted=wanted, seed=self.seed + 1))
+
+    def lowest_corners(self) -> Array | None:
+        """Where the linear bound of each row, and of each clause's average, is lowest over the box."""
+        if self.slope is None:
+            return None
+        margins, slopes = self.question.margins, [self.slope]
+        for clause in margins.clauses:
+            rows = [row for row in (margins.margins[m].row for m in clause) if row is not None]
+            if len(rows) > 1:
+                slopes.append(self.slope[rows].mean(axis=0, keepdims=True))
+        corners = np.where(np.concatenate(slopes) > 0, self.question.box.lower, self.question.box.upper)
+        return np.unique(corners, axis=0)
+
+    def replay(self, points: Array) -> None:
+        """Replay candidates, the best first, until as many as were asked for are confirmed or some are not."""
+        candidates = into_box(self.question, points)
         _, different = np.unique(candidates, axis=0, return_index=True)
         rejected = 0
         for index in np.sort(different):  # best first
@@ -211,7 +244,9 @@ class Run:
             else:
                 self.split_inputs(search)
         elif self.question.margins.linear:
-            self.split_relus()
+            self.attack_thoroughly()
+            if not self.settled and not self.budget.exhausted():
+                self.split_relus()
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
             self.ask_z3(self.budget.seconds_left * share)
@@ -229,7 +264,11 @@ class Run:
             boxes = NUMPY_WORK // max(network_work(self.question.subject.network), 1)
             self.split(search, max_boxes=min(max(boxes, 1), NUMPY_BOXES))
         if not self.settled and search.open_boxes and not self.budget.exhausted():
-            self.split(continue_compiled(search, self.budget, self.seed) or search)
+            compiled = continue_compiled(search, self.budget, self.seed)  # it attacks on its own, after some boxes
+            if compiled is None and self.method == "auto":
+                self.attack_thoroughly()
+            if not self.settled:
+                self.split(compiled or search)
 
     def split_relus(self) -> None:
         """Split ReLUs until settled or out of budget."""

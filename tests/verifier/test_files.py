@@ -70,6 +70,28 @@ def test_time_and_subdomains_are_shared_by_the_boxes(tmp_path):
     assert verify_files(net, path, max_subdomains=1).verdict is Verdict.UNKNOWN
 
 
+def test_a_box_that_takes_long_does_not_keep_the_others_waiting(tmp_path, monkeypatch):
+    """The first box always runs out of time: the second is asked before the first has had more than a tenth of it."""
+    from verifier import files
+
+    shares = []
+
+    def slow(subject, box, spec, counterexamples, *, timeout_s, **options):
+        shares.append((float(box.lower[0]), timeout_s))
+        if box.lower[0] == 0:
+            time.sleep(timeout_s)
+            timeout_s = 1e-9  # leaves it open
+        return verify(subject, box, spec, counterexamples, timeout_s=timeout_s, **options)
+
+    verify = files.verify
+    monkeypatch.setattr(files, "verify", slow)
+    net = small_files.network(tmp_path)
+    found = verify_files(net, small_files.write(tmp_path, "p.vnnlib", boxes("0 1 1.9", "2 3 6.1")), timeout_s=1.0)
+    assert found.timed_out and found.reason == "time limit of 1 s reached in box 1 of 2"
+    assert [low for low, _ in shares] == [0, 2, 0, 0]  # the second is settled in the first round and not asked again
+    assert shares[0][1] <= 0.05 and shares[2][1] < 0.5 and 0.8 < sum(share for low, share in shares if low == 0) < 1.01
+
+
 def test_files_that_do_not_belong_together_are_refused(tmp_path):
     net = small_files.network(tmp_path)
     text = "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (and (<= X_0 1) (>= X_0 0)))(assert (<= Y_0 1))"

@@ -71,7 +71,7 @@ def z3_check(
 def _replay(question: Question, encoding: Encoding, solver: RationalSolver) -> Counterexample | None:
     """Turn Z3's model into a counterexample: the point itself, or one that gradient steps find near it."""
     point = np.array([float(solver.value(variable)) for variable in encoding.inputs])
-    for candidate in (point, *attack(question, starts=point[None], restarts=0, steps=20)[:4]):
+    for candidate in (point, *attack(question, starts=point[None], walks=0, steps=20)[:4]):
         found = check_counterexample(question, candidate)
         if isinstance(found, Counterexample):
             return found

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifier.enclosure import Array, Indices
 from verifier.search.compiled_bounds import UNSTABLE, Work, bound_hidden
@@ -103,10 +104,15 @@ def _make_run_slice(digest: int) -> Callable[..., Any]:
     @compiled_entry
     def run_slice(
         net: CompiledNetwork, work: Work, planes: Planes, points: Points, queue: Queue, low: Array, high: Array,
-        scores: Array, counts: Indices, stuck_margin: Array, max_boxes: int, threshold: float,
+        scores: Array, counts: Indices, stuck_margin: Array, max_boxes: int, threshold: float, stop: NDArray[np.uint8],
     ) -> int:  # fmt: skip
-        """Bound at most max_boxes boxes; end at a point of margin up to the threshold, or when slots run out."""
+        """Bound at most max_boxes boxes; end at a point of margin up to the threshold, when slots run out, or at stop.
+
+        stop[0] is written by another thread while this one runs without Python's lock.
+        """
         for _ in range(max_boxes):
+            if stop[0] != 0:
+                return DONE
             if queue.counters[OPEN] == 0:
                 return DONE
             if queue.counters[OPEN] + 1 > len(queue.heap):

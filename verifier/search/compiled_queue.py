@@ -7,7 +7,7 @@ goes first, so that the search turns depth-first and opens few more.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,33 @@ def make_queue(slots: int, inputs: int, neurons: int, max_best: int) -> Queue:
         np.zeros((slots, words), dtype=np.uint64), np.arange(slots, dtype=np.intp),
         np.array([0, 0, max_best], dtype=np.intp),
     )  # fmt: skip
+
+
+def open_rows(queue: Queue) -> tuple[Any, ...]:
+    """Copy the open boxes out, in no order: lower, upper, priority, margin, number, active, inactive."""
+    slots = queue.heap[: queue.counters[OPEN]]
+    return tuple(part[slots] for part in queue[:-2])
+
+
+def refilled(queue: Queue, rows: tuple[Any, ...], opened: int, max_best: int) -> Queue:
+    """Put other open boxes into a queue, best first, or into a larger one where there is too little room.
+
+    Args:
+        queue: What it holds is forgotten.
+        rows: As open_rows() gives them, sorted by priority and number: a sorted list is a heap.
+        opened: Boxes opened so far.
+        max_best: Boxes kept best-first.
+    """
+    count, slots = len(rows[0]), len(queue.heap)
+    while slots < 2 * count:
+        slots *= 2
+    if slots > len(queue.heap):
+        queue = make_queue(slots, queue.lower.shape[1], 64 * queue.active.shape[1], max_best)
+    for part, row in zip(queue[:-2], rows, strict=True):
+        part[:count] = row
+    queue.heap[:] = np.arange(slots)
+    queue.counters[:] = count, opened, max_best
+    return queue
 
 
 def grown(queue: Queue) -> Queue:

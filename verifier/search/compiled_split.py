@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from verifier.attack import THOROUGH_STEPS, attack
 from verifier.budget import Budget
 from verifier.enclosure import Array, Bounds
 from verifier.search.compiled_network import CompiledNetwork, flatten, network_work
-from verifier.search.descent import descend
 from verifier.search.input_split import InputSplit
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 
 SLICE_S = 0.05  # what a slice should last, so that limits and Ctrl-C are heeded
-FIRST_SLOTS = 1024
 MAX_BEST = 200_000  # open boxes kept best-first
 FIRST_DESCENT = 1000  # boxes before the first descent and between the first few
-DESCENT_GROWTH = 1.5  # later ones wait for half as many boxes again as there have been
-STARTS = 300  # of a descent, over all clauses: in the best open boxes, random ones, and random ones on faces of the box
-ON_FACE = 0.6  # how likely each input of a start on a face stands at one of its limits
+DESCENT_GROWTH = 2.0  # later ones wait for as many boxes again as there have been
+FROM_BOXES, ANEW = 100, 200  # walks of a descent, over all clauses: from the best open boxes, and from random points
 REPLAYED = 5  # the best points of a descent
 COMPILE_S = 60.0  # time that compilation may take where the machine code is not kept from an earlier process
 MAX_WORK = 200_000_000  # multiplications of one box, beyond which limits of time could not be kept
@@ -42,8 +40,10 @@ class OpenBox:
 class CompiledSplit:
     """A search that can be continued, with the interface of InputSplit.
 
-    Best-first by the margin at a promising point of each box, depth-first when many boxes are open. Deterministic: the
-    order of boxes does not depend on time. Sound; complete but for boxes whose margin is below rounding.
+    Best-first by the margin at a promising point of each box, depth-first when many boxes are open. With a limit in
+    boxes deterministic: the order of boxes does not depend on time. Without one several threads may share the boxes
+    (compiled_workers.py), and how many boxes it takes can differ from run to run; the answer, where there is one,
+    cannot. Sound; complete but for boxes whose margin is below rounding.
 
     Args:
         question: What is asked.
@@ -53,128 +53,140 @@ class CompiledSplit:
         stuck: Margins of boxes that were too small to split before; with any there is no VERIFIED.
         max_best: Open boxes up to which the search is best-first.
         seed: For the random starts of descents.
+        threads: Workers at once where no limit in boxes is set; None for as many as there are cores.
     """
 
     def __init__(
         self, question: Question, net: CompiledNetwork, boxes: Iterable[Any] | None = None, *,
         known: tuple[Bounds, ...] | None = None, stuck: Sequence[float] = (), max_best: int = MAX_BEST, seed: int = 0,
+        threads: int | None = None,
     ) -> None:  # fmt: skip
         """Begin with the boxes; imports Numba."""
-        from verifier.search import compiled_bounds, compiled_clauses, compiled_loop, compiled_points, compiled_queue
+        from verifier.search import compiled_loop, compiled_queue, compiled_workers
 
-        self._loop, self._queues = compiled_loop, compiled_queue
+        self._loop, self._queues, self._together = compiled_loop, compiled_queue, compiled_workers
         self.question, self.net = question, net
         self.counterexample: Counterexample | None = None
         self.near = False  # a candidate was met whose margin is below rounding
         if boxes is None:
             boxes = [OpenBox(question.box.lower, question.box.upper, -np.inf)]
-        start = list(boxes)
-        inputs, neurons = int(net.sizes[0]), int(net.root_lower.size)
-        work = compiled_bounds.make_work(net)
-        self._queue = compiled_queue.make_queue(max(FIRST_SLOTS, 2 * len(start)), inputs, neurons, max_best)
-        self._low, self._high = np.zeros(inputs), np.zeros(inputs)
-        self._counts, self._stuck_margin = np.zeros(2, dtype=np.intp), np.array([min(stuck, default=np.inf)])
-        self._counts[compiled_loop.STUCK] = len(stuck)
-        self._state = (work, compiled_clauses.make_planes(net), compiled_points.make_points(net))
-        self._scores = np.zeros(inputs)
+        self._max_best = max_best
+        self._threads = compiled_workers.cores() if threads is None else threads
+        first = compiled_workers.Worker(net, max_best)
+        first.counts[compiled_loop.STUCK] = len(stuck)
+        first.stuck_margin[0] = min(stuck, default=np.inf)
+        self._workers = [first]
         self._threshold, self._rejected = 0.0, 0
-        self._boxes_per_s = 1000.0
-        self._random, self._next_descent = np.random.default_rng(seed), FIRST_DESCENT
-        self._fill(start, known)
+        self._boxes_per_s = 1000.0  # of one worker
+        self._seed, self._descents, self._next_descent = seed, 0, FIRST_DESCENT
+        self._fill(list(boxes), known)
 
     def _fill(self, start: list[Any], known: tuple[Bounds, ...] | None) -> None:
-        """Open the boxes; a heap whose priorities never fall from one entry to the next is in order."""
-        queue, count = self._queue, len(start)
-        queue.lower[:count] = [box.lower for box in start]
-        queue.upper[:count] = [box.upper for box in start]
-        queue.margin[:count] = [box.margin for box in start]
-        queue.priority[:count] = -np.inf
-        queue.number[:count] = np.arange(count)
-        queue.counters[:2] = count
+        """Open the boxes, each with what is known of its neurons."""
+        count, inputs = len(start), int(self.net.sizes[0])
         lower, upper = self.net.root_lower, self.net.root_upper
         if known:
             lower = np.concatenate([one.lower for one in known])
             upper = np.concatenate([one.upper for one in known])
+        words = (lower.size + 63) // 64
+        active, inactive = np.zeros(words, dtype=np.uint64), np.zeros(words, dtype=np.uint64)
         for unit in range(lower.size):
             bit = np.uint64(1 << (unit % 64))
             if lower[unit] >= 0:
-                queue.active[:count, unit // 64] |= bit
+                active[unit // 64] |= bit
             elif upper[unit] <= 0:
-                queue.inactive[:count, unit // 64] |= bit
+                inactive[unit // 64] |= bit
+        rows = (
+            np.array([box.lower for box in start]).reshape(count, inputs),
+            np.array([box.upper for box in start]).reshape(count, inputs),
+            np.full(count, -np.inf), np.array([box.margin for box in start]), np.arange(count),
+            np.tile(active, (count, 1)), np.tile(inactive, (count, 1)),
+        )  # fmt: skip
+        self._workers[0].queue = self._queues.refilled(self._workers[0].queue, rows, count, self._max_best)
 
     @property
     def open_boxes(self) -> OpenBoxes:
         """Boxes not settled yet."""
-        return OpenBoxes(self._queue)
+        return OpenBoxes([worker.queue for worker in self._workers])
 
     @property
     def verified(self) -> bool:
         """Whether every part is settled and none is violated."""
-        return self.counterexample is None and not self.open_boxes and not self._counts[self._loop.STUCK]
+        return self.counterexample is None and not self.open_boxes and not self._stuck
 
     @property
     def margin(self) -> float:
         """The best lower bound on the worst margin that the parts prove."""
-        margins = self._queue.margin[self._queue.heap[: len(self.open_boxes)]]
-        least = float(np.minimum(margins.min(initial=np.inf), self._stuck_margin[0]))
+        margins = [worker.queue.margin[worker.queue.heap[: worker.open]] for worker in self._workers]
+        least = float(np.concatenate([*margins, *(worker.stuck_margin for worker in self._workers)]).min())
         return least if least == least else -np.inf
 
     @property
     def reason(self) -> str:
         """Why the search ended without an answer, where no limit was reached."""
-        return BELOW_ROUNDING if self._counts[self._loop.STUCK] and not self.open_boxes else ""
+        return BELOW_ROUNDING if self._stuck and not self.open_boxes else ""
 
     def run(self, budget: Budget, max_boxes: float = np.inf) -> None:
-        """Go on until settled, until the budget is exhausted, or for at most max_boxes boxes."""
+        """Go on until settled, until the budget is exhausted, or for at most max_boxes boxes.
+
+        A limit in boxes keeps to one worker, so that what is searched does not depend on time.
+        """
         used = 0
+        threads = 1 if budget.max_subdomains is not None or max_boxes < np.inf else self._threads
         while self.open_boxes and self.counterexample is None and not budget.exhausted() and used < max_boxes:
             seconds = min(SLICE_S, budget.seconds_left)
             size = int(min(max(1.0, seconds * self._boxes_per_s), budget.subdomains_left, max_boxes - used))
-            size = min(size, self._next_descent - self._bounded)
-            done = self._run_slice(size)
+            share = threads if len(self.open_boxes) >= self._together.MIN_SHARED else 1
+            size = min(size, -(-(self._next_descent - self._bounded) // share))
+            if share == 1 < threads:
+                size = min(size, 2 * self._together.MIN_SHARED)  # there may soon be enough boxes for all
+            done = self._run_slice(size, share)
             used += done
             budget.count(done, lambda: f"{len(self.open_boxes):,} open")
-            if self._bounded >= self._next_descent:
+            if self._bounded >= self._next_descent and self.counterexample is None:
                 self._next_descent = max(self._bounded + FIRST_DESCENT, int(self._bounded * DESCENT_GROWTH))
                 self._descend()
 
-    def _run_slice(self, size: int) -> int:
-        """Run one slice, replay its candidate, make room; returns the boxes bounded."""
+    def _run_slice(self, size: int, share: int) -> int:
+        """Run one slice of so many workers and replay their candidates; returns the boxes bounded."""
+        while len(self._workers) < share:
+            self._workers.append(self._together.Worker(self.net, self._max_best))
+        self._together.deal(self._workers, share, self._max_best)
         before, started = self._bounded, time.perf_counter()
-        ended = self._loop.run_slice(
-            self.net, *self._state, self._queue, self._low, self._high, self._scores, self._counts,
-            self._stuck_margin, size, self._threshold,
-        )  # fmt: skip
+        self._together.run_together(self._workers[:share], size, self._threshold)
         done, seconds = self._bounded - before, time.perf_counter() - started
-        if ended == self._loop.FULL:
-            self._queue = self._queues.grown(self._queue)
-        elif ended == self._loop.CANDIDATE:
-            self._replay(self._state[2].best)
-            self._rejected += 1
-            if self._rejected > FREE_REJECTIONS:
-                self._threshold = min(self._threshold, self._state[2].lowest[0])
+        for worker in self._workers[:share]:
+            if worker.ended == self._loop.CANDIDATE and self.counterexample is None:
+                self._replay(worker.points.best)
+                self._rejected += 1
+                if self._rejected > FREE_REJECTIONS:
+                    self._threshold = min(self._threshold, worker.points.lowest[0])
         if done:
-            self._boxes_per_s = min(max(done / max(seconds, 1e-6), 0.1), 2.0 * max(self._boxes_per_s, 1.0))
+            rate = done / share / max(seconds, 1e-6)
+            self._boxes_per_s = min(max(rate, 0.1), 2.0 * max(self._boxes_per_s, 1.0))
         return done
 
     @property
     def _bounded(self) -> int:
-        return int(self._counts[self._loop.BOXES])
+        return sum(int(worker.counts[self._loop.BOXES]) for worker in self._workers)
+
+    @property
+    def _stuck(self) -> int:
+        return sum(int(worker.counts[self._loop.STUCK]) for worker in self._workers)
 
     def _descend(self) -> None:
-        """Look for a narrow counterexample from the best open boxes and from random points, inside and on faces."""
-        box, queue = self.question.box, self._queue
-        count = max(2, STARTS // (3 * len(self.question.margins.clauses)))
-        slots = queue.heap[: len(self.open_boxes)]
-        slots = slots[np.lexsort((queue.number[slots], queue.priority[slots]))[:count]]
-        centres = 0.5 * queue.lower[slots] + 0.5 * queue.upper[slots]
-        inside = self._random.uniform(box.lower, box.upper, (count, box.lower.size))
-        limits = np.where(self._random.random(inside.shape) < 0.5, box.lower, box.upper)
-        faces = np.where(self._random.random(inside.shape) < ON_FACE, limits, inside)
-        starts = np.concatenate([centres, inside, faces])
-        points, values = descend(self.question, starts)
-        for point, value in zip(points[:REPLAYED], values[:REPLAYED], strict=True):
-            if value <= 0.0 and self.counterexample is None:
+        """Look for a narrow counterexample from the best open boxes, and anew from random points."""
+        rows = [self._queues.open_rows(worker.queue) for worker in self._workers]
+        lower, upper, priority, _, number = (np.concatenate(parts) for parts in list(zip(*rows, strict=True))[:5])
+        clauses = len(self.question.margins.clauses)
+        chosen = np.lexsort((number, priority))[: max(2, FROM_BOXES // clauses)]
+        points = attack(
+            self.question, starts=0.5 * lower[chosen] + 0.5 * upper[chosen], walks=max(2, ANEW // clauses),
+            steps=THOROUGH_STEPS, seed=self._descents + 1_000_003 * (self._seed + 1),
+        )  # fmt: skip
+        self._descents += 1
+        for point in points[:REPLAYED]:
+            if self.counterexample is None:
                 self._replay(point)
 
     def _replay(self, point: Array) -> None:
@@ -211,16 +223,16 @@ def _is_compiled() -> bool:
 class OpenBoxes:
     """A view of the open boxes, in no order: len() and truth cost nothing, iterating makes a copy of each."""
 
-    def __init__(self, queue: Any) -> None:
-        """Look at a queue."""
-        self._queue = queue
+    def __init__(self, queues: list[Any]) -> None:
+        """Look at some queues."""
+        self._queues = queues
 
     def __len__(self) -> int:
         """How many boxes are open."""
-        return int(self._queue.counters[0])
+        return sum(int(queue.counters[0]) for queue in self._queues)
 
     def __iter__(self) -> Iterator[OpenBox]:
         """Copy them out one by one."""
-        queue = self._queue
-        for slot in queue.heap[: len(self)]:
-            yield OpenBox(queue.lower[slot].copy(), queue.upper[slot].copy(), float(queue.margin[slot]))
+        for queue in self._queues:
+            for slot in queue.heap[: queue.counters[0]]:
+                yield OpenBox(queue.lower[slot].copy(), queue.upper[slot].copy(), float(queue.margin[slot]))

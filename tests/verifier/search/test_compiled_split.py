@@ -246,3 +246,106 @@ def test_what_the_compiled_search_cannot_take_is_left_to_numpy() -> None:
     assert flatten(ask(network, Box([0, 0], [1, 1]), fails_everywhere)) is None
     huge = Network((Affine(np.full((2, 2), LARGEST), np.zeros(2)), Affine(np.full((1, 2), LARGEST), np.zeros(1))))
     assert flatten(ask(huge, Box([0, 0], [1, 1]), less_than(1.0))) is None
+
+
+@pytest.mark.parametrize("room", [1.0, 0.3])
+def test_two_workers_verify_what_one_verifies(room: float) -> None:
+    """The parts settled are those of one worker, in another order; each worker does some of them."""
+    question = hard_question(room=room)
+    net = flatten(question)
+    assert net is not None
+    one, two = CompiledSplit(question, net, threads=1), CompiledSplit(question, net, threads=2)
+    budgets = [Budget(600), Budget(600)]
+    for search, budget in zip((one, two), budgets, strict=True):
+        search.run(budget)
+        assert search.verified
+        assert search.margin == np.inf
+    assert sum(int(worker.counts[0]) for worker in two._workers) == budgets[1].subdomains
+    assert min(int(worker.counts[0]) for worker in two._workers) > 0.1 * budgets[1].subdomains
+
+
+def test_a_limit_in_boxes_is_kept_and_repeats_whatever_the_number_of_threads() -> None:
+    question, ends = hard_question(), []
+    net = flatten(question)
+    assert net is not None
+    for threads in (1, 2, 3):
+        search, budget = CompiledSplit(question, net, threads=threads), Budget(max_subdomains=777)
+        search.run(budget)
+        assert budget.subdomains == 777
+        ends.append(sorted((*box.lower, *box.upper, box.margin) for box in search.open_boxes))
+    assert ends[0] == ends[1] == ends[2]
+
+
+def test_a_counterexample_of_one_worker_ends_the_search_of_all() -> None:
+    question = hard_question(room=-0.001)
+    net = flatten(question)
+    assert net is not None
+    search = CompiledSplit(question, net, threads=3)
+    search.run(Budget(60))
+    assert search.counterexample is not None
+    assert isinstance(check_counterexample(question, search.counterexample.x), Counterexample)
+
+
+def test_time_limit_is_kept_by_several_workers_and_the_search_can_be_continued_by_one() -> None:
+    question = hard_question(room=0.3)
+    net = flatten(question)
+    assert net is not None
+    search = CompiledSplit(question, net, threads=3)
+    search.run(Budget(max_subdomains=1))  # compiled now, if it was not
+    started = time.perf_counter()
+    search.run(Budget(0.3))
+    assert time.perf_counter() - started < 1.3
+    left = list(search.open_boxes)
+    assert len(left) == len(search.open_boxes) > 0
+    volume = sum(float(np.prod(box.upper - box.lower)) for box in left)
+    assert 0 < volume <= 16.0 * (1 + 1e-9)  # parts of the box of side 2 that do not overlap
+    budget = Budget(max_subdomains=100)
+    search.run(budget)
+    assert budget.subdomains == 100
+
+
+def test_nothing_is_lost_when_several_workers_are_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a slice: every worker stops, and a later run ends as if nothing had happened."""
+    from verifier.search import compiled_workers
+
+    question = hard_question(room=1.0)
+    net = flatten(question)
+    assert net is not None
+    search, calls = CompiledSplit(question, net, threads=2), []
+    run = compiled_workers.Worker.run
+
+    def interrupted(worker: Any, *arguments: Any) -> None:
+        run(worker, *arguments)
+        calls.append(worker)
+        if worker is search._workers[0] and len(calls) > 6:
+            monkeypatch.setattr(compiled_workers.Worker, "run", run)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(compiled_workers.Worker, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search.run(Budget(600))
+    search.run(Budget(600))
+    assert search.verified
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("1", 1), ("1,4", 1), ("", None), ("0", None), ("many", None)])
+def test_number_of_cores_is_that_of_the_process_or_fewer(
+    wanted: str, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    from verifier.search.compiled_workers import cores
+
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    assert cores() == (3 if expected is None else expected)
+
+
+def test_a_million_open_boxes_take_less_than_half_a_gibibyte() -> None:
+    """Boxes of 5 inputs and 300 neurons, while the queue grows: its two copies count together."""
+    from verifier.search.compiled_queue import grown, make_queue
+
+    queue = make_queue(2**19, 5, 300, 1000)
+    larger = grown(queue)
+    assert len(larger.heap) >= 1_000_000
+    assert sum(part.nbytes for part in (*queue, *larger)) < 2**29
