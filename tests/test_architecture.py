@@ -28,6 +28,7 @@ STAGES = (
     "pipeline",
     "files",
     "robustness",
+    "accuracy",
     "functions",
     "synthesis",
     "batch",
