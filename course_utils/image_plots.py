@@ -26,8 +26,8 @@ CURVES = {"clean": "truth", "attacked": "counterexample", "verified": "verified"
 METHOD_MARKS = {"interval": ("<", 9.0), "CROWN": ("s", 7.0), "verify": (">", 9.0)}
 
 
-def _grey(image: Any) -> torch.Tensor:
-    return grey_values(torch.as_tensor(image).detach().float().reshape(28, 28))
+def _grey(image: Any) -> Any:
+    return grey_values(torch.as_tensor(image).detach().float().reshape(28, 28)).numpy()
 
 
 @in_course_style
