@@ -474,6 +474,20 @@ assert proves_label(one_rule, blank, 3, 1.5, 0, (-0.5, 0.75)), "what does clip c
 bright = torch.full((784,), 2.0)
 assert proves_label(one_rule, bright, 3, 0.9, 1) and not proves_label(one_rule, bright, 3, 1.1, 1), "try other images"
 assert isinstance(proves_label(one_rule, bright, 3, 0.9, 1), bool), "True or False, and nothing else"
+# output 1 wins only where pixel 3 is near 0.7: at the image and at both ends of the box it does not
+bump_rule = nn.Sequential(nn.Linear(784, 3), nn.ReLU(), nn.Linear(3, 2))
+steep = torch.zeros(3, 784)
+steep[:, 3] = 10.0
+bump_rule.load_state_dict(
+    {
+        "0.weight": steep,
+        "0.bias": torch.tensor([-6.0, -7.0, -8.0]),
+        "2.weight": torch.tensor([[0.0, 0.0, 0.0], [1.0, -2.0, 1.0]]),
+        "2.bias": torch.tensor([0.5, 0.0]),
+    }
+)
+assert proves_label(bump_rule, blank, 3, 0.5, 0), "is what can be proved reported as proved?"
+assert not proves_label(bump_rule, blank, 3, 1.5, 0), "what lies between the ends of the box?"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -724,6 +738,9 @@ assert abs(attacked_accuracy(step_rule, dots, truth, 0.6) - 1.0) < 1e-6, "how fa
 assert abs(attacked_accuracy(step_rule, dots, truth, 9.0) - 0.0) < 1e-6, (
     "is the valid range, and no smaller one, the clip?"
 )
+# the border lies beyond white, where no image is
+step_rule.load_state_dict({"0.weight": weights, "0.bias": torch.tensor([3.0, 0.0])})
+assert abs(attacked_accuracy(step_rule, dots, 0 * truth, 0.6) - 1.0) < 1e-6, "does an attack stay in the valid range?"
 ### END HIDDEN TESTS
 
 # %% [markdown]
