@@ -341,7 +341,7 @@ def draw_loss(losses: Sequence[float]) -> Axes:
     """Draw the mean loss of each epoch, on a logarithmic scale."""
     ax = plt.subplots(figsize=(5.6, 3.0))[1]
     ax.plot(range(1, len(losses) + 1), losses, color=COLOURS["truth"], marker="." if len(losses) < 30 else None)
-    ax.set(xlabel="epoch (count)", ylabel="mean loss (squared error)", yscale="log")
+    ax.set(xlabel="epoch (count)", ylabel="mean loss (no unit)", yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
