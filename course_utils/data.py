@@ -1,9 +1,12 @@
-"""The data of the labs: points around a circle, and the small files that data_files/README.md lists."""
+"""The data of the labs: points around a circle, MNIST digits, and the small files that data_files/README.md lists."""
 
 from __future__ import annotations
 
+import os
+import warnings
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,10 @@ from torch.utils.data import Dataset
 CENTRE = (0.5, 0.5)  # of lab 1's circle
 RADIUS = 0.5
 DOMAIN = (0.0, 1.5)  # lab 1 draws both inputs from here
+
+MNIST_FOLDER = "NNV_MNIST"  # the environment variable that names a folder for the whole set
+MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the grey values in [0, 1] of MNIST's training digits
+VALID_RANGE = ((0.0 - MNIST_MEAN) / MNIST_STD, (1.0 - MNIST_MEAN) / MNIST_STD)  # black and white, normalised
 
 
 class CircleDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -43,6 +50,45 @@ class CircleDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """One point, shape (2,), and its label, shape (1,)."""
         return self.points[index], self.labels[index]
+
+
+class DigitDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Normalised digits with their labels, in the form that torch's DataLoader reads.
+
+    Args:
+        images: Shape (num, 784), or (num, 28, 28), which is flattened; grey value minus 0.1307, divided by 0.3081.
+        labels: The digit that each shows, 0 to 9, shape (num,).
+
+    Raises:
+        ValueError: The shapes do not belong together, or a label is no digit.
+    """
+
+    def __init__(self, images: Any, labels: Any) -> None:
+        """Keep the images as float32, the labels as whole numbers."""
+        self.images = torch.as_tensor(images, dtype=torch.float32)
+        self.labels = torch.as_tensor(labels).long().reshape(-1)
+        if self.images.ndim not in (2, 3) or self.images[:1].numel() not in (0, 784):
+            raise ValueError(f"images: found shape {tuple(self.images.shape)}, expected (num, 784) or (num, 28, 28)")
+        self.images = self.images.reshape(len(self.images), 784)
+        if len(self.images) != len(self.labels):
+            raise ValueError(f"labels: found {len(self.labels)} for {len(self.images)} images; expected one an image")
+        if len(self.labels) and not set(self.labels.tolist()) <= set(range(10)):
+            raise ValueError(f"labels: found {int(self.labels.min())} to {int(self.labels.max())}, expected 0 to 9")
+        if len(self.images) and float(self.images.max()) > 10:
+            message = f"images: values up to {float(self.images.max()):g} look like raw pixels; normalise them first"
+            warnings.warn(message, stacklevel=2)
+
+    def __len__(self) -> int:
+        """How many digits there are."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """One image, shape (784,), and its label."""
+        return self.images[index], self.labels[index]
+
+    def first(self, count: int) -> DigitDataset:
+        """The first digits of these."""
+        return DigitDataset(self.images[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
@@ -95,3 +141,60 @@ def circle_points() -> tuple[torch.Tensor, torch.Tensor]:
 def circle_network() -> nn.Sequential:
     """The course's own first network, 2-64-64-1, trained on `circle_points()`."""
     return network_from_arrays(load_file("circle.npz"))
+
+
+def mnist(part: str = "train", *, subset: bool | None = None) -> DigitDataset:
+    """MNIST's digits, normalised, and one printed line that says which they are.
+
+    Where the environment variable NNV_MNIST names a folder, it is the whole set, by torchvision: from a copy in
+    FOLDER/MNIST/raw, else downloaded to there. Otherwise, or where that fails, it is a balanced subset of real digits
+    that travels with the project: the first 650 training and 100 test digits of each class.
+
+    Args:
+        part: "train" or "test".
+        subset: True for the subset whatever the variable says, False to insist on the whole set.
+
+    Raises:
+        ValueError: part is neither.
+        RuntimeError: The whole set was insisted on and is not to be had.
+    """
+    if part not in ("train", "test"):
+        raise ValueError(f"part: found {part!r}, expected 'train' or 'test'")
+    folder, problem = os.environ.get(MNIST_FOLDER, ""), f"{MNIST_FOLDER} names no folder"
+    if subset is not True and folder:
+        try:
+            from torchvision.datasets import MNIST
+
+            whole = MNIST(str(Path(folder).expanduser()), train=part == "train", download=True)
+        except Exception as error:  # no network, no right to write, a damaged file: torchvision raises many kinds
+            problem = f"{folder}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        else:
+            print(f"MNIST: all {len(whole.data):,} {part} digits, from {folder}")
+            return DigitDataset(normalise(whole.data.reshape(-1, 784) / 255), whole.targets)
+    if subset is False:
+        raise RuntimeError(f"the whole of MNIST is not to be had: {problem}")
+    arrays = load_file("mnist_subset.npz")
+    images = torch.from_numpy(arrays[f"{part}_images"]).reshape(-1, 784) / 255
+    note = f" ({problem})" if folder and subset is None else ""
+    print(f"MNIST: the project's own {len(images):,} of its {part} digits, as many of each{note}")
+    return DigitDataset(normalise(images), torch.from_numpy(arrays[f"{part}_labels"]))
+
+
+def normalise(grey: torch.Tensor) -> torch.Tensor:
+    """Grey values in [0, 1] as the networks of lab 2 take them: minus 0.1307, divided by 0.3081."""
+    return (grey - MNIST_MEAN) / MNIST_STD
+
+
+def grey_values(images: torch.Tensor) -> torch.Tensor:
+    """The other way: grey values, 0 black and 1 white, of normalised images."""
+    return images * MNIST_STD + MNIST_MEAN
+
+
+def normalised_radius(grey_radius: float) -> float:
+    """A radius in grey values (0 black, 1 white) as a radius of normalised inputs."""
+    return grey_radius / MNIST_STD
+
+
+def grey_radius(radius: float) -> float:
+    """A radius of normalised inputs as one in grey values (0 black, 1 white)."""
+    return radius * MNIST_STD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +33,31 @@ def regression_model(net: nn.Module, learning_rate: float = 2e-3) -> Model:
     return Model(net, nn.MSELoss(), torch.optim.Adam(net.parameters(), lr=learning_rate))
 
 
+def classification_model(net: nn.Module, learning_rate: float = 1e-3) -> Model:
+    """A model that raises the output of the right class above all others: cross entropy on the logits, Adam.
+
+    Cross entropy takes logits and applies LogSoftmax itself, so the network ends with a Linear layer.
+    """
+    return Model(net, nn.CrossEntropyLoss(), torch.optim.Adam(net.parameters(), lr=learning_rate))
+
+
+def class_accuracy(net: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """The part of the images for which the largest output is the label's."""
+    with torch.no_grad():
+        return (net(images).argmax(dim=1) == labels.reshape(-1)).float().mean().item()
+
+
 def accuracy(net: nn.Module, points: torch.Tensor, labels: torch.Tensor) -> float:
     """The part of the points on whose side of 0.5 the network's output falls as the label does; labels are 0 or 1."""
     with torch.no_grad():
         return ((net(points).reshape(-1) >= 0.5) == (labels.reshape(-1) >= 0.5)).float().mean().item()
+
+
+def digit_net(*hidden: int, seed: int = 0) -> nn.Sequential:
+    """A network for digits, not yet trained: 784 inputs, hidden layers of these sizes with ReLU, 10 logits."""
+    torch.manual_seed(seed)
+    sizes = (784, *hidden, 10)
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -309,19 +309,22 @@ def draw_search(boxes: Sequence[Any], ax: Axes | None = None) -> Axes:
 
 
 @in_course_style
-def draw_image_pair(image: Any, noisy: Any, titles: Sequence[str] = ("image", "image with noise")) -> Figure:
+def draw_image_pair(
+    image: Any, noisy: Any, titles: Sequence[str] = ("image", "image with noise"), *, middle: str = "the noise"
+) -> Figure:
     """Draw an image, the same image with noise, and the noise between them, which is scaled up to be seen at all.
 
     Args:
         image: Grey values in [0, 1], shape (rows, columns).
         noisy: The same shape.
         titles: What stands above the two images.
+        middle: What stands above the noise.
     """
     first, second = (np.asarray(torch.as_tensor(part).detach(), float) for part in (image, noisy))
     noise = second - first
     largest = float(np.abs(noise).max()) or 1.0
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.4))
-    for ax, picture, title in zip(axes, (first, noise, second), (titles[0], "the noise", titles[1]), strict=True):
+    for ax, picture, title in zip(axes, (first, noise, second), (titles[0], middle, titles[1]), strict=True):
         is_noise = picture is noise
         limits = (
             {"vmin": -largest, "vmax": largest, "cmap": "PuOr"} if is_noise else {"vmin": 0, "vmax": 1, "cmap": "gray"}
@@ -338,7 +341,7 @@ def draw_loss(losses: Sequence[float]) -> Axes:
     """Draw the mean loss of each epoch, on a logarithmic scale."""
     ax = plt.subplots(figsize=(5.6, 3.0))[1]
     ax.plot(range(1, len(losses) + 1), losses, color=COLOURS["truth"], marker="." if len(losses) < 30 else None)
-    ax.set(xlabel="epoch (count)", ylabel="mean loss (squared error)", yscale="log")
+    ax.set(xlabel="epoch (count)", ylabel="mean loss (no unit)", yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -38,24 +40,33 @@ def train(
     Returns:
         The mean loss of each epoch.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a network this small trains faster on one, and much faster on a busy machine
     batches = DataLoader(dataset, batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
     curve = LossCurve(shown=live)
     model.net.train()
-    for _ in tqdm(range(epochs), desc="training", unit="epoch", disable=not live):
-        total = 0.0
-        for points, labels in batches:
-            loss = model.loss(model.net(points), labels)
-            model.optimizer.zero_grad()
-            loss.backward()
-            model.optimizer.step()
-            total += loss.item()
-        curve.add(total / len(batches))
+    with few_threads():
+        for _ in tqdm(range(epochs), desc="training", unit="epoch", disable=not live):
+            total = 0.0
+            for points, labels in batches:
+                loss = model.loss(model.net(points), labels)
+                model.optimizer.zero_grad()
+                loss.backward()
+                model.optimizer.step()
+                total += loss.item()
+            curve.add(total / len(batches))
     model.net.eval()
-    torch.set_num_threads(threads)
     curve.finish()
     return curve.losses
+
+
+@contextmanager
+def few_threads() -> Iterator[None]:
+    """One thread for torch: a network this small trains faster on one, and much faster on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def in_notebook() -> bool:

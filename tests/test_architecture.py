@@ -29,6 +29,7 @@ STAGES = (
     "pipeline",
     "files",
     "robustness",
+    "accuracy",
     "functions",
     "synthesis",
     "batch",

@@ -18,7 +18,7 @@ from grading.judge import judge_notebook
 ROOT = Path(__file__).resolve().parent.parent
 LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
-POINTS = {"lab1_circle": 40}
+POINTS = {"lab1_circle": 40, "lab2_digits": 40}
 
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
 
@@ -154,7 +154,7 @@ def test_test_cells_leave_the_notebooks_own_names_alone(lab):
 
 @each_lab
 def test_test_cells_import_only_what_a_judge_has(lab):
-    allowed = {"verifier", "torch", "numpy", "math", "itertools"}
+    allowed = {"verifier", "course_utils", "torch", "numpy", "math", "itertools"}
     for cell in test_cells(lab):
         for node in ast.walk(ast.parse(cell.source)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -143,12 +143,14 @@ def test_the_archive_installs_and_its_verifier_answers(archive, tmp_path):
     ask = (
         "import verifier, course_utils.data as data\n"
         "print(verifier.__file__)\n"
-        "print(verifier.verify(data.circle_network(), [[0.45, 0.55]] * 2, [[0.5, None]]).verdict.name)"
+        "print(verifier.verify(data.circle_network(), [[0.45, 0.55]] * 2, [[0.5, None]]).verdict.name)\n"
+        "print(len(data.mnist('test', subset=True)))"
     )
     command = [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = [{str(target)!r}, *{sys.path!r}[1:]]\n{ask}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    first, second = done.stdout.splitlines()[-2:]
-    assert first.startswith(str(target)) and second == "VERIFIED"
+    path, verdict, said, digits = done.stdout.splitlines()[-4:]
+    assert path.startswith(str(target)) and verdict == "VERIFIED"
+    assert said.startswith("MNIST: the project's own 1,000") and digits == "1000"
 
 
 def test_labs_are_copied_once_and_never_over_a_students_work(tmp_path):

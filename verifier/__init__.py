@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verifier.accuracy import AccuracyResult as AccuracyResult
+    from verifier.accuracy import verified_accuracy as verified_accuracy
     from verifier.enclosure import Bounds as Bounds
     from verifier.errors import BoundsError as BoundsError
     from verifier.errors import MissingDependencyError as MissingDependencyError
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from verifier.pipeline import output_bounds as output_bounds
     from verifier.pipeline import split_trace as split_trace
     from verifier.pipeline import verify as verify
+    from verifier.robustness import RobustnessResult as RobustnessResult
+    from verifier.robustness import pointwise_robustness as pointwise_robustness
+    from verifier.robustness import verify_robust as verify_robust
     from verifier.search.input_split import TracedBox as TracedBox
     from verifier.spec import Box as Box
     from verifier.spec import OutputSpec as OutputSpec
@@ -55,6 +60,8 @@ _HOME = {
     **dict.fromkeys(("verify_files",), "files"),
     **dict.fromkeys(("Affine", "Head", "Network"), "network"),
     **dict.fromkeys(("Trace", "output_bounds", "split_trace", "verify"), "pipeline"),
+    **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "robustness"),
+    **dict.fromkeys(("AccuracyResult", "verified_accuracy"), "accuracy"),
     **dict.fromkeys(("TracedBox",), "search.input_split"),
     **dict.fromkeys(
         ("Box", "OutputSpec", "all_of", "any_of", "argmax_is", "greater_than", "less_than", "linear", "within"), "spec"

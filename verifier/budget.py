@@ -72,8 +72,41 @@ class Budget:
             self._bar = None
 
 
-def _open_bar() -> Any:
+def _open_bar(what: str = "verify", unit: str = " subdomains", total: int | None = None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a notebook without ipywidgets falls back to text; that is fine
         from tqdm.auto import tqdm
-    return tqdm(desc="verify", unit=" subdomains", leave=False, mininterval=0.2)
+    return tqdm(desc=what, unit=unit, total=total, leave=False, mininterval=0.2)
+
+
+class ImageBar:
+    """A progress bar over images, under the same rule: one that appears after a second unless asked for.
+
+    Args:
+        images: How many there are.
+        show: As in Budget.
+    """
+
+    def __init__(self, images: int, show: bool | None) -> None:
+        """Draw nothing yet."""
+        self._images, self._show, self._done = images, show, 0
+        self._started = time.perf_counter()
+        self._bar: Any = None
+
+    def step(self, verified: int) -> None:
+        """One image more is done; so many are verified by now."""
+        self._done += 1
+        early = self._show is None and time.perf_counter() - self._started < PROGRESS_DELAY_S
+        if self._show is False or early:
+            return
+        if self._bar is None:
+            self._bar = _open_bar("images", " images", self._images)
+        self._bar.n = self._done
+        self._bar.set_postfix_str(f"{verified} verified", refresh=False)
+        self._bar.update(0)
+
+    def close(self) -> None:
+        """Remove it."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -24,6 +24,7 @@ from verifier.search.input_split import InputSplit
 from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
 
 if TYPE_CHECKING:
+    from verifier.search.head_split import HeadSplit
     from verifier.search.relu_split import ReluSplit
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
@@ -233,7 +234,6 @@ class Run:
 
     def complete(self) -> None:
         """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""
-        network = self.question.subject.network
         few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
         small = unstable <= Z3_NEURONS and self.question.margins.linear
@@ -243,7 +243,7 @@ class Run:
                 self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)
             else:
                 self.split_inputs(search)
-        elif self.question.margins.linear:
+        else:
             self.attack_thoroughly()
             if not self.settled and not self.budget.exhausted():
                 self.split_relus()
@@ -252,11 +252,6 @@ class Run:
             self.ask_z3(self.budget.seconds_left * share)
         if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split_inputs(search, fresh=False)
-        if not self.settled and not few_inputs and not self.question.margins.linear:
-            self.reason = (
-                f"bounds and attack leave it open, and {network.inputs} inputs are too many for input splitting, the "
-                "one complete method for margins that are not linear in the logits"
-            )
 
     def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
         """Search, from some boxes on with the compiled search where it can be had."""
@@ -271,16 +266,20 @@ class Run:
                 self.split(compiled or search)
 
     def split_relus(self) -> None:
-        """Split ReLUs until settled or out of budget."""
-        from verifier.exact.leaf_check import leaf_check
-        from verifier.search.relu_split import ReluSplit  # needs torch; only those who get here wait for it
+        """Split ReLUs, and where the margins are not linear in the logits the head, until settled or out of budget."""
+        from verifier.exact.leaf_check import leaf_check  # all three need torch; only those who get here wait for it
+        from verifier.search.head_split import HeadSplit
+        from verifier.search.relu_split import ReluSplit
 
-        search = ReluSplit(self.question, known=self.pre or None, leaf=partial(leaf_check, self.question))
-        self.split(search, stage="relu split")
+        if self.question.margins.linear:
+            search = ReluSplit(self.question, known=self.pre or None, leaf=partial(leaf_check, self.question))
+            self.split(search, stage="relu split")
+        else:
+            self.split(HeadSplit(self.question, known=self.pre or None), stage="head split")
 
     def split(
-        self, search: InputSplit | CompiledSplit | ReluSplit, time: Budget | None = None, max_boxes: float = math.inf,
-        stage: str = "split",
+        self, search: InputSplit | CompiledSplit | ReluSplit | HeadSplit, time: Budget | None = None,
+        max_boxes: float = math.inf, stage: str = "split",
     ) -> None:  # fmt: skip
         """Continue a splitting search."""
         try:

@@ -16,6 +16,7 @@ from verifier.bounds import optimised_root, split_refinement, subdomain_bounds
 from verifier.bounds.alpha_crown import Choice
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.budget import Budget
+from verifier.frontends.read import read_subject
 from verifier.network import Affine, Network, Subject
 from verifier.search import relu_split, relu_subdomains
 from verifier.search.clause_rows import ClauseRows
@@ -239,8 +240,10 @@ def test_weights_that_are_all_zero_settle_no_clause() -> None:
 
 def test_margins_that_are_not_linear_are_left_to_others() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(20, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3), torch.nn.Softmax(dim=1))
-    result = verifier.verify(net, [(0, 1)] * 20, less_than(0.4), method="relu_split", max_subdomains=100)
-    assert result.verdict is verifier.Verdict.UNKNOWN and result.reason == NOT_LINEAR
+    question = Question.ask(read_subject(net, None, 20), Box([0.0] * 20, [1.0] * 20), less_than(0.4))
+    search = ReluSplit(question)
+    search.run(Budget(max_subdomains=100))
+    assert not search.verified and search.reason == NOT_LINEAR
 
 
 def test_auto_settles_a_network_with_many_inputs_by_relu_splitting() -> None:

@@ -1,0 +1,143 @@
+"""Training for proofs: the loss is taken at the worst outputs that bounds cannot exclude, instead of at the image.
+
+Gowal et al. On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models. 2018 (IBP).
+Zhang et al. Towards Stable and Efficient Training of Verifiably Robust Neural Networks. ICLR 2020 (CROWN-IBP).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from course_utils.data import DigitDataset
+from course_utils.models import Model
+from course_utils.training import LossCurve, few_threads
+
+
+def train_for_proofs(
+    model: Model,
+    dataset: DigitDataset,
+    radius: float,
+    *,
+    clip: tuple[float, float] | None = None,
+    epochs: int = 20,
+    warm_up: int = 2,
+    ramp: int = 10,
+    crown: bool = True,
+    clean_share: float = 0.5,
+    batch_size: int = 100,
+    seed: int = 0,
+    live: bool = True,
+) -> list[float]:
+    """Train a network in place so that bounds can prove it robust, with a progress bar and a live loss curve.
+
+    The schedule: `warm_up` epochs of ordinary training, `ramp` epochs in which the radius grows from 0 and the worst
+    case gains weight, the rest at the full radius. CROWN-IBP's share falls from 1 to 0 while the radius grows, so that
+    tight bounds lead the way where intervals alone would drive every weight to 0.
+
+    Args:
+        model: Its net is a Sequential of Linear and ReLU layers; a Flatten may come first.
+        dataset: Images, and labels 0 to 9.
+        radius: In normalised units.
+        clip: The valid range of inputs, to which the boxes are cut.
+        epochs: All of them together.
+        warm_up: See above.
+        ramp: See above.
+        crown: False trains with intervals alone (IBP).
+        clean_share: Of the loss at the image itself, at the end.
+        batch_size: Images a step.
+        seed: Fixes the order of the images.
+        live: False trains without bar and curve.
+
+    Returns:
+        The mean loss of each epoch. It rises while the radius grows: the question gets harder.
+    """
+    layers = linear_layers(model.net)
+    batches = DataLoader(dataset, batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
+    curve = LossCurve(shown=live)
+    step, ramp_steps = 0, max(1, ramp * len(batches))
+    model.net.train()
+    with few_threads():
+        for _ in tqdm(range(epochs), desc="training for proofs", unit="epoch", disable=not live):
+            total = 0.0
+            for images, labels in batches:
+                grown = min(1.0, max(0.0, (step - warm_up * len(batches)) / ramp_steps))
+                clean = nn.functional.cross_entropy(model.net(images), labels)
+                loss = clean
+                if grown > 0:
+                    lower, upper = images - grown * radius, images + grown * radius
+                    if clip is not None:
+                        lower, upper = lower.clamp(*clip), upper.clamp(*clip)
+                    margins = worst_margins(layers, labels, lower, upper, crown_share=(1 - grown) if crown else 0.0)
+                    worst = nn.functional.cross_entropy(-margins, labels)
+                    share = 1 - (1 - clean_share) * grown
+                    loss = share * clean + (1 - share) * worst
+                model.optimizer.zero_grad()
+                loss.backward()
+                model.optimizer.step()
+                total += loss.item()
+                step += 1
+            curve.add(total / len(batches))
+    model.net.eval()
+    curve.finish()
+    return curve.losses
+
+
+def worst_margins(
+    layers: list[nn.Linear], labels: Tensor, lower: Tensor, upper: Tensor, *, crown_share: float = 0.0
+) -> Tensor:
+    """Lower bounds on (logit of the label - logit k) over each box, shape (num, classes); 0 at the label itself.
+
+    Args:
+        layers: Linear layers with ReLU between them.
+        labels: (num,).
+        lower: Boxes, (num, inputs).
+        upper: Likewise.
+        crown_share: How much of the bound is CROWN-IBP's rather than interval arithmetic's, 0 to 1.
+    """
+    # a margin is a row of the last layer: W[label] - W[k]
+    last = layers[-1]
+    c = last.weight[labels][:, None, :] - last.weight[None]
+    offset = last.bias[labels][:, None] - last.bias[None]
+    pre = []
+    low, high = lower, upper
+    for layer in layers[:-1]:  # intervals, layer by layer
+        middle, half = (low + high) / 2, (high - low) / 2
+        z, spread = layer(middle), half @ layer.weight.abs().T
+        pre.append((z - spread, z + spread))
+        low, high = (z - spread).relu(), (z + spread).relu()
+    interval = offset + _least(c, low, high)
+    if crown_share == 0:
+        return interval
+    for layer, (low, high) in zip(reversed(layers[:-1]), reversed(pre), strict=True):  # back to the input
+        upper_slope = high.clamp(min=0) / (high.clamp(min=0) - low.clamp(max=0)).clamp(min=1e-9)
+        lower_slope = (high > -low).float()
+        intercept = -upper_slope * low.clamp(max=0)
+        positive, negative = c.clamp(min=0), c.clamp(max=0)
+        offset = offset + (negative * intercept[:, None]).sum(2)
+        c = positive * lower_slope[:, None] + negative * upper_slope[:, None]
+        offset = offset + c @ layer.bias
+        c = c @ layer.weight
+    backward = offset + _least(c, lower, upper)
+    return crown_share * backward + (1 - crown_share) * interval
+
+
+def linear_layers(net: nn.Module) -> list[nn.Linear]:
+    """The Linear layers of a Sequential that has ReLU between them, and perhaps a Flatten before.
+
+    Raises:
+        ValueError: The network is something else.
+    """
+    parts = [part for part in net if not isinstance(part, nn.Flatten)] if isinstance(net, nn.Sequential) else []
+    wanted = [nn.Linear if place % 2 == 0 else nn.ReLU for place in range(len(parts))]
+    if len(parts) % 2 == 0 or not all(isinstance(part, kind) for part, kind in zip(parts, wanted, strict=True)):
+        raise ValueError("net: expected an nn.Sequential of Linear layers with a ReLU between each two, and no head")
+    return [part for part in parts if isinstance(part, nn.Linear)]
+
+
+def _least(c: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The least value of c . h for low <= h <= high: c (num, rows, width), h (num, width)."""
+    middle, half = (low + high) / 2, (high - low) / 2
+    return (c @ middle[:, :, None]).squeeze(2) - (c.abs() @ half[:, :, None]).squeeze(2)

@@ -1,0 +1,130 @@
+"""Bounds that training uses, against the verifier's and against samples; the attack that the curves use."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from course_utils.attacks import pgd
+from course_utils.data import VALID_RANGE, DigitDataset
+from course_utils.models import class_accuracy, classification_model, digit_net
+from course_utils.robust_training import linear_layers, train_for_proofs, worst_margins
+from verifier.bounds.crown import crown_bounds
+from verifier.bounds.interval import interval_bounds
+from verifier.enclosure import Bounds
+from verifier.frontends.read import read_subject
+
+
+def small_net(inputs: int = 6, classes: int = 4) -> nn.Sequential:
+    torch.manual_seed(2)
+    return nn.Sequential(nn.Linear(inputs, 10), nn.ReLU(), nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, classes)).double()
+
+
+def boxes(radius: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    centres = torch.randn(5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return centres - radius, centres + radius, torch.tensor([0, 1, 2, 3, 1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("radius", [0.01, 0.3, 2.0])
+def test_no_sampled_margin_is_below_the_worst_one(share, radius):
+    net = small_net()
+    lower, upper, labels = boxes(radius)
+    with torch.no_grad():
+        bound = worst_margins(linear_layers(net), labels, lower, upper, crown_share=share)
+        for _ in range(200):
+            x = lower + (upper - lower) * torch.randint(0, 2, lower.shape) * torch.rand(5, 1)
+            y = net(x)
+            assert (y.gather(1, labels[:, None]) - y >= bound - 1e-9).all()
+    assert torch.allclose(bound[range(5), labels], torch.zeros(5, dtype=torch.float64))
+
+
+def test_its_interval_bound_is_the_verifiers():
+    """Two programs for one formula; the verifier's is wider by its rounding term."""
+    net = small_net()
+    lower, upper, labels = boxes(0.2)
+    with torch.no_grad():
+        ours = worst_margins(linear_layers(net), labels, lower, upper).numpy()
+    network = read_subject(net, None, 6).network
+    for k, label in enumerate(labels.tolist()):
+        rows = np.eye(4)[label][None] - np.eye(4)
+        found = interval_bounds(network, Bounds(lower[k : k + 1].numpy(), upper[k : k + 1].numpy()), rows)
+        assert np.allclose(found.rows.lower[0], ours[k], atol=1e-9)
+
+
+def test_its_backward_bound_is_no_tighter_than_crown_and_mostly_tighter_than_intervals():
+    """CROWN-IBP takes intervals for the hidden layers, where CROWN goes back for those as well."""
+    net = small_net()
+    lower, upper, labels = boxes(0.2)
+    layers = linear_layers(net)
+    with torch.no_grad():
+        backward = worst_margins(layers, labels, lower, upper, crown_share=1.0).numpy()
+        interval = worst_margins(layers, labels, lower, upper).numpy()
+    assert (backward > interval).mean() > 0.5
+    network = read_subject(net, None, 6).network
+    row = np.eye(4)[0][None] - np.eye(4)
+    crown = crown_bounds(network, Bounds(lower[:1].numpy(), upper[:1].numpy()), row).rows.lower[0]
+    assert (crown >= backward[0] - 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential(nn.Linear(4, 3), nn.Sigmoid(), nn.Linear(3, 2)),
+        nn.Sequential(nn.Linear(4, 3), nn.ReLU()),
+        nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.Softmax(dim=1)),
+        nn.Linear(4, 3),
+    ],
+)
+def test_other_networks_are_refused_in_words(net):
+    with pytest.raises(ValueError, match="Sequential of Linear layers with a ReLU between each two, and no head"):
+        linear_layers(net)
+
+
+def blobs() -> DigitDataset:
+    """Two easy classes: bright upper or bright lower half, with noise."""
+    generator = torch.Generator().manual_seed(5)
+    labels = torch.arange(200) % 2
+    images = torch.randn(200, 784, generator=generator) * 0.05 - 0.1
+    images[labels == 0, :40] += 1.5
+    images[labels == 1, 40:80] += 1.5
+    return DigitDataset(images.clamp(*VALID_RANGE), labels)
+
+
+@pytest.mark.parametrize("crown", [True, False])
+def test_training_for_proofs_makes_more_provable_than_ordinary_training(crown):
+    data, radius = blobs(), 0.15
+    share = {}
+    for kind, reached in (("proofs", radius), ("usual", 0.0)):
+        net = digit_net(16, seed=1)
+        schedule = {"epochs": 20, "warm_up": 1, "ramp": 10, "crown": crown, "batch_size": 50, "live": False}
+        losses = train_for_proofs(classification_model(net), data, reached, clip=VALID_RANGE, **schedule)
+        assert len(losses) == 20 and not net.training
+        lower, upper = (data.images - radius).clamp(*VALID_RANGE), (data.images + radius).clamp(*VALID_RANGE)
+        with torch.no_grad():
+            margins = worst_margins(linear_layers(net), data.labels, lower, upper)
+        margins[range(200), data.labels] = torch.inf
+        share[kind] = (margins > 0).all(dim=1).float().mean().item()
+        assert class_accuracy(net, data.images, data.labels) > 0.95
+    assert share["proofs"] > share["usual"] + 0.2
+
+
+def test_attack_stays_in_the_box_and_finds_what_is_there_to_find():
+    """Class 1 wins where pixel 0 passes 0.5: an image at 0.4 can be moved across by 0.2 and not by 0.05."""
+    net = nn.Linear(784, 2)
+    weight = torch.zeros(2, 784)
+    weight[1, 0] = 1.0
+    net.load_state_dict({"weight": weight, "bias": torch.tensor([0.5, 0.0])})
+    images, labels = torch.zeros(3, 784), torch.tensor([0, 0, 1])
+    images[:, 0] = torch.tensor([0.4, 0.0, 0.4])
+    for radius, changed in [(0.05, [False, False, True]), (0.2, [True, False, True])]:
+        found = pgd(net, images, labels, radius, clip=VALID_RANGE)
+        assert (found - images).abs().max() <= radius + 1e-6
+        assert found.min() >= VALID_RANGE[0] - 1e-6 and found.max() <= VALID_RANGE[1] + 1e-6
+        assert (net(found).argmax(dim=1) != labels).tolist() == changed
+
+
+def test_attack_repeats_with_its_seed():
+    data, net = blobs(), digit_net(8, seed=3)
+    first, second = (pgd(net, data.images[:20], data.labels[:20], 0.1, seed=4) for _ in range(2))
+    assert torch.equal(first, second)
