@@ -1,4 +1,5 @@
-"""Submissions in parallel, with Dask: each is independent of all others. A lost worker's submission is tried elsewhere."""
+"""Submissions in parallel, with Dask: each is independent of all others. A lost worker's submission is tried elsewhere.
+"""
 
 import atexit
 import base64

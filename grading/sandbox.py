@@ -53,7 +53,8 @@ class Launched:
     job: socket.socket
 
     def end(self, timeout_s: float = 5.0) -> dict[str, Any]:
-        """End it, and say how it ended: {"ended": "stopped", "ended", "time", "cpu" or "memory", "cpu_s", "peak_mb"}."""
+        """End it, and say how it ended: {"ended": "stopped", "ended", "time", "cpu" or "memory", "cpu_s", "peak_mb"}.
+        """
         said = b""
         try:
             self.lifeline.shutdown(socket.SHUT_WR)
