@@ -98,8 +98,7 @@ def give_up_privileges() -> None:
 
 
 def refuse_system_calls() -> bool:
-    """Answer the system calls that a submission has no use for with EPERM; false where this machine's are not listed.
-    """
+    """Refuse system calls that a submission has no use for; false where this machine's are not listed."""
     known = _REFUSED.get(platform.machine())
     if known is None:
         return False

@@ -1,5 +1,4 @@
-"""Submissions in parallel, with Dask: each is independent of all others. A lost worker's submission is tried elsewhere.
-"""
+"""Submissions in parallel, with Dask, each independent of all others; a lost worker's is tried elsewhere."""
 
 import atexit
 import base64

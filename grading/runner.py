@@ -105,8 +105,7 @@ def grade(sandbox: Sandbox, submission: Submission, blueprint: dict[str, GradedC
 
 
 def modules_of(sources: Iterable[str]) -> list[str]:
-    """Modules that code imports at its top level, for the zygote to import once; what is not plain Python is skipped.
-    """
+    """Modules that code imports, for the zygote to import once; what is not plain Python is skipped."""
     found: dict[str, None] = {}
     for source in sources:
         try:

@@ -53,8 +53,7 @@ class Launched:
     job: socket.socket
 
     def end(self, timeout_s: float = 5.0) -> dict[str, Any]:
-        """End it, and say how it ended: {"ended": "stopped", "ended", "time", "cpu" or "memory", "cpu_s", "peak_mb"}.
-        """
+        """End it, and say how it ended ("stopped", "ended", "time", "cpu" or "memory") and what it used."""
         said = b""
         try:
             self.lifeline.shutdown(socket.SHUT_WR)

@@ -75,8 +75,7 @@ def _serve(request: dict[str, Any], descriptors: list[int], isolated: bool) -> N
 
 
 def _become_another_user() -> None:
-    """Root mounts a /proc that nothing covers, which the namespaces of each submission need, and then is root no more.
-    """
+    """Root mounts a /proc that nothing covers, as each submission's namespaces need, and is root no more."""
     from grading import kernel_calls
 
     kernel_calls.mount("proc", "/proc", kernel_calls.MS_NOSUID | kernel_calls.MS_NODEV | kernel_calls.MS_NOEXEC)
