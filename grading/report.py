@@ -51,7 +51,7 @@ def _numbers(exercises: dict[str, float], results: list[Result]) -> str:
         told += [("mean", f"{mean(points):.1f}"), ("median", f"{median(points):.1f}")]
     told += [("of at most", f"{sum(exercises.values()):g}")]
     told += [("answers to grade by hand", str(sum(len(one.waiting) for one in results)))]
-    return '<p class="numbers">' + "".join(f"<div><b>{value}</b>{name}</div>" for name, value in told) + "</p>"
+    return '<div class="numbers">' + "".join(f"<div><b>{value}</b>{name}</div>" for name, value in told) + "</div>"
 
 
 def _distribution(results: list[Result], most: float) -> str:

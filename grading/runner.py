@@ -42,6 +42,7 @@ class Graded:
         seconds: On the clock.
         cpu_s: Of computing, in the worker.
         peak_mb: Memory of the worker.
+        judge_cpu_s: Of computing, in the judge.
     """
 
     status: str
@@ -51,6 +52,7 @@ class Graded:
     seconds: float = 0.0
     cpu_s: float = 0.0
     peak_mb: float = 0.0
+    judge_cpu_s: float = 0.0
 
     def to_json(self) -> str:
         """Everything, for another process."""
@@ -101,6 +103,7 @@ def grade(sandbox: Sandbox, submission: Submission, blueprint: dict[str, GradedC
     return Graded(
         status, outcomes, notebook, [*submission.notes], round(time.monotonic() - started, 2), worked["cpu_s"],
         worked["peak_mb"],
+        judged["cpu_s"],
     )  # fmt: skip
 
 

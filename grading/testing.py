@@ -67,8 +67,8 @@ def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
     """
     earlier = [value for value in values.values() if isinstance(value, Exception)]
     if earlier:  # all of this was said before any test ran
-        said = one_line(type(earlier[0]).__name__, str(earlier[0]))
         lost = isinstance(earlier[0], WorkerLostError)
+        said = str(earlier[0]) if lost else one_line(type(earlier[0]).__name__, str(earlier[0]))
         return Outcome(test.grade_id, 0.0, test.max_points, said, said, out_of_time=lost and "time" in said)
     calls_functions = any(callable(value) and not hasattr(value, "forward") for value in values.values())
     printed = io.StringIO()

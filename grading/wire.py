@@ -10,6 +10,7 @@ import base64
 import json
 import math
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -149,18 +150,16 @@ def _encode(value: Any, export: Export | None, where: str, depth: int) -> Any:
 
 
 def _encode_course_value(value: Any, export: Export | None, where: str) -> Any:
-    import torch
-
-    from verifier.spec import Box, OutputSpec, to_data
-
-    if isinstance(value, torch.Tensor):
+    # a value cannot be of a library that nobody imported, and importing torch takes seconds
+    torch, spec = sys.modules.get("torch"), sys.modules.get("verifier.spec")
+    if torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": _tensor_data(value, where)}
-    if isinstance(value, torch.nn.Module):
+    if torch is not None and isinstance(value, torch.nn.Module):
         return {"network": _network_data(value, where, getattr(value, "input_shape", None))}
-    if isinstance(value, Box):
+    if spec is not None and isinstance(value, spec.Box):
         return {"box": [_array_data(np.asarray(side), where) for side in (value.lower, value.upper)]}
-    if isinstance(value, OutputSpec):
-        return {"output_spec": _as_json(to_data(value), where)}
+    if spec is not None and isinstance(value, spec.OutputSpec):
+        return {"output_spec": _as_json(spec.to_data(value), where)}
     if callable(value) and not isinstance(value, type):
         if export is None:
             raise WireError(f"{where}: a function is neither an argument nor a result that a test may pass on")
