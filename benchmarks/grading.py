@@ -177,7 +177,8 @@ def single(lab: str) -> list[str]:
         again = run([*ours(course), "autograde", lab], course.root)
     return [
         f"A sandbox is ready after {ready:.2f} s; a submission of {lab} then takes {1000 * each:.0f} ms from its "
-        f"text to its points, namespaces and limits included. The command with nothing to grade takes {again.wall_s:.1f} s."
+        f"text to its points, namespaces and limits included. The command with nothing to grade takes "
+        f"{again.wall_s:.1f} s."
     ]
 
 
