@@ -8,10 +8,13 @@ Every function draws into the axes it is given or, without, into the cell's curr
 
 from __future__ import annotations
 
+import csv
 import functools
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
@@ -41,6 +44,10 @@ COLOURS = {
 }
 BOX_STATUS = {"verified": "verified", "falsified": "falsified", "open": "unknown"}  # of a search box: its colour
 HATCHES = {"verified": "", "falsified": "///", "unknown": "..."}
+SERIES = (  # what tells one line of a comparison from the next: Okabe and Ito's colours, and a dash each
+    ("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#CC79A7", ":"), ("#222222", (0, (5, 1))),
+)  # fmt: skip
+SHORTEST_S = 1e-3  # of an axis of times: what took less is drawn here
 INPUT_NAMES = ("input x1 (no unit)", "input x2 (no unit)")
 OUTPUT_NAME = "output y (no unit)"
 MANY = 200  # more search boxes than this are drawn without edges, which would hide them
@@ -334,3 +341,66 @@ def draw_loss(losses: Sequence[float]) -> Axes:
     ax.set(xlabel="epoch (count)", ylabel="mean loss (squared error)", yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
+
+
+@in_course_style
+def draw_solved_over_time(
+    results: Mapping[str, Any] | Any, ax: Axes | None = None, *, expected: Any = None, seconds: str = "seconds"
+) -> Axes:
+    """Draw how many instances of a list are settled within a time: a "cactus" picture, a line a results file.
+
+    Lower and further to the right is better. A line ends at the last instance that was settled; instances that
+    were left open are in its legend only.
+
+    Args:
+        results: Path of a results file of `python -m verifier batch`, or several of them by the name of their line.
+            Another tool's file needs the columns onnx, vnnlib, verdict and the one that `seconds` names.
+        ax: Where to draw.
+        expected: Path of known verdicts with the columns onnx, vnnlib and verdict; a verdict that contradicts one
+            is not counted as settled, and its number is in the legend.
+        seconds: The column to draw: "seconds" (wall time) or "cpu_seconds".
+
+    Raises:
+        ValueError: A file has no such columns, or no rows.
+    """
+    files = results if isinstance(results, Mapping) else {Path(results).stem: results}
+    known = (
+        {} if expected is None else {_instance(row): row["verdict"] for row in _read_columns(expected, ("verdict",))}
+    )
+    if ax is None:
+        ax = plt.subplots(figsize=(7.6, 4.4))[1]
+    most = 1
+    for (name, path), (colour, line) in zip(files.items(), itertools.cycle(SERIES), strict=False):
+        rows = _read_columns(path, ("verdict", seconds))
+        settled = [row for row in rows if row["verdict"] in ("sat", "unsat")]
+        right = [
+            row
+            for row in settled
+            if known.get(_instance(row)) not in ("sat", "unsat") or known[_instance(row)] == row["verdict"]
+        ]
+        times = sorted(max(float(row[seconds]), SHORTEST_S) for row in right)
+        wrong = len(settled) - len(right)
+        label = f"{name}: {len(right)} of {len(rows)} settled" + (f", {wrong} wrong" if wrong else "")
+        ax.plot(range(1, len(times) + 1), times, color=colour, linestyle=line, drawstyle="steps-pre", label=label)
+        most = max(most, len(rows))
+    unit = "CPU time" if seconds == "cpu_seconds" else "wall time"
+    ax.set(xlabel="instances settled (count)", ylabel=f"{unit} of an instance (s)", yscale="log", xlim=(0, 1.02 * most))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(visible=True, which="major", color="#E5E5E5")
+    _legend(ax, loc="upper left", bbox_to_anchor=None)
+    return ax
+
+
+def _read_columns(path: Any, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a results file that has these columns."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    missing = [name for name in ("onnx", "vnnlib", *columns) if not rows or name not in rows[0]]
+    if missing:
+        what = "it has no rows" if not rows else f"it has no column {missing[0]!r}, only {', '.join(rows[0])}"
+        raise ValueError(f"{path}: not a results file as `python -m verifier batch` writes it: {what}")
+    return rows
+
+
+def _instance(row: Mapping[str, str]) -> tuple[str, str]:
+    return row["onnx"], row["vnnlib"]

@@ -175,3 +175,40 @@ def test_a_verdict_has_one_colour_in_pictures_and_in_printed_results():
     for result, verdict in zip(results, ["verified", "falsified", "unknown"], strict=True):
         assert result.verdict.value == verdict
         assert plots.COLOURS[verdict] in result._repr_html_()
+
+
+HEADER = "onnx,vnnlib,verdict,seconds,cpu_seconds,subdomains,stage\n"
+
+
+def test_draw_solved_over_time_sorts_the_settled_ones_and_names_the_rest(tmp_path):
+    ours, theirs = tmp_path / "ours.csv", tmp_path / "theirs.csv"
+    ours.write_text(
+        HEADER + "a,p,unsat,3,2.5,1,crown\na,q,sat,0.5,0.4,1,attack\nb,p,timeout,9,9,7,\nb,q,unsat,1,1,1,crown\n"
+    )
+    theirs.write_text("onnx,vnnlib,verdict,seconds\na,p,unsat,5\na,q,unsat,2\n")
+    expected = tmp_path / "expected.csv"
+    expected.write_text("onnx,vnnlib,verdict\na,p,unsat\na,q,sat\nb,p,unknown\nb,q,unknown\n")
+    ax = plots.draw_solved_over_time({"ours": ours, "theirs": theirs}, expected=expected)
+    first, second = ax.lines
+    assert list(first.get_xdata()) == [1, 2, 3] and list(first.get_ydata()) == [0.5, 1, 3]
+    assert list(second.get_ydata()) == [5]
+    assert legend(ax) == ["ours: 3 of 4 settled", "theirs: 1 of 2 settled, 1 wrong"]
+    assert ax.get_yscale() == "log" and "(s)" in ax.get_ylabel() and "count" in ax.get_xlabel()
+
+
+def test_draw_solved_over_time_draws_one_file_and_the_time_that_is_asked_for(tmp_path):
+    path = tmp_path / "acasxu.csv"
+    path.write_text(HEADER + "a,p,unsat,3,2.5,1,crown\n")
+    ax = plots.draw_solved_over_time(path, seconds="cpu_seconds")
+    assert list(ax.lines[0].get_ydata()) == [2.5] and legend(ax) == ["acasxu: 1 of 1 settled"]
+    assert "CPU" in ax.get_ylabel()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "no rows"), (HEADER, "no rows"), ("onnx,vnnlib\na,b\n", "no column 'verdict'")]
+)
+def test_draw_solved_over_time_refuses_what_is_no_results_file(tmp_path, text, message):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        plots.draw_solved_over_time(path)
