@@ -8,6 +8,10 @@ PYTEST_ARGS ?=
 # what `make lab` hands on to JupyterLab, e.g. LAB_ARGS="--no-browser --port 8889"
 LAB_ARGS ?=
 LAB ?=
+# what `make grade` hands on, e.g. GRADE_ARGS="--workers 4 --time-limit 900"; see `python -m grading autograde --help`
+GRADE_ARGS ?=
+FORMAT ?= csv
+ZIP ?=
 
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
@@ -27,7 +31,7 @@ AUTO_LIRPA := 'auto-LiRPA>=0.3,<1'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test lint demo lab build release student grade feedback formgrader doctor clean
+.PHONY: help setup test lint demo lab build release student grade feedback report export collect formgrader doctor clean
 
 help: ## list the targets
 	@echo "usage: make TARGET"
@@ -86,17 +90,30 @@ student: $(READY) ## make the archive that students receive, dist/nn-verificatio
 
 grade: $(READY) ## autograde the submissions of LAB=..., found in grading/submitted/STUDENT/LAB/
 	@test -n "$(LAB)" || { echo "make grade: which lab? e.g. make grade LAB=lab1_circle" >&2; exit 2; }
-	@$(BIN)/python -m grading autograde $(LAB)
+	@$(BIN)/python -m grading autograde $(LAB) $(GRADE_ARGS)
 
 feedback: $(READY) ## write the feedback pages of LAB=... to grading/feedback/STUDENT/LAB/
 	@test -n "$(LAB)" || { echo "make feedback: which lab? e.g. make feedback LAB=lab1_circle" >&2; exit 2; }
 	@$(BIN)/python -m grading feedback $(LAB)
+
+report: $(READY) ## write a page on the points of LAB=... to grading/reports/
+	@test -n "$(LAB)" || { echo "make report: which lab? e.g. make report LAB=lab1_circle" >&2; exit 2; }
+	@$(BIN)/python -m grading report $(LAB)
+
+export: $(READY) ## write the points of LAB=... for FORMAT=csv, canvas or moodle to grading/exports/
+	@test -n "$(LAB)" || { echo "make export: which lab? e.g. make export LAB=lab1_circle" >&2; exit 2; }
+	@$(BIN)/python -m grading export $(LAB) --format $(FORMAT)
+
+collect: $(READY) ## unpack ZIP=..., a download of Moodle or Canvas, as submissions of LAB=...
+	@test -n "$(LAB)" && test -n "$(ZIP)" || { echo "make collect: e.g. make collect LAB=lab1_circle ZIP=x.zip" >&2; exit 2; }
+	@$(BIN)/python -m grading collect "$(ZIP)" --lab $(LAB)
 
 formgrader: $(READY) ## open nbgrader's formgrader in JupyterLab, to look at what was graded
 	@cd grading && $(BIN)/jupyter lab --ServerApp.root_dir=.. $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)
 
 doctor: $(READY) ## say what is missing in the environment, and the command that cures it
 	@$(BIN)/python -m course_utils.doctor
+	@$(BIN)/python -m grading doctor
 
 clean: ## remove what was built; work/, submissions, the gradebook and .venv stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis grading/release

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from grading.course import Course, CourseError
+from grading.limits import Limits
 
 # Each command imports what it needs when it runs, so that `--help` and `judge` do not wait for nbgrader.
 
@@ -57,51 +58,93 @@ def _student(course: Course, options: argparse.Namespace) -> int:
 
 
 def _autograde(course: Course, options: argparse.Namespace) -> int:
-    from grading.recorder import autograde, points, submissions
+    from tqdm import tqdm
+
+    from grading.autograde import Row, autograde, table
+    from grading.recorder import submissions
 
     lab = course.check_lab(options.lab)
     students = [options.student] if options.student else submissions(course, lab)
     if not students:
         print(f"no submissions: put each into {course.submitted('STUDENT', lab)}/", file=sys.stderr)
         return 1
-    failed = 0
-    for number, student in enumerate(students, start=1):
-        try:
-            autograde(course, lab, student)
-        except CourseError as error:
-            print(f"[{number}/{len(students)}] {student}: not graded. {error}", file=sys.stderr)
-            failed += 1
-            continue
-        scores = points(course, lab, student).values()
-        waiting = sum(score.by_hand for score in scores)
+    if options.unsafe_no_sandbox:
         print(
-            f"[{number}/{len(students)}] {student}: {sum(score.points for score in scores):g} of "
-            f"{sum(score.max_points for score in scores):g} points"
-            + (f", {waiting} answer{'s' if waiting > 1 else ''} to grade by hand" if waiting else ""),
-            flush=True,
+            "grading: WITHOUT A SANDBOX: submissions run with your rights and can change their own points",
+            file=sys.stderr,
         )
-    return 1 if failed else 0
+    with tqdm(total=len(students), desc=f"grading {lab}", unit="submission", file=sys.stderr) as bar:
+
+        def told(row: Row) -> None:
+            bar.update()
+            bar.set_postfix_str(f"{row.student}: {row.status}")
+
+        rows = autograde(
+            course, lab, students, workers=options.workers, scheduler=options.scheduler, limits=_limits(options),
+            force=options.force, unsafe=options.unsafe_no_sandbox, told=told,
+        )  # fmt: skip
+    print(table(rows))
+    return 1 if any(row.failed for row in rows) else 0
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    seconds = options.time_limit
+    return Limits(wall_s=seconds, cell_s=seconds / 2, cpu_s=seconds, memory_mb=options.memory)
 
 
 def _feedback(course: Course, options: argparse.Namespace) -> int:
     from grading.recorder import feedback, submissions
 
     lab = course.check_lab(options.lab)
+    failed = 0
     for student in [options.student] if options.student else submissions(course, lab):
-        feedback(course, lab, student)
-        print(f"feedback: {course.grading / 'feedback' / student / lab / f'{lab}.html'}")
+        try:
+            feedback(course, lab, student)
+            print(f"feedback: {course.grading / 'feedback' / student / lab / f'{lab}.html'}")
+        except CourseError as error:
+            print(f"{student}: no feedback. {str(error).splitlines()[-1]}", file=sys.stderr)
+            failed += 1
+    return 1 if failed else 0
+
+
+def _report(course: Course, options: argparse.Namespace) -> int:
+    from grading.report import write_report
+
+    print(f"report: {write_report(course, course.check_lab(options.lab), options.output)}")
     return 0
 
 
+def _export(course: Course, options: argparse.Namespace) -> int:
+    from grading.export import write_export
+
+    print(f"exported: {write_export(course, course.check_lab(options.lab), options.format, options.output)}")
+    return 0
+
+
+def _collect(course: Course, options: argparse.Namespace) -> int:
+    from grading.collect import collect
+
+    lab = course.check_lab(options.lab)
+    for line in collect(course, lab, options.zip):
+        print(line)
+    return 0
+
+
+def _doctor(course: Course, options: argparse.Namespace) -> int:
+    from grading.doctor import main as doctor
+
+    return doctor(course)
+
+
 def _judge(course: Course, options: argparse.Namespace) -> int:
-    from grading.judge import judge_notebook
+    from grading.parallel import judge_notebook
 
     source = course.source_notebook(course.check_lab(options.lab))
-    outcomes = judge_notebook(source, options.notebook, timeout_s=options.timeout)
+    outcomes = judge_notebook(source, options.notebook, limits=_limits(options), unsafe=options.unsafe_no_sandbox)
     width = max((len(outcome.grade_id) for outcome in outcomes), default=0)
-    for outcome in outcomes:
-        print(f"{outcome.grade_id:<{width}}  {outcome.points:g} of {outcome.max_points:g}  {outcome.message}".rstrip())
-    print(f"total: {sum(o.points for o in outcomes):g} of {sum(o.max_points for o in outcomes):g} points")
+    for one in outcomes:
+        print(f"{one.grade_id:<{width}}  {one.points:g} of {one.max_points:g}  {one.detail or one.message}".rstrip())
+    print(f"total: {sum(one.points for one in outcomes):g} of {sum(one.max_points for one in outcomes):g} points")
     return 0
 
 
@@ -109,6 +152,22 @@ def _demo(course: Course, options: argparse.Namespace) -> int:
     from grading.demo import main as demo
 
     return demo(course, options.output or course.root / "build" / "demo")
+
+
+def _add_limits(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--time-limit", type=float, default=Limits.wall_s, metavar="S",
+        help=f"seconds for one submission (default: {Limits.wall_s:g}); a cell may take half of it",
+    )  # fmt: skip
+    command.add_argument(
+        "--memory", type=int, default=Limits.memory_mb, metavar="MB",
+        help=f"MiB of memory for one submission (default: {Limits.memory_mb})",
+    )  # fmt: skip
+    command.add_argument(
+        "--unsafe-no-sandbox",
+        action="store_true",
+        help="run submissions with your own rights; never do this with others' code",
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -139,9 +198,17 @@ def parser() -> argparse.ArgumentParser:
     student.add_argument("--output", type=Path, help="folder for the archive (default: dist)")
     student.set_defaults(run=_student)
 
-    autograde = commands.add_parser("autograde", help="run and grade the submissions of a lab")
+    autograde = commands.add_parser(
+        "autograde", help="run and grade the submissions of a lab, isolated and in parallel"
+    )
     autograde.add_argument("lab")
     autograde.add_argument("--student", help="this student's only")
+    autograde.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="submissions at once (default: one a processor)"
+    )
+    autograde.add_argument("--scheduler", metavar="ADDRESS", help="use a running Dask cluster, e.g. tcp://host:8786")
+    autograde.add_argument("--force", action="store_true", help="also grade what has not changed since the last time")
+    _add_limits(autograde)
     autograde.set_defaults(run=_autograde)
 
     feedback = commands.add_parser("feedback", help="write the feedback pages of a lab")
@@ -149,12 +216,29 @@ def parser() -> argparse.ArgumentParser:
     feedback.add_argument("--student", help="this student's only")
     feedback.set_defaults(run=_feedback)
 
-    judge = commands.add_parser("judge", help="print a notebook's points by test cell, judged in a process of its own")
+    report = commands.add_parser("report", help="write a page on a graded lab: distribution, exercises, failures")
+    report.add_argument("lab")
+    report.add_argument("--output", type=Path, help="file (default: grading/reports/LAB.html)")
+    report.set_defaults(run=_report)
+
+    export = commands.add_parser("export", help="write the points of a lab as a table that other systems import")
+    export.add_argument("lab")
+    export.add_argument("--format", choices=["csv", "canvas", "moodle"], default="csv")
+    export.add_argument("--output", type=Path, help="file (default: grading/exports/LAB-FORMAT.csv)")
+    export.set_defaults(run=_export)
+
+    collect = commands.add_parser("collect", help="unpack a download of Moodle or Canvas into grading/submitted/")
+    collect.add_argument("zip", type=Path)
+    collect.add_argument("--lab", required=True)
+    collect.set_defaults(run=_collect)
+
+    doctor = commands.add_parser("doctor", help="say what grading lacks on this machine, and the cure")
+    doctor.set_defaults(run=_doctor)
+
+    judge = commands.add_parser("judge", help="print a notebook's points by test cell; nothing is recorded")
     judge.add_argument("--lab", required=True)
-    judge.add_argument(
-        "--timeout", type=float, default=300.0, help="seconds for any one answer of the notebook (default: 300)"
-    )
     judge.add_argument("notebook", type=Path)
+    _add_limits(judge)
     judge.set_defaults(run=_judge)
 
     demo = commands.add_parser("demo", help="the course's main job in one go: train, verify, draw, release, grade")

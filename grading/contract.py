@@ -1,7 +1,8 @@
 """The contract of a test cell, read from its text.
 
 A test cell runs in the student's kernel and in the judge, where none of the notebook's other cells were run. So its
-first line names what it takes from the student, `# uses: nn_circle, x_specs`, and it relies on nothing else.
+first line names what it takes from the student, `# uses: nn_circle, x_specs`, and it relies on nothing else. A network
+whose layers do not tell the shape of its input has it there, without the batch: `# uses: conv_net (1, 28, 28)`.
 """
 
 import ast
@@ -11,10 +12,9 @@ import symtable
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-
 HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 _USES = re.compile(r"# uses:\s*(.*)")
+_NAME_AND_SHAPE = re.compile(r"([^\W\d]\w*)(?:\s*\(\s*(\d+(?:\s*,\s*\d+)*)\s*,?\s*\))?\s*(?:,|$)\s*")
 _PEEKING = {"inspect", "dis", "IPython", "sys._getframe", "gc"}  # modules that look into a student's objects
 
 
@@ -44,23 +44,43 @@ def uses(source: str) -> tuple[str, ...]:
     """The names in a test cell's first line.
 
     Raises:
-        ValueError: The first line is not `# uses: name, name`.
+        ValueError: The first line is not `# uses: name, name (shape)`.
 
     Example:
         >>> uses("# uses: nn_circle, x_specs\\nassert x_specs")
         ('nn_circle', 'x_specs')
     """
+    return tuple(uses_with_shapes(source))
+
+
+def uses_with_shapes(source: str) -> dict[str, tuple[int, ...] | None]:
+    """The names in a test cell's first line, each with the input's shape that stands behind it, or None.
+
+    Raises:
+        ValueError: The first line is not `# uses: name, name (shape)`.
+
+    Example:
+        >>> uses_with_shapes("# uses: net (1, 28, 28), image")
+        {'net': (1, 28, 28), 'image': None}
+    """
     match = _USES.fullmatch(source.partition("\n")[0].strip())
-    names = [name.strip() for name in match[1].split(",")] if match else []
-    if not names or not all(name.isidentifier() for name in names):
+    text = match[1] if match else ""
+    found: dict[str, tuple[int, ...] | None] = {}
+    end = 0
+    while part := _NAME_AND_SHAPE.match(text, end):
+        found[part[1]] = tuple(int(size) for size in part[2].split(",")) if part[2] else None
+        end = part.end()
+    if not found or end != len(text) or text.endswith(","):
         raise ValueError(
             "the first line of a test cell is `# uses: ` and the student's names that it takes, comma between them"
         )
-    return tuple(names)
+    return found
 
 
 def read_test_cells(notebook: Path) -> list[TestCell]:
     """The automatically graded cells of an instructor's notebook, in order."""
+    import nbformat
+
     cells = nbformat.read(notebook, as_version=4).cells
     found = []
     for cell in cells:

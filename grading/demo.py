@@ -123,7 +123,8 @@ def grade(course: Course, folder: Path) -> bool:
     """Release lab 1, hand in one solved and one untouched notebook, grade both and print the points."""
     print("\n3. Release and grade lab 1 (loading nbgrader takes some seconds)", flush=True)
     with _step("released, without solutions and hidden tests"):
-        from grading.recorder import autograde, points, release
+        from grading.autograde import grade_one
+        from grading.recorder import points, release
 
         small = _copy(course, folder)
         release(small, LAB)
@@ -134,7 +135,7 @@ def grade(course: Course, folder: Path) -> bool:
         target.parent.mkdir(parents=True)
         shutil.copyfile(notebook, target)
         with _step(f"autograded the {student} submission"):
-            autograde(small, LAB, student)
+            grade_one(small, LAB, student)
         scores = points(small, LAB, student).values()
         by_machine: list[Any] = [score for score in scores if not score.by_hand]
         waiting = sum(score.max_points for score in scores if score.by_hand)

@@ -1,33 +1,55 @@
-"""The one place where nbgrader runs a submission's cells.
+"""nbgrader's own `autograde`, from its command line and from formgrader's button, led to the isolated one of this
+course.
 
-Here a submission runs as stock nbgrader runs it: in a kernel with the rights of whoever grades. To run it elsewhere,
-replace `EXECUTE`; what takes its place is an nbconvert preprocessor that fills in every code cell's outputs, nothing
-more.
+`nbgrader_config.py` calls `replace_autograde()`. Should a later nbgrader not be reached by it, the step that would run
+a student's code in a plain kernel refuses instead.
 """
 
+from pathlib import Path
 from typing import Any
 
-from nbformat import NotebookNode
-from nbgrader.preprocessors import Execute
-from nbgrader.utils import is_grade
+from nbgrader.converters import Autograde
+from nbgrader.converters.base import NbGraderException
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+from grading.course import Course, CourseError
 
 
-class ExecuteInKernel(Execute):  # type: ignore[misc]
-    """Run all cells in one kernel, and do not let a warning cost points.
+class IsolatedAutograde(Autograde):  # type: ignore[misc]
+    """Grade as `python -m grading autograde` does; nbgrader's options `--force` and `--student` mean the same."""
 
-    nbgrader gives no points to a test cell that wrote anything to standard error. A progress bar or a library's warning
-    does, so that stream is dropped from test cells; a failed test shows as an error, which stays.
-    """
+    def convert_notebooks(self) -> None:
+        """Grade every submission that nbgrader matched."""
+        from grading.autograde import autograde
 
-    def preprocess(
-        self, nb: NotebookNode, resources: dict[str, Any] | None = None, *args: Any, **kwargs: Any
-    ) -> tuple[NotebookNode, dict[str, Any]]:
-        """Run the notebook, then drop standard error from its test cells."""
-        nb, resources = super().preprocess(nb, resources, *args, **kwargs)
-        for cell in nb.cells:
-            if cell.cell_type == "code" and is_grade(cell):
-                cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-        return nb, resources
+        course, lab = Course(Path(self.coursedir.root)), self.coursedir.assignment_id
+        students = sorted(Path(folder).parent.name for folder in self.assignments)
+        try:
+            rows = autograde(course, lab, students, force=self.force)
+        except CourseError as error:
+            self.log.error("%s", error)
+            raise NbGraderException(str(error)) from None
+        for row in rows:
+            self.log.info("%s: %s points, %s", row.student, row.points, row.status)
+        failed = [row for row in rows if row.failed]
+        for row in failed:
+            self.log.error("%s: not graded. %s", row.student, row.note or row.status)
+        if failed:
+            raise NbGraderException(f"{len(failed)} of {len(rows)} submissions could not be graded")
 
 
-EXECUTE = ExecuteInKernel
+class Refuse(NbGraderPreprocessor):  # type: ignore[misc]
+    """Stands where nbgrader would run a student's code with your rights."""
+
+    def preprocess(self, nb: Any, resources: Any) -> Any:
+        """Run nothing."""
+        raise RuntimeError("this course grades in a sandbox only: use python -m grading autograde")
+
+
+def replace_autograde() -> None:
+    """Let nbgrader's programs, and formgrader's button, use the isolated autograde."""
+    import nbgrader.apps.api
+    import nbgrader.apps.autogradeapp
+
+    for module in (nbgrader.apps.api, nbgrader.apps.autogradeapp):
+        module.Autograde = IsolatedAutograde

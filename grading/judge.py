@@ -1,120 +1,90 @@
-"""Judge a notebook: the instructor's test cells, run in a process that never runs a student's code.
+"""The process that judges one submission: the instructor's test cells, where no code of the student's ever runs.
 
-The student's cells run in a worker, a second process behind a pipe. A test cell's `# uses:` line says which names to
-fetch from there; they come as plain data, a network as its layers and arrays, a function as a stand-in that calls back
-into the worker. The names are fetched where the test cell stands in the notebook, so that a name which is given a new
-value later is judged as it was.
+First all of the notebook's cells run in the worker, a second process behind a socket. Where a test cell stands, the
+names of its `# uses:` line are taken as plain data, a network as its layers and arrays; a function as a stand-in that
+calls back into a fork of the worker that stays as it was at that point. Only when the last cell has run, and the
+outputs that the student will read are complete, do the tests begin. So nothing that a test tells a student's function
+can reach the student.
 
-How the worker is started is an argument (`command`): a sandbox goes around that command, and nothing here changes.
+It is forked by the zygote and confined by the guard, as the worker is.
 """
 
-import ast
 import builtins
 import contextlib
-import io
-import os
-import queue
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import socket
+from collections.abc import Callable
 from typing import Any
 
-import nbformat
+from grading.channel import Channel
+from grading.contract import TestCell, uses_with_shapes
+from grading.limits import Limits
+from grading.testing import Outcome, WorkerLostError, judge_cell
+from grading.wire import WireError, decode, encode
 
-from grading.contract import TestCell, read_test_cells, uses
-from grading.course import CourseError
-from grading.wire import WireError, decode, encode, read_message, write_message
-
-WORKER_COMMAND = (sys.executable, "-P", "-m", "grading.worker")  # -P: not the submission's folder first
 MAX_MESSAGE_CHARACTERS = 500  # of what a student's exception says
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one test cell.
-
-    Args:
-        grade_id: Its name in the gradebook.
-        points: Points earned.
-        max_points: Points it is worth.
-        message: Why it did not pass, or empty.
-    """
-
-    grade_id: str
-    points: float
-    max_points: float
-    message: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the cell ran to its end."""
-        return not self.message
+PATIENCE_S = 5.0  # beyond the time that a cell may take, before its process counts as lost
 
 
 class StudentCodeError(Exception):
     """The student's code raised an exception that has no counterpart among Python's own or the verifier's."""
 
 
-class WorkerLostError(Exception):
-    """The worker ended, said something unreadable or took too long; nothing more can be asked of it."""
-
-
 class Worker:
     """The process that runs a student's cells, seen from the judge.
 
     Args:
-        command: How to start it.
-        folder: Its current folder.
-        timeout_s: How long it may take over any one request before it is ended.
+        connection: The socket to it.
+        cell_s: How long it may take over any one request.
     """
 
-    def __init__(
-        self, command: Sequence[str] = WORKER_COMMAND, *, folder: Path | None = None, timeout_s: float = 300.0
-    ) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, connection: socket.socket, cell_s: float) -> None:
+        self._channel = Channel(connection)
+        self._timeout_s = cell_s + PATIENCE_S
         self._lost = ""
-        environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(_import_path())}
-        environment.setdefault("OMP_NUM_THREADS", "1")  # several threads on a busy machine made lab 1 six times slower
-        self._process = subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder, env=environment, bufsize=-1
-        )
-        self._replies: queue.Queue[Any] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._forks: list[Worker] = []
 
-    def __enter__(self) -> "Worker":
-        return self
+    def run(self, source: str) -> tuple[Any, Any]:
+        """Run one cell: its outputs and its error, both as the worker says, which may be anything."""
+        answer = self._ask({"run": source})
+        if not isinstance(answer, list) or len(answer) != 2:
+            raise self._give_up("its answer is not one")
+        return answer[0], answer[1]
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def take(self, names: dict[str, tuple[int, ...] | None]) -> dict[str, Any]:
+        """The values of names; an exception in the place of a value that cannot be had."""
+        calls, theirs = socket.socketpair()
+        functions = Worker(calls, self._timeout_s - PATIENCE_S)
+        self._forks.append(functions)
+        try:
+            wanted = [[name, list(shape) if shape else None] for name, shape in names.items()]
+            answer = self._ask({"take": wanted}, theirs)
+            if not isinstance(answer, list) or len(answer) != len(names):
+                raise self._give_up("its answer is not one a name")
+        except Exception as error:
+            return dict.fromkeys(names, error)
+        finally:
+            theirs.close()
+        return {name: functions._read(value) for name, value in zip(names, answer, strict=True)}
+
+    def end_of_notebook(self) -> None:
+        """Say that no cell follows; functions that were taken can still be called."""
+        self._channel.close()
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()
+        """Say that nothing more will be asked."""
+        self._channel.close()
+        for fork in self._forks:
+            fork.close()
 
-    def run(self, cells: Sequence[str]) -> list[str]:
-        """Run cells; for each, what it raised in one line, or the empty string."""
-        answers = self._ask({"run": list(cells)})
-        if not isinstance(answers, list) or len(answers) != len(cells):
-            raise self._give_up("its answer is not one a cell")
-        return ["" if answer is None else _one_line(*_described(answer)) for answer in answers]
-
-    def fetch(self, name: str) -> Any:
-        """A student's name as plain data, a network or a stand-in for a function.
-
-        Raises:
-            NameError: The notebook did not define it.
-            WireError: It is none of these; the message says what it is.
-            WorkerLostError: The worker cannot be asked any more.
-        """
-        return decode(self._ask({"get": name}), self._stand_in)
+    def _read(self, told: Any) -> Any:
+        try:
+            if isinstance(told, dict) and set(told) == {"value"}:
+                return decode(told["value"], self._stand_in)
+            if isinstance(told, dict) and set(told) == {"error"}:
+                return as_exception(*described(told["error"]))
+        except Exception as error:
+            return error if isinstance(error, WireError) else WireError(f"a value cannot be read: {error}")
+        return WireError("a value cannot be read")
 
     def _stand_in(self, number: int, name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -125,150 +95,82 @@ class Worker:
         call.__name__ = call.__qualname__ = name
         return call
 
-    def _ask(self, request: dict[str, Any]) -> Any:
+    def _ask(self, request: dict[str, Any], handed_over: socket.socket | None = None) -> Any:
         if self._lost:
             raise WorkerLostError(self._lost)
-        assert self._process.stdin is not None
         try:
-            write_message(self._process.stdin, request)
-            reply = self._replies.get(timeout=self._timeout_s)
-        except OSError:
-            raise self._give_up("it ended") from None
-        except queue.Empty:
+            self._channel.send(request, self._timeout_s)
+            if handed_over is not None:
+                socket.send_fds(self._channel.socket, [b"s"], [handed_over.fileno()])
+            reply = self._channel.receive(self._timeout_s)
+        except TimeoutError:
             raise self._give_up(f"it took longer than {self._timeout_s:g} s") from None
-        if isinstance(reply, Exception):
-            raise self._give_up("it ended" if isinstance(reply, EOFError) else str(reply))
+        except (OSError, EOFError):
+            raise self._give_up("it ended") from None
+        except WireError as error:
+            if "too large to hand over" in str(error):
+                raise
+            raise self._give_up(str(error)) from None
         if isinstance(reply, dict) and set(reply) == {"answer"}:
             return reply["answer"]
         if isinstance(reply, dict) and set(reply) == {"error"}:
-            raise _as_exception(*_described(reply["error"]))
+            raise as_exception(*described(reply["error"]))
         raise self._give_up("its reply is neither an answer nor an error")
 
     def _give_up(self, reason: str) -> WorkerLostError:
-        self._process.kill()
+        self._channel.close()
         self._lost = f"the notebook's process stopped answering: {reason}"
         return WorkerLostError(self._lost)
 
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        while True:
-            try:
-                self._replies.put(read_message(self._process.stdout))
-            except (EOFError, WireError, OSError, ValueError) as error:
-                self._replies.put(error if isinstance(error, WireError) else EOFError())
-                return
 
-
-def judge_notebook(
-    source: Path, submission: Path, *, command: Sequence[str] = WORKER_COMMAND, timeout_s: float = 300.0
-) -> list[Outcome]:
-    """Points of a submission by test cell.
+def judge_parts(parts: list[dict[str, Any]], worker: Worker) -> tuple[list[Any], list[Outcome]]:
+    """Run a notebook's cells, then its tests.
 
     Args:
-        source: The instructor's notebook, whose test cells count.
-        submission: The student's notebook, whose other cells run in the worker.
-        command: How to start the worker.
-        timeout_s: How long the worker may take over any one request.
-
-    Raises:
-        CourseError: One of the two is missing, or is not a notebook.
-    """
-    tests = read_test_cells(_existing(source))
-    parts = split_at_tests(_existing(submission), source, [test.grade_id for test in tests])
-    outcomes = {}
-    with Worker(command, folder=submission.resolve().parent, timeout_s=timeout_s) as worker:
-        for cells, grade_id in parts:
-            with contextlib.suppress(WorkerLostError):  # each test that then asks for a name says so
-                worker.run(cells)
-            if grade_id is not None:
-                outcomes[grade_id] = judge_cell(next(test for test in tests if test.grade_id == grade_id), worker.fetch)
-        for test in tests:
-            if test.grade_id not in outcomes:  # the student removed the cell: judged at the notebook's end
-                outcomes[test.grade_id] = judge_cell(test, worker.fetch)
-    return [outcomes[test.grade_id] for test in tests]
-
-
-def judge_cell(test: TestCell, fetch: Callable[[str], Any]) -> Outcome:
-    """Run one test cell in a namespace of its own.
-
-    As in nbgrader, a cell that fails earns nothing; one that succeeds earns what its last expression says, or
-    everything.
-
-    Args:
-        test: The instructor's cell.
-        fetch: Gives the value of a student's name.
-    """
-    try:
-        namespace: dict[str, Any] = {"__name__": "__main__", **{name: fetch(name) for name in uses(test.source)}}
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            value = _run(test.source, test.grade_id, namespace)
-    except Exception as error:
-        return Outcome(test.grade_id, 0.0, test.max_points, _one_line([type(error).__name__], str(error)))
-    points = _partial_credit(value, test.max_points)
-    if points > test.max_points:
-        return Outcome(
-            test.grade_id, 0.0, test.max_points, f"the test cell itself gives {points:g} points; mend the test cell"
-        )
-    return Outcome(test.grade_id, points, test.max_points)
-
-
-def split_at_tests(submission: Path, source: Path, grade_ids: Sequence[str]) -> list[tuple[list[str], str | None]]:
-    """A student's code cells, in runs that end where a test cell stands.
-
-    Test cells themselves are left out; a locked cell is the instructor's, as nbgrader's autograder makes it.
+        parts: In the notebook's order, {"cell": source} or {"test": {"grade_id", "source", "max_points"}}.
+        worker: Where the cells run.
 
     Returns:
-        (sources of the cells, grade_id of the test cell after them) pairs; the last has None, as no test follows.
+        One entry for each cell, its outputs and its error, or None where its process was lost before it ended; and one
+        outcome for each test.
     """
-    locked = {
-        cell.metadata.nbgrader.grade_id: cell.source
-        for cell in _read(source).cells
-        if cell.metadata.get("nbgrader", {}).get("locked") and cell.cell_type == "code"
-    }
-    cells = [cell for cell in _read(submission).cells if cell.cell_type == "code"]
-    names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in cells]
-    parts: list[tuple[list[str], str | None]] = []
-    run: list[str] = []
-    for index, (cell, name) in enumerate(zip(cells, names, strict=True)):
-        if name not in grade_ids:
-            run.append(locked.get(name, cell.source))
-        elif name not in names[index + 1 :]:  # of a test cell that was copied, nbgrader keeps the last
-            parts.append((run, name))
-            run = []
-    return [*parts, (run, None)]
+    cells: list[Any] = []
+    taken: list[tuple[TestCell, dict[str, Any]]] = []
+    for part in parts:
+        if "cell" in part:
+            try:
+                cells.append(worker.run(part["cell"]))
+            except Exception:  # each test that comes later says so
+                cells.append(None)
+        else:
+            test = TestCell(**part["test"])
+            taken.append((test, worker.take(uses_with_shapes(test.source))))
+    worker.end_of_notebook()
+    return cells, [judge_cell(test, values) for test, values in taken]
 
 
-def _run(source: str, name: str, namespace: dict[str, Any]) -> Any:
-    """Execute a cell and give the value of its last expression; None where a notebook would show none."""
-    tree = ast.parse(source, filename=name)
-    last = tree.body[-1] if tree.body else None
-    if not isinstance(last, ast.Expr) or source.rstrip().endswith(";"):
-        exec(compile(tree, name, "exec"), namespace)
-        return None
-    exec(compile(ast.Module(tree.body[:-1], type_ignores=[]), name, "exec"), namespace)
-    return eval(compile(ast.Expression(last.value), name, "eval"), namespace)
+def prepare() -> None:
+    """Nothing to make beforehand; the zygote's imports are the judge's."""
 
 
-def _partial_credit(value: Any, max_points: float) -> float:
-    """Points as nbgrader reads them from a cell's output: a number that is not negative; anything else is full
-    credit."""
-    if value is None:
-        return max_points
-    try:
-        points = float(repr(value))
-    except ValueError:
-        return max_points
-    return points if points >= 0.0 else max_points
+def main(peer: socket.socket, job: socket.socket, limits: Limits) -> None:
+    """Take one job from the socket, and answer it."""
+    channel = Channel(job)
+    cells, outcomes = judge_parts(channel.receive(), Worker(peer, limits.cell_s))
+    with contextlib.suppress(WireError):
+        channel.send({"cells": cells, "outcomes": [outcome.to_data() for outcome in outcomes]})
+        return
+    channel.send({"cells": [None] * len(cells), "outcomes": [outcome.to_data() for outcome in outcomes]})
 
 
-def _described(data: Any) -> tuple[list[str], str]:
+def described(data: Any) -> tuple[list[str], str]:
     """The class names and the text of an exception that a worker describes, whatever it really sent."""
     if isinstance(data, list) and len(data) == 2 and isinstance(data[0], list) and isinstance(data[1], str):
         return [name for name in data[0] if isinstance(name, str)] or ["Exception"], data[1]
     return ["Exception"], "an error that cannot be read"
 
 
-def _as_exception(names: list[str], text: str) -> Exception:
+def as_exception(names: list[str], text: str) -> Exception:
     """The exception that a student's code raised, so that a test can expect it as it would in the notebook."""
     from verifier import errors
 
@@ -283,29 +185,3 @@ def _as_exception(names: list[str], text: str) -> Exception:
             except TypeError:  # a few, such as UnicodeDecodeError, want more than a text
                 continue
     return StudentCodeError(f"{names[0]}: {text}")
-
-
-def _one_line(names: list[str], text: str) -> str:
-    first = text.strip().partition("\n")[0][:MAX_MESSAGE_CHARACTERS]
-    return f"{names[0]}: {first}" if first else names[0]
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise CourseError(f"{path} does not exist; build the labs first (make build), or correct the path")
-    return path
-
-
-def _read(path: Path) -> nbformat.NotebookNode:
-    try:
-        return nbformat.read(path, as_version=4)
-    except Exception as error:  # nbformat raises its own, json's and plain AttributeError
-        raise CourseError(
-            f"{path} is not a notebook: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
-        ) from None
-
-
-def _import_path() -> list[str]:
-    """Our own packages ahead of anything in the submission's folder."""
-    ours = str(Path(__file__).resolve().parent.parent)
-    return [ours, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]

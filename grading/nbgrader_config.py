@@ -4,10 +4,12 @@ import os
 import sys
 from pathlib import Path
 
-from nbgrader.converters import Autograde
-from nbgrader.preprocessors import Execute
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+from nbgrader.preprocessors import GetGrades
 
-from grading.execution import EXECUTE
+from grading.execution import Refuse, replace_autograde
+from grading.feedback_pages import HideTests
+from grading.sanitise import safe_markdown
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  traitlets defines it where this file is read
 
@@ -39,10 +41,11 @@ EXCHANGE = GRADING / "exchange"
 EXCHANGE.mkdir(exist_ok=True)
 c.Exchange.root = str(EXCHANGE)
 
-# nbgrader's own steps, with the execution of this course in the place of nbgrader's.
-c.Autograde.autograde_preprocessors = [
-    EXECUTE if step is Execute else step for step in Autograde.class_traits()["autograde_preprocessors"].default()
-]
-c.Execute.timeout = 300  # seconds a cell; ten times what a whole solved lab takes
-# Each kernel would otherwise remark on standard error that it talks over a local port.
-c.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
+# nbgrader's own autograde, also from formgrader's button, runs submissions in the sandbox; nothing else runs them.
+replace_autograde()
+c.Autograde.autograde_preprocessors = [Refuse]
+
+# What a student wrote is looked at by instructors with a gradebook open: Markdown is shown without scripts, and the
+# feedback page without hidden tests.
+c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]

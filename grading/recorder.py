@@ -1,4 +1,4 @@
-"""Drive nbgrader in this process: release, autograde, feedback, and the points that its gradebook holds.
+"""Drive nbgrader in this process: release, feedback, and the points that its gradebook holds.
 
 nbgrader takes about five seconds to start as a program; here it is loaded once for any number of labs and students.
 """
@@ -17,6 +17,7 @@ from traitlets.config import Config, PyFileConfigLoader
 
 from grading.build import build_lab
 from grading.course import Course, CourseError
+from grading.submission import read_blueprint
 
 
 @dataclass(frozen=True)
@@ -63,23 +64,27 @@ def submissions(course: Course, lab: str) -> list[str]:
     return sorted(folder.parent.name for folder in (course.grading / "submitted").glob(f"*/{lab}") if folder.is_dir())
 
 
-def autograde(course: Course, lab: str, student: str) -> None:
-    """Run one submission and record its points.
+def ensure_released(course: Course, lab: str) -> None:
+    """Make sure that the gradebook knows the lab as the instructor's notebook has it now.
 
     Raises:
-        CourseError: Nothing was submitted, or nbgrader could not grade it; its log is in the message.
+        CourseError: nbgrader refuses the lab, or its graded cells are not those that were released.
     """
-    folder = course.submitted(student, lab)
-    if not (folder / f"{lab}.ipynb").is_file():
-        raise CourseError(
-            f"{folder / f'{lab}.ipynb'} does not exist; a submission is grading/submitted/STUDENT/{lab}/{lab}.ipynb"
-        )
+    cells = read_blueprint(course.source_notebook(lab))
+    now = {name: float(cell.metadata["points"]) for name, cell in cells.items() if cell.metadata.get("grade")}
     with _nbgrader(course) as api:
         with api.gradebook as gradebook:
             known = any(assignment.name == lab for assignment in gradebook.assignments)
         if not known:
             _check(api.generate_assignment(lab, force=True, create=True), f"release of {lab}")
-        _check(api.autograde(lab, student, force=True, create=True), f"autograde of {student}'s {lab}")
+        with api.gradebook as gradebook:
+            then = {cell.name: float(cell.max_score) for cell in gradebook.find_notebook(lab, lab).grade_cells}
+    if now != then:
+        changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+        raise CourseError(
+            f"{lab} has changed since it was released ({', '.join(changed[:5])}); release it again: "
+            f"make release LAB={lab}"
+        )
 
 
 def feedback(course: Course, lab: str, student: str) -> None:

@@ -10,12 +10,13 @@ import base64
 import json
 import math
 import struct
+import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 
-MAX_MESSAGE_BYTES = 256 * 2**20  # a network of about forty million float32 weights
+MAX_MESSAGE_BYTES = 128 * 2**20  # a network of about twenty million float32 weights
 MAX_DEPTH = 40  # lists within lists; deeper ones are cycles or mischief
 
 _LENGTH = struct.Struct(">Q")
@@ -26,11 +27,28 @@ _TENSOR_DTYPES = (
 )  # fmt: skip
 
 
+class Stream(Protocol):
+    """What a message is read from or written to: a file of bytes, or a channel."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all bytes."""
+
+    def flush(self) -> None:
+        """Hold nothing back."""
+
+
 class WireError(Exception):
     """A value that is not plain data, or a message that cannot be read; the text says which and where."""
 
 
-def encode(value: Any, export: Callable[[Callable[..., Any]], int] | None = None, where: str = "value") -> Any:
+Shape = tuple[int, ...]
+Export = Callable[[Callable[..., Any]], int]
+
+
+def encode(value: Any, export: Export | None = None, where: str = "value", input_shape: Shape | None = None) -> Any:
     """Write a value as something that JSON holds.
 
     Args:
@@ -38,10 +56,14 @@ def encode(value: Any, export: Callable[[Callable[..., Any]], int] | None = None
             torch module, nested as one likes. Subclasses of these are written as what they are a subclass of.
         export: Gives a function its number, for the other side to call it by; without it a function is refused.
         where: What the value is, for the message.
+        input_shape: Shape of one input of the network that the value is, without the batch, where its layers do not
+            tell it, as a Conv2d does not; a network may also carry it as an attribute `input_shape`.
 
     Raises:
         WireError: The value, or something inside it, is none of these; the message says where.
     """
+    if input_shape is not None and hasattr(value, "named_modules"):
+        return {"network": _network_data(value, where, input_shape)}
     return _encode(value, export, where, 0)
 
 
@@ -58,7 +80,7 @@ def decode(data: Any, imported: Callable[[int, str], Any] | None = None) -> Any:
     return _decode(data, imported, 0)
 
 
-def write_message(stream: BinaryIO, message: Any) -> None:
+def write_message(stream: Stream, message: Any) -> None:
     """Send one message.
 
     Raises:
@@ -74,7 +96,7 @@ def write_message(stream: BinaryIO, message: Any) -> None:
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> Any:
+def read_message(stream: Stream) -> Any:
     """Receive one message.
 
     Raises:
@@ -98,7 +120,7 @@ def read_message(stream: BinaryIO) -> Any:
         raise WireError(f"a message is not JSON ({type(error).__name__})") from None
 
 
-def _encode(value: Any, export: Callable[[Callable[..., Any]], int] | None, where: str, depth: int) -> Any:
+def _encode(value: Any, export: Export | None, where: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise WireError(f"{where}: nested more than {MAX_DEPTH} deep, or holds itself")
 
@@ -127,19 +149,17 @@ def _encode(value: Any, export: Callable[[Callable[..., Any]], int] | None, wher
     return _encode_course_value(value, export, where)
 
 
-def _encode_course_value(value: Any, export: Callable[[Callable[..., Any]], int] | None, where: str) -> Any:
-    import torch
-
-    from verifier.spec import Box, OutputSpec, to_data
-
-    if isinstance(value, torch.Tensor):
+def _encode_course_value(value: Any, export: Export | None, where: str) -> Any:
+    # a value cannot be of a library that nobody imported, and importing torch takes seconds
+    torch, spec = sys.modules.get("torch"), sys.modules.get("verifier.spec")
+    if torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": _tensor_data(value, where)}
-    if isinstance(value, torch.nn.Module):
-        return {"network": _network_data(value, where)}
-    if isinstance(value, Box):
+    if torch is not None and isinstance(value, torch.nn.Module):
+        return {"network": _network_data(value, where, getattr(value, "input_shape", None))}
+    if spec is not None and isinstance(value, spec.Box):
         return {"box": [_array_data(np.asarray(side), where) for side in (value.lower, value.upper)]}
-    if isinstance(value, OutputSpec):
-        return {"output_spec": _as_json(to_data(value), where)}
+    if spec is not None and isinstance(value, spec.OutputSpec):
+        return {"output_spec": _as_json(spec.to_data(value), where)}
     if callable(value) and not isinstance(value, type):
         if export is None:
             raise WireError(f"{where}: a function is neither an argument nor a result that a test may pass on")
@@ -295,15 +315,20 @@ def _check_size(shape: list[int], itemsize: int, raw: bytes) -> None:
         raise WireError(f"an array of shape {tuple(shape)} does not have {len(raw)} bytes")
 
 
-def _network_data(module: Any, where: str) -> list[Any]:
-    from verifier.errors import VerifierError
-    from verifier.frontends.torch_module import trace
+def _network_data(module: Any, where: str, input_shape: Shape | None) -> dict[str, Any]:
+    import torch
 
+    from verifier.errors import VerifierError
+    from verifier.frontends.torch_module import shape_of_input, trace
+
+    if not isinstance(module, torch.nn.Module):
+        raise WireError(f"{where}: a {type(module).__name__} is not a network")
     try:
-        steps = trace(module)
-    except VerifierError as error:
+        shape = shape_of_input(module, input_shape, None)
+        steps = trace(module, shape)
+    except (VerifierError, ValueError, TypeError) as error:
         raise WireError(f"{where}: the network cannot be graded: {error}") from None
-    return [
+    layers = [
         {
             "kind": step.kind,
             "where": step.where,
@@ -315,14 +340,20 @@ def _network_data(module: Any, where: str) -> list[Any]:
         }
         for step in steps
     ]
+    return {"input_shape": [int(size) for size in shape], "layers": layers}
 
 
 def _read_network(content: Any) -> Any:
     from verifier.frontends.steps import Step
     from verifier.frontends.torch_rebuild import rebuild
 
+    if not isinstance(content, dict) or set(content) != {"input_shape", "layers"}:
+        raise WireError("a network is not written as its input's shape and its layers")
+    input_shape = content["input_shape"]
+    if not isinstance(input_shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in input_shape):
+        raise WireError("a network's input has no shape")
     steps = []
-    for layer in _list(content, "network"):
+    for layer in _list(content["layers"], "network"):
         if not isinstance(layer, dict) or set(layer) != {"kind", "where", "arrays", "options", "shape"}:
             raise WireError("a network has a layer that is not one")
         kind, where, arrays, options, shape = (layer[key] for key in ("kind", "where", "arrays", "options", "shape"))
@@ -334,9 +365,11 @@ def _read_network(content: Any) -> Any:
         read = {name: _read_array(array) for name, array in arrays.items()}
         steps.append(Step(kind=kind, where=where, arrays=read, options=options, shape=tuple(shape)))
     try:
-        return rebuild(tuple(steps))
+        module = rebuild(tuple(steps))
     except Exception as error:  # layers that lie about their shapes fail in torch in many ways; none may end the judge
         raise WireError(f"a network cannot be rebuilt: {type(error).__name__}: {error}") from None
+    module.input_shape = tuple(input_shape)  # for the next time that it is written
+    return module
 
 
 def _as_json(value: Any, where: str) -> Any:

@@ -13,7 +13,7 @@ from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
 from grading.build import build_notebook
 from grading.contract import uses, violations
-from grading.judge import judge_notebook
+from grading.parallel import judge_notebook
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)

@@ -9,6 +9,10 @@ import pytest
 
 from grading.build import build_lab
 from grading.course import Course
+from grading.parallel import close_sandboxes
+from grading.sandbox import Sandbox, bubblewrap
+
+needs_sandbox = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed (apt install bubblewrap)")
 
 FIXTURE = Path(__file__).parent / "fixture_lab" / "small_lab.py"
 LAB = "small_lab"
@@ -43,3 +47,16 @@ def edit(source: Path, target: Path, changes: dict[str, str]) -> Path:
 def course(tmp_path):
     """A course with one small lab, not yet released."""
     return make_course(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    """A zygote with torch in bubblewrap, for all tests of this process."""
+    with Sandbox(("numpy", "torch")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_sandbox_stays():
+    yield
+    close_sandboxes()

@@ -3,10 +3,11 @@
 import nbformat
 import pytest
 
+from grading.autograde import grade_one
 from grading.contract import read_test_cells
 from grading.course import Course
-from grading.judge import judge_notebook
-from grading.recorder import autograde, points, release
+from grading.parallel import judge_notebook
+from grading.recorder import points, release
 from tests.grading.conftest import edit
 
 LAB = "lab1_circle"
@@ -60,7 +61,7 @@ def course(tmp_path_factory):
 
 @pytest.mark.parametrize("student", EXPECTED)
 def test_points_in_the_gradebook_are_those_expected(course, student):
-    autograde(course, LAB, student)
+    grade_one(course, LAB, student)
     found = points(course, LAB, student)
     assert {name: score.points for name, score in found.items() if name in FULL} == EXPECTED[student]
     assert {name for name, score in found.items() if score.by_hand} == (set() if student == "untouched" else {"proved"})

@@ -8,9 +8,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from grading.autograde import grade_one
 from grading.course import CourseError
-from grading.judge import judge_notebook
-from grading.recorder import autograde, feedback, points, release, submissions
+from grading.parallel import judge_notebook
+from grading.recorder import feedback, points, release, submissions
 from tests.grading.conftest import LAB, edit, make_course
 
 pytestmark = [
@@ -46,7 +47,7 @@ def graded(tmp_path_factory):
     }
     for student, (notebook, changes) in handed_in.items():
         edit(notebook, course.submitted(student, LAB) / f"{LAB}.ipynb", changes)
-        autograde(course, LAB, student)
+        grade_one(course, LAB, student)
         feedback(course, LAB, student)
     return course
 
@@ -93,7 +94,7 @@ def test_submissions_are_listed(graded):
 
 def test_autograde_without_a_submission_says_where_one_belongs(graded):
     with pytest.raises(CourseError, match=r"a submission is grading/submitted/STUDENT/small_lab/small_lab\.ipynb"):
-        autograde(graded, LAB, "nobody")
+        grade_one(graded, LAB, "nobody")
 
 
 def test_validate_accepts_the_solved_notebook_as_a_student_would_hand_it_in(graded, tmp_path):

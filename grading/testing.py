@@ -1,0 +1,158 @@
+"""Run one test cell, in a namespace of its own, on values that were taken from a student's notebook."""
+
+import ast
+import contextlib
+import functools
+import io
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from os import PathLike
+from typing import Any
+
+from grading.contract import TestCell
+from grading.hints import hint, one_line
+
+SEED = 0  # of every test cell, so that its points do not depend on the cells before it
+MAX_PRINTED = 10_000
+# what takes a network; a string would be read as the path of a file, which a student does not have here
+ASKED_OF_A_NETWORK = ("verify", "output_bounds", "split_trace")
+
+
+class WorkerLostError(Exception):
+    """The notebook's process ended, said something unreadable or took too long; nothing more can be asked of it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one test cell.
+
+    Args:
+        grade_id: Its name in the gradebook.
+        points: Points earned.
+        max_points: Points it is worth.
+        message: Why it did not pass, in one line that a student may read, or empty.
+        detail: The same for the instructor; it may hold text of the student's.
+        printed: What the cell printed, for the instructor.
+        out_of_time: It did not pass, and time may be the reason: someone has to look.
+    """
+
+    grade_id: str
+    points: float
+    max_points: float
+    message: str = ""
+    detail: str = ""
+    printed: str = ""
+    out_of_time: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the cell ran to its end."""
+        return not self.message
+
+    def to_data(self) -> dict[str, Any]:
+        """The outcome as JSON holds it."""
+        return asdict(self)
+
+
+def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
+    """Run one test cell.
+
+    As in nbgrader, a cell that fails earns nothing; one that succeeds earns what its last expression says, or
+    everything.
+
+    Args:
+        test: The instructor's cell.
+        values: The value of each name that it uses, or the exception with which taking it failed.
+    """
+    earlier = [value for value in values.values() if isinstance(value, Exception)]
+    if earlier:  # all of this was said before any test ran
+        lost = isinstance(earlier[0], WorkerLostError)
+        said = str(earlier[0]) if lost else one_line(type(earlier[0]).__name__, str(earlier[0]))
+        return Outcome(test.grade_id, 0.0, test.max_points, said, said, out_of_time=lost and "time" in said)
+    calls_functions = any(callable(value) and not hasattr(value, "forward") for value in values.values())
+    printed = io.StringIO()
+    late: list[str] = []
+    _seed()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), _careful_verifier(late):
+            points = _partial_credit(
+                _run(test.source, test.grade_id, {"__name__": "__main__", **values}), test.max_points
+            )
+        message = detail = ""
+    except BaseException as error:  # a test cell may also end with SystemExit
+        points = 0.0
+        message = hint(test.source, test.grade_id, error, calls_functions)
+        detail = one_line(type(error).__name__, str(error))
+        if isinstance(error, WorkerLostError) and "longer than" in str(error):
+            late.append(str(error))
+    if points > test.max_points:
+        points, message = 0.0, f"the test cell itself gives {points:g} points; mend the test cell"
+    return Outcome(
+        test.grade_id, points, test.max_points, message, detail, printed.getvalue()[:MAX_PRINTED],
+        bool(late) and points < test.max_points,
+    )  # fmt: skip
+
+
+def _run(source: str, name: str, namespace: dict[str, Any]) -> Any:
+    """Execute a cell and give the value of its last expression; None where a notebook would show none."""
+    tree = ast.parse(source, filename=name)
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr) or source.rstrip().endswith(";"):
+        exec(compile(tree, name, "exec"), namespace)
+        return None
+    exec(compile(ast.Module(tree.body[:-1], type_ignores=[]), name, "exec"), namespace)
+    return eval(compile(ast.Expression(last.value), name, "eval"), namespace)
+
+
+def _partial_credit(value: Any, max_points: float) -> float:
+    """Points as nbgrader reads them from a cell's output: a number that is not negative; anything else is full
+    credit."""
+    if value is None:
+        return max_points
+    try:
+        points = float(repr(value))
+    except ValueError:
+        return max_points
+    return points if points >= 0.0 else max_points
+
+
+@contextlib.contextmanager
+def _careful_verifier(late: list[str]) -> Iterator[None]:
+    """Refuse a file's name where a network is asked for, and note answers that time kept from being found."""
+    verifier: Any = sys.modules.get("verifier")
+    if verifier is None:
+        yield
+        return
+
+    def careful(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(net: Any, *arguments: Any, **named: Any) -> Any:
+            if isinstance(net, (str, bytes, PathLike)):
+                raise TypeError(f"a network is wanted here, not a {type(net).__name__}")
+            result = function(net, *arguments, **named)
+            told = getattr(result, "result", result)
+            if getattr(getattr(told, "verdict", None), "name", "") == "UNKNOWN" and "time" in str(told.reason).lower():
+                late.append(str(told.reason))
+            return result
+
+        return call
+
+    original = {name: getattr(verifier, name) for name in ASKED_OF_A_NETWORK}
+    try:
+        for name, function in original.items():
+            setattr(verifier, name, careful(function))
+        yield
+    finally:
+        for name, function in original.items():
+            setattr(verifier, name, function)
+
+
+def _seed() -> None:
+    import random
+
+    random.seed(SEED)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(SEED)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(SEED)
