@@ -222,3 +222,27 @@ def test_messages_are_json_behind_their_length():
     write_message(stream, {"get": "net"})
     content = stream.getvalue()
     assert struct.unpack(">Q", content[:8]) == (len(content) - 8,) and json.loads(content[8:]) == {"get": "net"}
+
+
+class _Shortcut(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(3, 3), torch.nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)) + x)
+
+
+def test_a_residual_network_crosses_with_its_shortcut():
+    net = _Shortcut()
+    x = torch.randn(7, 3)
+    torch.testing.assert_close(through_pipe(net)(x), net(x))
+
+
+@pytest.mark.parametrize("sources", [[5], [-2], ["0"], [0], None, 0])
+def test_a_sum_of_what_is_not_before_it_is_refused(sources):
+    data = encode(_Shortcut())
+    at = next(i for i, layer in enumerate(data["network"]["layers"]) if layer["kind"] == "Sum")
+    data["network"]["layers"][at]["sources"] = sources
+    with pytest.raises(WireError):
+        decode(data)

@@ -30,7 +30,7 @@ from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_cou
 CELL_SUBDOMAINS = 64  # of ReLU splitting in a cell before the cell is split instead; doubled with each split
 TANGENT_MOVES = 6  # of one cell before it is split
 DESCENT_STEPS = 20  # of descents, from a point that violates a linear function in a cell and not the spec
-WALKS = 4  # from other starts beside it, others each time
+WALKS = 4  # random starts beside it, others each time
 SLACK = 1e-11  # of the magnitudes met while a linear function is computed: some thousand times what they can round
 MAX_EXPONENT = 300.0  # beyond it a chord would be useless, and exp could overflow
 MAX_CELLS = 20_000  # open at once
@@ -160,7 +160,7 @@ class HeadSplit:
         """Replay a point that violates a linear function, and descents from it and from random points."""
         starts = None if x is None else x[None]
         lowest = attack(self.question, starts=starts, walks=WALKS, steps=DESCENT_STEPS, seed=next(self._numbers))
-        for candidate in ([] if x is None else [x]) + list(lowest[:1]):
+        for candidate in ([] if x is None else [x]) + [lowest[0]]:
             found = check_counterexample(self.question, candidate)
             if isinstance(found, Counterexample):
                 self.counterexample = found

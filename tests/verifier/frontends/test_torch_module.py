@@ -171,6 +171,8 @@ def test_rebuilt_module_computes_the_same_in_the_same_dtype(name: str) -> None:
     with torch.no_grad():
         torch.testing.assert_close(again(x).reshape(5, -1), module(x).reshape(5, -1))
     assert all(type(part).__module__.startswith(("torch.nn", "verifier")) for part in again.modules())
+    first, second = (read_subject(one, shape).network for one in (module, again))
+    np.testing.assert_allclose(first(x.reshape(5, -1).double().numpy()), second(x.reshape(5, -1).double().numpy()))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
