@@ -602,7 +602,7 @@ if half_cases:
 
 # %% [markdown]
 # Falsified. You would still read a 7, the network does not. (Where your network withstood this, ask for delta 2.) Note
-# how the difference looks: not like a digit, but like a plan. Every pixel pushes its own way, as far as it may.
+# how the difference looks: not like a digit, but like a plan. Every pixel pushes its own way, many as far as they may.
 #
 # So, how far *can* it be proved? From here on a **radius** is the largest change of any pixel, all 784 may move, and
 # boxes are clipped. `verify_robust` asks about one radius. The same network may come in any form: here one whose
