@@ -602,7 +602,7 @@ if half_cases:
 
 # %% [markdown]
 # Falsified. You would still read a 7, the network does not. (Where your network withstood this, ask for delta 2.) Note
-# how the difference looks: not like a digit, but like a plan. Every pixel pushes its own way, as far as it may.
+# how the difference looks: not like a digit, but like a plan. Every pixel pushes its own way, many as far as they may.
 #
 # So, how far *can* it be proved? From here on a **radius** is the largest change of any pixel, all 784 may move, and
 # boxes are clipped. `verify_robust` asks about one radius. The same network may come in any form: here one whose
@@ -648,14 +648,14 @@ print(f"largest difference between the two CROWNs: {apart:.1e}")
 #
 # Now the largest radius, by bisection: prove half of it, or attack half of it, and so on. `pointwise_robustness` gives
 # two numbers: up to `lower` it is *proved* that the label stays; at `upper` there *is* a counterexample. Each method
-# gets its turn on four images. Which will reach further, and what can lie between `lower` and `upper`?
+# gets its turn on three images. Which will reach further, and what can lie between `lower` and `upper`?
 
 # %%
 from course_utils.image_plots import draw_robustness_gaps
 from verifier import pointwise_robustness
 
 gaps = {"interval": [], "CROWN": [], "verify": []}
-some = [i for i in range(20) if int(answers[i]) == int(test_set.labels[i])][:4]
+some = [i for i in range(20) if int(answers[i]) == int(test_set.labels[i])][:3]
 for name, method in [("interval", "ibp"), ("CROWN", "crown"), ("verify", "auto")]:
     for i in tqdm(some, desc=name):
         found = pointwise_robustness(
@@ -664,6 +664,7 @@ for name, method in [("interval", "ibp"), ("CROWN", "crown"), ("verify", "auto")
             0.5,
             method=method,
             clip=VALID_RANGE,
+            tolerance=0.02,
             max_subdomains=100,
             timeout_s=None,
             progress=False,
@@ -745,7 +746,8 @@ assert abs(attacked_accuracy(step_rule, dots, 0 * truth, 0.6) - 1.0) < 1e-6, "do
 
 # %% [markdown]
 # The curves on the first 100 test digits. `verified_accuracy` asks `verify_robust` of every image, the cheap bounds of
-# many at once, and keeps every verdict in a table. At which radius will the verified accuracy be half of the clean one?
+# many at once, and keeps every verdict in a table. Here CROWN has to do (`method="crown"`), which takes well under a
+# second a radius; without that it would go on splitting for every digit that is left. At which radius will the verified accuracy be half of the clean one?
 
 # %%
 from course_utils.image_plots import draw_accuracy_curves
@@ -774,7 +776,7 @@ def curves_of(net):
     for grey in tqdm(grey_radii, desc="radii"):
         table = verified_accuracy(
             net, exam_images, exam_labels, normalised_radius(grey), clip=VALID_RANGE,
-            max_subdomains=10, timeout_s=None, progress=False,
+            method="crown", progress=False,
         )  # fmt: skip
         print(table)
         curves["clean"].append(table.clean)
