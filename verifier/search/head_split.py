@@ -160,7 +160,7 @@ class HeadSplit:
         """Replay a point that violates a linear function, and descents from it and from random points."""
         starts = None if x is None else x[None]
         lowest = attack(self.question, starts=starts, walks=WALKS, steps=DESCENT_STEPS, seed=next(self._numbers))
-        for candidate in ([] if x is None else [x]) + [lowest[0]]:
+        for candidate in [*([] if x is None else [x]), *lowest[:1]]:
             found = check_counterexample(self.question, candidate)
             if isinstance(found, Counterexample):
                 self.counterexample = found
