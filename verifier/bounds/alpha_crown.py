@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from verifier.bounds.folded_graph import FoldedGraph
-from verifier.bounds.split_bounds import RootBox, Rows, SplitBounds
+from verifier.bounds.split_bounds import RootBox, Rows, SplitBounds, chunks
 from verifier.enclosure import Array, Bounds
 
 SLOPE_RATE = 0.15  # Adam's step for slopes, which live in [0, 1]
@@ -305,11 +305,23 @@ def check(
         choice: Slopes and multipliers; whatever they are, the bounds hold.
         added: Coefficients on z that belong to the rows, too, (rows, unstable).
     """
+    found = [
+        _check(root, graph, rows.part(some), lower[some], upper[some], choice.slope[some].numpy(),
+               choice.multiplier[some].numpy() * sign[some], None if added is None else added[some])
+        for some in chunks(root.network, len(rows.offset))
+    ]  # fmt: skip
+    return SplitBounds(np.concatenate([one.lower for one in found]), np.concatenate([one.slope for one in found]))
+
+
+def _check(
+    root: RootBox, graph: FoldedGraph, rows: Rows, lower: Array, upper: Array, slope: Array, multiplier: Array,
+    added: Array | None,
+) -> SplitBounds:  # fmt: skip
     zero = [np.zeros(z.lower.size) for z in graph.pre]
     lowers = graph.scatter(lower, [z.lower for z in graph.pre])
     uppers = graph.scatter(upper, [z.upper for z in graph.pre])
-    slopes = graph.scatter(choice.slope.numpy().astype(np.float64), zero)
-    multipliers = graph.scatter(choice.multiplier.numpy().astype(np.float64) * sign, zero)
+    slopes = graph.scatter(slope.astype(np.float64), zero)
+    multipliers = graph.scatter(multiplier.astype(np.float64), zero)
     parts = [Bounds(low, high) for low, high in zip(lowers, uppers, strict=True)]
     more = None if added is None else graph.scatter(added, zero)
     return root.lower_bounds(rows, parts, slopes, multipliers, more)

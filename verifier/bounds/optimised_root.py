@@ -15,7 +15,7 @@ import numpy as np
 from verifier.bounds.alpha_crown import Choice, Subdomains, Target, default_choice, optimise
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.bounds.interval import relu_interval
-from verifier.bounds.split_bounds import RootBox, Rows
+from verifier.bounds.split_bounds import RootBox, Rows, chunks
 from verifier.bounds.split_refinement import refine_rows, split_cost
 from verifier.enclosure import Array, Bounds, Indices
 from verifier.network import Network, propagate_interval
@@ -107,7 +107,7 @@ class _Layer:
         unstable = np.flatnonzero((z.lower < 0) & (z.upper > 0))
         lower, upper = z.lower.copy(), z.upper.copy()
         count = max(1, self.graph.unstable_count)
-        per_chunk = min(MULTIPLICATIONS / self.graph.cost, ENTRIES / count, 4096.0)
+        per_chunk = min(MULTIPLICATIONS / self.graph.cost, ENTRIES / count, ENTRIES / self.pre[-1].lower.size, 4096.0)
         if splits:
             per_chunk = min(per_chunk, REFINED_ENTRIES / count / (splits + 1))
         per_chunk = int(max(4, per_chunk) / 2)
@@ -144,6 +144,10 @@ class _Layer:
 
     def _check(self, rows: Rows, choice: Choice) -> Array:
         zero = [np.zeros(one.lower.size) for one in self.pre]
-        slopes = self.graph.scatter(choice.slope.numpy().astype(np.float64), zero)
         wide = [Bounds(one.lower[None], one.upper[None]) for one in self.pre]
-        return self.root.lower_bounds(rows, wide, slopes, [one[None] for one in zero]).lower
+        none = [one[None] for one in zero]
+        found = []
+        for some in chunks(self.root.network, len(rows.offset)):
+            slopes = self.graph.scatter(choice.slope[some].numpy().astype(np.float64), zero)
+            found.append(self.root.lower_bounds(rows.part(some), wide, slopes, none).lower)
+        return np.concatenate(found)

@@ -28,6 +28,8 @@ from verifier.bounds.relaxation import relax_relu
 from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, gamma
 from verifier.network import Network
 
+CHECKED_ENTRIES = 2**22  # of an array of rows and neurons that is checked at once: 32 MiB, and a dozen of them
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -43,6 +45,10 @@ class Rows:
     offset: Array
     error: Array
 
+    def part(self, some: slice) -> Rows:
+        """Some of the rows."""
+        return Rows(self.weight[some], self.offset[some], self.error[some])
+
 
 @dataclass(frozen=True, eq=False)
 class SplitBounds:
@@ -51,12 +57,16 @@ class SplitBounds:
     Args:
         lower: Shape (rows,); -inf where the arithmetic overflowed.
         slope: Coefficients at the input, shape (rows, inputs).
-        coefficients: What stood before each ReLU, first layer first, shape (rows, neurons) each.
     """
 
     lower: Array
     slope: Array
-    coefficients: list[Array]
+
+
+def chunks(network: Network, count: int) -> list[slice]:
+    """Cut so many rows into parts whose check fits into memory."""
+    at_once = max(1, CHECKED_ENTRIES // max(max(layer.weight.shape) for layer in network.layers))
+    return [slice(first, first + at_once) for first in range(0, max(1, count), at_once)]
 
 
 class RootBox:
@@ -133,7 +143,6 @@ class RootBox:
         network, box = self.network, self.box
         coefficients, total = rows.weight, rows.offset
         error, reach = rows.error + gamma(1) * np.abs(rows.offset), np.abs(rows.offset)
-        before: list[Array] = []
         for k in range(len(pre) - 1, -1, -1):
             z, layer = pre[k], network.layers[k]
             lines = relax_relu(z)
@@ -141,7 +150,6 @@ class RootBox:
             m = np.where(z.lower >= 0, np.maximum(multipliers[k], 0.0), 0.0)
             m = m + np.where(z.upper <= 0, np.minimum(multipliers[k], 0.0), 0.0)
             positive, negative = np.maximum(coefficients, 0.0), np.minimum(coefficients, 0.0)
-            before.insert(0, coefficients)
             above = (negative * lines.upper_offset).sum(axis=1)
             relu_error = np.where(z.upper > 0, z.magnitude, 0.0) + lines.upper_offset
             error = error + gamma(2) * ((positive - negative) * relu_error).sum(axis=1)
@@ -163,7 +171,7 @@ class RootBox:
         value = positive @ box.lower + negative @ box.upper
         value_size = (positive - negative) @ box.magnitude + np.abs(total)
         lower = value + total - error - gamma(box.lower.size + 2) * 2.0 * value_size - UNDERFLOW
-        return SplitBounds(np.where(np.isfinite(lower), lower, -np.inf), coefficients, before)
+        return SplitBounds(np.where(np.isfinite(lower), lower, -np.inf), coefficients)
 
 
 def _unit(slopes: Array) -> Array:

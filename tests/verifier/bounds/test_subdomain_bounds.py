@@ -95,3 +95,18 @@ def test_the_clause_tightens_bounds_that_the_box_alone_does_not() -> None:
     low, high, _, empty = tighten_subdomains(found.box, graph, unsafe, lower, upper, sign, steps=60)
     assert not empty[0] and (low == -1).all()
     assert (high >= 0.5).all() and (high < 0.55).all()
+
+
+def test_rows_are_checked_in_parts_where_a_network_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts together say what one check of all rows says, and no row is left out, none of none either."""
+    from verifier.bounds import split_bounds
+
+    network = random_network(np.random.default_rng(5), (4, 12, 12, 2))
+    box = Bounds(np.full(4, -0.4), np.full(4, 0.4))
+    whole = optimised_root(network, box).pre
+    monkeypatch.setattr(split_bounds, "CHECKED_ENTRIES", 40)
+    assert [len(range(*part.indices(7))) for part in split_bounds.chunks(network, 7)] == [3, 3, 1]
+    assert len(split_bounds.chunks(network, 0)) == 1
+    parts = optimised_root(network, box).pre
+    for one, other in zip(whole, parts, strict=True):
+        assert np.allclose(one.lower, other.lower, atol=1e-12) and np.allclose(one.upper, other.upper, atol=1e-12)
