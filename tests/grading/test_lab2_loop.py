@@ -3,10 +3,11 @@
 import nbformat
 import pytest
 
+from grading.autograde import grade_one
 from grading.contract import read_test_cells
 from grading.course import Course
-from grading.judge import judge_notebook
-from grading.recorder import autograde, feedback, points, release
+from grading.parallel import judge_notebook
+from grading.recorder import feedback, points, release
 from tests.grading.conftest import edit
 
 LAB = "lab2_digits"
@@ -94,7 +95,7 @@ def check(student, found):
 
 @pytest.mark.parametrize("student", ["solved", "wrong", "untouched"])
 def test_points_in_the_gradebook_are_those_expected(course, student):
-    autograde(course, LAB, student)
+    grade_one(course, LAB, student)
     found = points(course, LAB, student)
     check(student, {name: score.points for name, score in found.items() if name in FULL})
     assert {name for name, score in found.items() if score.by_hand} == (
