@@ -40,7 +40,8 @@ HOSTILE = (
     "get_ipython().ast_transformers.append(S())",
     "import builtins\nbuiltins.abs = lambda x: 0\nimport sys\nsys.displayhook = lambda v: print(4)",
     "import os; os._exit(0)",
-    "import glob\nfor p in glob.glob('/**/*.ipynb', recursive=True): print(open(p).read())",
+    "import os\nfor folder, _, names in os.walk('/'):\n    for name in names:\n"
+    "        if name.endswith('.ipynb'): print(open(os.path.join(folder, name)).read())",
     "x = bytearray(3 * 10**9)",
     "print('x' * 10**8)",
     "import ctypes; ctypes.string_at(0)",
@@ -96,48 +97,66 @@ def main() -> None:
         "| lab | run | submissions | wrong points | wall s each | computing s each | own s each | overhead s each |"
     ]
     lines[-1] += " peak MiB |"
-    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    heading = [lines.pop(), "|---|---|---|---|---|---|---|---|---|"]
     for lab in options.labs:
-        lines += measure(lab, options.submissions, options.stock, options.workers)
-    lines += ["", *single(options.labs[-1])]
+        lines += [*heading, *measure(lab, options.submissions, options.stock, options.workers)]
+    lines += single(options.labs[-1])
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
 
 def measure(lab: str, submissions: int, stock: int, workers: list[int]) -> list[str]:
-    """Rows of one lab."""
-    rows = []
-    own_of_benign = 0.0
-    for number in workers:
-        with course_of(lab) as course:
-            expected = hand_in(course, lab, submissions)
-            cost = run([*ours(course), "autograde", lab, "--workers", str(number)], course.root)
-            _, results = read_results(course, lab)
-            wrong = sum(one.points != expected[one.student] for one in results) + (len(results) != submissions)
-            marks = [read_mark(course, student, lab) for student in expected]
-            own = sum(mark.get("cpu_s", 0.0) + mark.get("judge_cpu_s", 0.0) for mark in marks) / submissions
-            benign = [
-                mark for mark, name in zip(marks, expected, strict=True) if "hostile" not in name and mark
-            ]  # fmt: skip
-            own_of_benign = sum(mark["cpu_s"] + mark["judge_cpu_s"] for mark in benign) / max(1, len(benign))
-            rows.append(row(lab, f"this course, {number} at once", submissions, wrong, cost, own))
+    """Rows of one lab: a mix with hostile ones, then the same honest ones through this course and stock nbgrader."""
+    rows = [graded(lab, submissions, workers[-1], "this course, a mix with hostile ones").row]
+    # without torch a submission costs so little that twenty would measure the command's start
+    honest = submissions if lab == NO_TORCH else stock
+    ours_by_workers = [graded(lab, honest, number, "this course, honest ones", hostile=False) for number in workers]
+    rows += [run.row for run in ours_by_workers]
     if stock:
-        for title, at_a_time in (
-            (f"this course, {workers[-1]} at once, none hostile", True),
-            ("stock nbgrader", False),
-        ):
-            with course_of(lab, stock=not at_a_time) as course:
-                expected = hand_in(course, lab, stock, hostile=False)
-                command = (
-                    [*ours(course), "autograde", lab, "--workers", str(workers[-1])]
-                    if at_a_time
-                    else [sys.executable, "-m", "nbgrader", "autograde", lab, "--create"]
-                )
-                cost = run(command, course.root if at_a_time else course.grading)
-                _, results = read_results(course, lab)
-                wrong = sum(one.points != expected[one.student] for one in results) + (len(results) != stock)
-                rows.append(row(lab, title, stock, wrong, cost, own_of_benign))
+        ours_run = ours_by_workers[-1]
+        stock_run = graded(lab, stock, None, "stock nbgrader, honest ones", hostile=False, own=ours_run.own)
+        rows += [stock_run.row, "", compared(lab, ours_run, stock_run), ""]
     return rows
+
+
+@dataclass(frozen=True)
+class Run:
+    """One command over some submissions; seconds are a submission's."""
+
+    row: str
+    wall_s: float
+    cpu_s: float | None
+    own: float
+
+
+def graded(
+    lab: str, number: int, workers: int | None, title: str, *, hostile: bool = True, own: float | None = None
+) -> Run:
+    """Hand in some submissions and grade them; by stock nbgrader where there is no number of workers."""
+    with course_of(lab, stock=workers is None) as course:
+        expected = hand_in(course, lab, number, hostile=hostile)
+        if workers is None:
+            command = [sys.executable, "-m", "nbgrader", "autograde", lab, "--create"]
+            cost = run(command, course.grading)
+        else:
+            title = f"{title}, {workers} at once"
+            cost = run([*ours(course), "autograde", lab, "--workers", str(workers)], course.root)
+        _, results = read_results(course, lab)
+        wrong = sum(one.points != expected[one.student] for one in results) + (len(results) != number)
+        if own is None:
+            marks = [read_mark(course, student, lab) for student in expected]
+            own = sum(mark.get("cpu_s", 0.0) + mark.get("judge_cpu_s", 0.0) for mark in marks) / number
+    cpu = None if cost.cpu_s is None else cost.cpu_s / number
+    return Run(row(lab, title, number, wrong, cost, own), cost.wall_s / number, cpu, own)
+
+
+def compared(lab: str, ours_run: Run, stock_run: Run) -> str:
+    """What the two say of each other."""
+    text = f"{lab}: {stock_run.wall_s / ours_run.wall_s:.1f} times stock nbgrader's throughput"
+    if ours_run.cpu_s is None or stock_run.cpu_s is None:
+        return text + "."
+    share = (ours_run.cpu_s - ours_run.own) / (stock_run.cpu_s - stock_run.own)
+    return f"{text}; beyond own computing {100 * share:.0f} % of its computing."
 
 
 def row(lab: str, title: str, number: int, wrong: int, cost: Cost, own: float) -> str:

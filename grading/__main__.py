@@ -248,7 +248,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; an error of the course is one line on standard error and exit status 1."""
+    """Run one command; an error of the course is one line on standard error and exit status 1; Ctrl-C gives 130."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     options = parser().parse_args(arguments)
     course = Course(options.course.resolve()) if options.course else Course.here()
@@ -257,6 +257,9 @@ def main(arguments: list[str] | None = None) -> int:
     except CourseError as error:
         print(f"grading: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("grading: stopped; what is done is kept, and the same command goes on from there", file=sys.stderr)
+        return 130  # as shells report Ctrl-C
 
 
 if __name__ == "__main__":

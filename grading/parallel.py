@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ RETRIES = 2
 AT_ONCE = 4  # submissions handed to the cluster for each of its workers, so that memory holds only those
 FEW = 2  # up to so many are graded one after the other, since a cluster takes seconds to start
 _sandboxes: dict[tuple[tuple[str, ...], bool], Sandbox] = {}
+_one_at_a_time = threading.Lock()
+_stopping = threading.Event()  # no sandbox is started any more
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,35 @@ def run_job(data: dict[str, Any], imports: tuple[str, ...]) -> str:
 
 
 def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
-    """Grade in this process's own sandbox, which is started when first used and again if it has ended."""
-    key = (imports, job.unsafe)
-    sandbox = _sandboxes.get(key)
-    if sandbox is None or not sandbox.alive:
-        if sandbox is not None:
-            sandbox.close()
-        sandbox = _sandboxes[key] = Sandbox(imports, unsafe=job.unsafe)
-    return grade(sandbox, job.submission, job.blueprint, job.limits)
+    """Grade in this process's own sandbox, which its threads share.
+
+    It is started when first used, and again if it has ended; what it was grading then is graded anew.
+    """
+    came: Graded | CourseError = CourseError("the sandbox has ended")
+    for _ in range(RETRIES + 1):
+        sandbox = _sandbox(imports, job.unsafe)
+        try:
+            came = grade(sandbox, job.submission, job.blueprint, job.limits)
+        except CourseError as error:
+            came = error
+        if sandbox.alive:
+            break
+    if isinstance(came, CourseError):
+        raise came
+    return came
+
+
+def _sandbox(imports: tuple[str, ...], unsafe: bool) -> Sandbox:
+    with _one_at_a_time:
+        if _stopping.is_set():
+            raise CourseError("the run was stopped")
+        key = (imports, unsafe)
+        sandbox = _sandboxes.get(key)
+        if sandbox is None or not sandbox.alive:
+            if sandbox is not None:
+                sandbox.close()
+            sandbox = _sandboxes[key] = Sandbox(imports, unsafe=unsafe)
+        return sandbox
 
 
 def judge_notebook(
@@ -118,9 +142,10 @@ def imports_of(source: Path) -> tuple[str, ...]:
 
 @atexit.register
 def close_sandboxes() -> None:
-    """End this process's sandboxes."""
-    while _sandboxes:
-        _sandboxes.popitem()[1].close()
+    """End this process's sandboxes, and with them whatever they are grading."""
+    with _one_at_a_time:
+        while _sandboxes:
+            _sandboxes.popitem()[1].close()
 
 
 def _attempt(job: Job, imports: tuple[str, ...]) -> Graded | Exception:
@@ -143,12 +168,15 @@ def _with_dask(
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
         if scheduler is None:
+            # threads, which wait for processes in one sandbox that they share: each process would start one of its own
             cluster: Any = LocalCluster(
-                n_workers=min(workers, len(jobs)), threads_per_worker=1, processes=True, dashboard_address=None,
+                n_workers=1, threads_per_worker=min(workers, len(jobs)), processes=False, dashboard_address=None,
                 memory_limit=0,
             )  # fmt: skip
+            stack.callback(_stopping.clear)
             stack.enter_context(cluster)
             client = stack.enter_context(Client(cluster))
+            stack.callback(_stop)
         else:
             client = stack.enter_context(Client(scheduler, timeout=30))
         waiting = iter(jobs.items())
@@ -161,7 +189,7 @@ def _with_dask(
                 return future
             return None
 
-        space = AT_ONCE * max(1, len(client.scheduler_info()["workers"]) or workers)
+        space = AT_ONCE * max(1, sum(client.nthreads().values()) or workers)
         first = [future for _ in range(space) if (future := submit()) is not None]
         running = as_completed(first)
         for future in running:
@@ -174,6 +202,12 @@ def _with_dask(
             following = submit()
             if following is not None:
                 running.add(following)
+
+
+def _stop() -> None:
+    """End what is being graded here, and start nothing more; a closing cluster would wait for its threads."""
+    _stopping.set()
+    close_sandboxes()
 
 
 def _reason(error: Exception) -> str:

@@ -101,7 +101,7 @@ def _warm_up(imports: list[str]) -> list[str]:
     if "verifier" in sys.modules and "torch" in sys.modules:
         from course_utils import warm_up
 
-        for step in (warm_up.answer_first_question, warm_up.compile_search):
+        for step in (warm_up.answer_first_question, _use_kept_code, warm_up.compile_search):
             with contextlib.suppress(Exception), contextlib.redirect_stdout(None):
                 step()
     if "matplotlib" in sys.modules:
@@ -109,3 +109,10 @@ def _warm_up(imports: list[str]) -> list[str]:
             importlib.import_module("matplotlib_inline.backend_inline")
             importlib.import_module("matplotlib.pyplot").close("all")
     return failed
+
+
+def _use_kept_code() -> None:
+    """Set-up has compiled the search beside its sources; compiling it again in the sandbox would take 20 s."""
+    from verifier.search.compiled_loop import use_kept_code
+
+    use_kept_code()

@@ -130,6 +130,58 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(course):
         assert all(submission.score == 7 for submission in gradebook.assignment_submissions(LAB))
 
 
+@pytest.mark.slow
+def test_ctrl_c_ends_what_is_being_graded_and_the_next_run_goes_on(course):
+    """Two workers are in the middle of notebooks that take minutes; the others were recorded before."""
+    sleepy = small_lab(["import time; time.sleep(280)"], solved=True)
+    for student, notebook in (("ann", small_lab(solved=True)), ("bob", sleepy), ("cem", sleepy), ("dan", sleepy)):
+        hand_in(course, student, notebook)
+    command = [sys.executable, "-m", "grading", "--course", str(course.root), "autograde", LAB, "--workers", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not read_mark(course, "ann", LAB) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)  # both workers are asleep in their notebooks now
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and said.rstrip().endswith("the same command goes on from there")
+    assert "Traceback" not in said
+    for student in ("bob", "cem", "dan"):
+        hand_in(course, student, small_lab(solved=True))
+    rows = autograde(course, LAB, limits=Limits(), workers=2)
+    assert [(row.status, row.points) for row in rows] == [("unchanged", 7), *[("graded", 7)] * 3]
+
+
+@pytest.mark.slow
+def test_workers_of_one_machine_share_a_sandbox_and_start_another_when_it_ends(course, monkeypatch):
+    from grading import parallel, runner
+
+    started, lost = [], []
+
+    class Counted(parallel.Sandbox):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            started.append(self)
+
+    def grade(sandbox, *arguments):
+        if len(lost) < 1:
+            lost.append(sandbox)
+            sandbox._process.kill()  # as the kernel does where memory runs out
+            sandbox._process.wait()
+        return runner.grade(sandbox, *arguments)
+
+    monkeypatch.setattr(parallel, "Sandbox", Counted)
+    monkeypatch.setattr(parallel, "grade", grade)
+    for k in range(6):
+        hand_in(course, f"s{k}", small_lab(solved=True))
+    rows = autograde(course, LAB, limits=LIMITS, workers=2)
+    assert [(row.status, row.points) for row in rows] == [("graded", 7)] * 6
+    assert len(started) == 2 and not any(sandbox.alive for sandbox in started)
+
+
 def test_manual_points_comments_and_extra_credit_are_kept(course):
     hand_in(course, "ann", small_lab(solved=True))
     autograde(course, LAB, limits=LIMITS)
@@ -196,6 +248,7 @@ def test_dask_grades_in_parallel_as_one_after_the_other(course):
 def test_a_lost_workers_submission_is_tried_elsewhere_and_then_reported(course, monkeypatch, tmp_path):
     """A worker process that ends at once stands for a machine that fails."""
     import cloudpickle
+    from distributed import LocalCluster
 
     import tests.grading.test_recording as here
     from grading import parallel
@@ -215,7 +268,9 @@ def test_a_lost_workers_submission_is_tried_elsewhere_and_then_reported(course, 
     monkeypatch.setattr(parallel, "run_job", lost_at_first)
     for name, before in (("ann", []), ("bob", ["# once"]), ("cem", ["# dies"]), ("dan", [])):
         hand_in(course, name, small_lab(before, solved=True))
-    rows = {row.student: row for row in autograde(course, LAB, limits=LIMITS, workers=2)}
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster:
+        graded = autograde(course, LAB, limits=LIMITS, scheduler=cluster.scheduler_address)
+    rows = {row.student: row for row in graded}
     assert [rows[name].points for name in ("ann", "bob", "dan")] == [7, 7, 7]
     assert rows["cem"].points is None and rows["cem"].note == "its worker was lost 3 times"
 

@@ -8,6 +8,7 @@ compares as false and settles nothing.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -47,6 +48,20 @@ def source_digest() -> int:
     for path in sorted(Path(__file__).parent.glob("compiled_*.py")):
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
+
+
+def bring_kept(entry: Any) -> None:
+    """Copy machine code that is kept beside the sources to this process's own folder for it, if that is another.
+
+    For processes that may not write beside the sources, and name a folder of their own by NUMBA_CACHE_DIR. Numba checks
+    what it finds there, as always, by the source's time and size, the processor and the entry's own key.
+    """
+    beside, folder = Path(__file__).parent / "__pycache__", entry.stats.cache_path
+    if folder is None or Path(folder) == beside:
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for path in beside.glob(f"*{entry.py_func.__name__}*.nb[ci]"):
+        shutil.copy2(path, folder)
 
 
 def is_kept(entry: Any) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from verifier.enclosure import Array, Indices
 from verifier.search.compiled_bounds import UNSTABLE, Work, bound_hidden
 from verifier.search.compiled_clauses import Planes, bound_margins, cut, mix_margins
-from verifier.search.compiled_jit import compiled, compiled_entry, is_kept, source_digest
+from verifier.search.compiled_jit import bring_kept, compiled, compiled_entry, is_kept, source_digest
 from verifier.search.compiled_network import CompiledNetwork
 from verifier.search.compiled_points import Points, promising_point
 from verifier.search.compiled_queue import OPEN, Queue, pop, push
@@ -132,3 +132,8 @@ run_slice = _make_run_slice(source_digest())
 def is_compiled() -> bool:
     """Whether calling run_slice does not wait for compilation."""
     return is_kept(run_slice)
+
+
+def use_kept_code() -> None:
+    """Spare this process the compilation where the sources' own folder holds the machine code; see bring_kept()."""
+    bring_kept(run_slice)
