@@ -191,7 +191,7 @@ WAYS_OUT = {
     "a display": "from IPython.display import display, HTML\ndef f(x):\n    display(HTML(x)); return 0",
     "a file": "def f(x):\n    open('/tmp/seen', 'a').write(x); return 0",
     "a list": "seen = []\ndef f(x):\n    seen.append(x); return 0",
-    "shared memory": "import mmap\nshared = mmap.mmap(-1, 4096)\ndef f(x):\n    shared[: len(x)] = x.encode(); return 0",
+    "shared memory": "import mmap\nfile = open('/dev/shm/shared', 'w+b')\nfile.truncate(4096)\nshared = mmap.mmap(file.fileno(), 4096)\ndef f(x):\n    shared[: len(x)] = x.encode(); return 0",
     "a pipe": "import os\nr, w = os.pipe(); os.set_blocking(r, False)\ndef f(x):\n    os.write(w, x.encode()); return 0",
     "a later call": "seen = []\ndef f(x):\n    if x == 'later': raise ValueError(seen)\n    seen.append(x); return int(x == 'open')",
     "frames": """
