@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# the judge has so much more than a submission, and keeps its hands off it: so it notices that memory is used up before
+# the guard does, who would end it
+JUDGES_SPARE_MB = 256
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from grading.channel import Channel
-from grading.limits import Limits
+from grading.limits import JUDGES_SPARE_MB, Limits
 from grading.sandbox import Sandbox
 from grading.sanitise import cut, error, sanitise_outputs, stream
 from grading.submission import GradedCell, Part, Submission, job_of, lay_out, read_cells
@@ -79,7 +79,7 @@ def grade(sandbox: Sandbox, submission: Submission, blueprint: dict[str, GradedC
     to_judge, to_work = socket.socketpair()
     judge_limits = replace(
         limits, wall_s=2 * limits.wall_s + 60, cpu_s=2 * limits.cpu_s + 60, processes=64, tmp_mb=16,
-        open_files=JUDGES_FILES,
+        open_files=JUDGES_FILES, memory_mb=limits.memory_mb + JUDGES_SPARE_MB,
     )  # fmt: skip
     worker = sandbox.launch("worker", limits, to_work)
     judge = sandbox.launch("judge", judge_limits, to_judge)
