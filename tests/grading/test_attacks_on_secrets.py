@@ -9,6 +9,7 @@ import textwrap
 import pytest
 
 from grading.course import Course
+from grading.limits import Limits
 from tests.grading.attack_lab import graded, own_lab, points, shown, small_lab, test_cell
 from tests.grading.conftest import needs_sandbox
 
@@ -243,7 +244,8 @@ with open("/proc/self/mem", "rb", buffering=0) as memory:
 print(found)
 """
     hidden = test_cell("t", "f", "assert f", f"assert f('{SECRET}') == 1, 'hint'")
-    result = graded(sandbox, *own_lab("def f(x): return 0", hidden, search))
+    patient = Limits(wall_s=120, cell_s=60, cpu_s=100)  # it reads some gigabytes
+    result = graded(sandbox, *own_lab("def f(x): return 0", hidden, search), limits=patient)
     output = result.notebook["cells"][2]["outputs"][0]
     assert output["text"].strip() == "0", output
 
