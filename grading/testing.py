@@ -75,7 +75,11 @@ def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
     late: list[str] = []
     _seed()
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), _careful_verifier(late):
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(io.StringIO()),
+            _careful_verifier(test.source, late),
+        ):
             points = _partial_credit(
                 _run(test.source, test.grade_id, {"__name__": "__main__", **values}), test.max_points
             )
@@ -135,12 +139,12 @@ def _partial_credit(value: Any, max_points: float) -> float:
 
 
 @contextlib.contextmanager
-def _careful_verifier(late: list[str]) -> Iterator[None]:
+def _careful_verifier(source: str, late: list[str]) -> Iterator[None]:
     """Refuse a file's name where a network is asked for, and note answers that time kept from being found."""
-    verifier: Any = sys.modules.get("verifier")
-    if verifier is None:
+    if "verifier" not in sys.modules and "verifier" not in source:
         yield
         return
+    verifier: Any = importlib.import_module("verifier")
     reading: Any = importlib.import_module("verifier.frontends.read")
 
     def refuse(path: object, *_: object) -> Any:

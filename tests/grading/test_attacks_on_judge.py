@@ -180,6 +180,21 @@ def test_a_functions_answer_earns_nothing_that_it_is_not(sandbox, name):
     assert points(result) == 0 and result.notebook is not None
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "from verifier import verify\nassert verify(net, [[0.0, 1.0]] * 2, [[None, None]])",
+        "from verifier import output_bounds\nassert output_bounds(net, [[0.0, 1.0]] * 2)",
+        "from verifier.robustness import verify_robust\nassert verify_robust(net, [0.5, 0.5], 0, 0.01) is not None",
+        "from verifier.pipeline import verify\nassert verify(net, [[0.0, 1.0]] * 2, [[None, None]])",
+    ],
+)
+def test_the_name_of_a_file_is_no_network_for_any_question(sandbox, asks):
+    for name in ("/opt/course/course_utils/data_files/net.onnx", "net.onnx"):
+        result = graded(sandbox, *own_lab(f"net = {name!r}", test_cell("t", "net", asks)))
+        assert points(result) == 0 and "not the name of a file" in result.outcomes[0].detail
+
+
 def test_a_function_within_a_list_cannot_hand_on_what_it_was_told(sandbox):
     cell = "def f(x): raise ValueError(f'told {x}')\nfs = {'all': [f]}"
     result = graded(sandbox, *own_lab(cell, test_cell("t", "fs", "assert fs['all'][0](4711) == 1")))
