@@ -1,6 +1,7 @@
 """The command line of grading: `python -m grading COMMAND`, from anywhere inside the course's environment."""
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -250,6 +251,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; an error of the course is one line on standard error and exit status 1; Ctrl-C gives 130."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    for stream in (sys.stdout, sys.stderr):  # a folder's name may hold what is no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     course = Course(options.course.resolve()) if options.course else Course.here()
     try:

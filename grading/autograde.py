@@ -96,8 +96,9 @@ def autograde(
         for student in students if students is not None else submissions(course, lab):
             try:
                 submission = read_submission(course.submitted(student, lab), lab, set(blueprint))
-            except (CourseError, OSError) as error:
-                rows[student] = Row(student, None, 0.0, "not graded", 0.0, str(error))
+            except Exception as error:  # whatever is in one folder, the others are graded
+                said = str(error) if isinstance(error, (CourseError, OSError)) else type(error).__name__
+                rows[student] = Row(student, None, 0.0, "not graded", 0.0, said)
                 told(rows[student])
                 continue
             stamp = next((content for name, content in submission.files if name == "timestamp.txt"), "")
@@ -144,19 +145,25 @@ def _quiet() -> Iterator[None]:
 
 def table(rows: list[Row]) -> str:
     """The rows as text, and a line that counts them."""
-    width = max([7, *(len(row.student) for row in rows)])
+    names = [_shown(row.student) for row in rows]
+    width = max([7, *map(len, names)])
     lines = [f"{'student':<{width}}  {'points':>7}  {'of':>5}  {'status':<12}  {'seconds':>7}  note"]
-    for row in rows:
+    for name, row in zip(names, rows, strict=True):
         points = "-" if row.points is None else f"{row.points:g}"
         lines.append(
-            f"{row.student:<{width}}  {points:>7}  {row.max_points or '-':>5}  {row.status:<12}  {row.seconds:>7.1f}  "
-            f"{row.note}".rstrip()
+            f"{name:<{width}}  {points:>7}  {row.max_points or '-':>5}  {row.status:<12}  {row.seconds:>7.1f}  "
+            f"{_shown(row.note)}".rstrip()
         )
     failed = sum(row.failed for row in rows)
     unchanged = sum(row.status == "unchanged" for row in rows)
     graded = len(rows) - failed - unchanged
     lines.append(f"{graded} graded, {unchanged} unchanged, {failed} not graded")
     return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """A text in one line, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def grade_one(course: Course, lab: str, student: str, **options: Any) -> Row:

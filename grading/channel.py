@@ -4,7 +4,7 @@ import socket
 import time
 from typing import Any
 
-from grading.wire import read_message, write_message
+from grading.wire import MAX_MESSAGE_BYTES, parse, read_bytes, write_message
 
 
 class Channel:
@@ -36,8 +36,12 @@ class Channel:
             WireError: It is not a message.
             OSError: The other end is gone; TimeoutError if it takes too long.
         """
+        return parse(self.receive_bytes(timeout_s))
+
+    def receive_bytes(self, timeout_s: float | None = None, most: int = MAX_MESSAGE_BYTES) -> bytes:
+        """Receive one message of at most so many bytes, not parsed yet; raises what receive() does."""
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return read_message(self)
+        return read_bytes(self, most)
 
     def close(self) -> None:
         """Close the socket."""

@@ -22,7 +22,8 @@ from grading.submission import MAX_FILES, MAX_FILES_BYTES, MAX_NOTEBOOK_BYTES
 MOODLE = re.compile(r"(?P<name>[^/]+?)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?/?(?P<rest>.*)")
 CANVAS = re.compile(r"(?P<name>[^/_]+)_(?:LATE_)?(?P<number>\d+)_\d+_(?P<rest>[^/]+)")
 VERSION = re.compile(r"-\d+(?=\.ipynb$)")  # Canvas adds it to a second attempt
-MAX_ENTRIES, MAX_TOTAL_BYTES = 50_000, 4 * 2**30
+MAX_ENTRIES, MAX_DEPTH = 200_000, 20
+MAX_NAME_BYTES = 200  # of the 255 that file systems take
 
 
 @dataclass
@@ -62,15 +63,15 @@ def collect(course: Course, lab: str, archive: Path) -> list[str]:
 def _sort(opened: zipfile.ZipFile, lines: list[str]) -> dict[str, Handed]:
     """Entries by student."""
     students: dict[str, Handed] = {}
-    total = 0
     for number, entry in enumerate(opened.infolist()):
         refused = _refused(entry)
-        total += entry.file_size
-        if number >= MAX_ENTRIES or total > MAX_TOTAL_BYTES:
-            raise CourseError(f"{opened.filename} holds more than {MAX_ENTRIES} entries or {MAX_TOTAL_BYTES >> 30} GiB")
+        if number >= MAX_ENTRIES:
+            raise CourseError(f"{opened.filename} holds more than {MAX_ENTRIES} entries")
         if entry.is_dir():
             continue
-        found = None if refused else MOODLE.fullmatch(entry.filename) or CANVAS.fullmatch(entry.filename)
+        # Canvas's form first: what stands before a student's own file name is the platform's, and no name of Moodle's
+        # has that form, while a file of Canvas's may have been named as if Moodle had done it
+        found = None if refused else CANVAS.fullmatch(entry.filename) or MOODLE.fullmatch(entry.filename)
         if found is None or not found["rest"]:
             lines.append(f"left out {entry.filename!r}: {refused or 'its name tells no student'}")
             continue
@@ -96,6 +97,9 @@ def _unpack(opened: zipfile.ZipFile, handed: Handed, folder: Path, lab: str, lin
     folder.mkdir(parents=True)
     newest, kept, left = (1980, 1, 1, 0, 0, 0), [], MAX_FILES_BYTES + MAX_NOTEBOOK_BYTES
     notebooks = sum(name.endswith(".ipynb") for name, _ in handed.entries)
+    if len(handed.entries) > MAX_FILES:
+        lines.append(f"left out {len(handed.entries) - MAX_FILES} files of {folder.parent.name}: more than {MAX_FILES}")
+    taken: set[str] = set()
     for name, entry in handed.entries[:MAX_FILES]:
         parts = [_plain(part) for part in PurePosixPath(name.replace("\\", "/")).parts]
         if len(parts) == 1 and parts[0].endswith(".ipynb"):
@@ -103,31 +107,60 @@ def _unpack(opened: zipfile.ZipFile, handed: Handed, folder: Path, lab: str, lin
             parts = [f"{lab}.ipynb" if notebooks == 1 or bare == f"{lab}.ipynb" else parts[0]]
         if parts == ["timestamp.txt"]:  # nbgrader would take it for the time of handing in
             continue
+        others = taken - {f"{lab}.ipynb".casefold()} if parts == [f"{lab}.ipynb"] else taken  # a later attempt counts
+        refused = _clash(parts, others) or ("too large" if entry.file_size > left else "")
         try:
-            with opened.open(entry) as file:
-                content = file.read(left + 1)
-        except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError) as error:
-            lines.append(f"left out {entry.filename!r}: {error}")
+            content = b"" if refused else _content(opened, entry, left)
+            target = folder.joinpath(*parts)
+            if not refused:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+        except Exception as error:  # whatever one file is, the others are unpacked; zipfile fails in many ways
+            refused = str(error) or type(error).__name__
+        if refused:
+            lines.append(f"left out {entry.filename!r}: {refused}")
             continue
-        if len(content) > left:
-            lines.append(f"left out {entry.filename!r}: too large")
-            continue
+        taken.add("/".join(parts).casefold())
         left -= len(content)
-        target = folder.joinpath(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
         kept.append("/".join(parts))
         newest = max(newest, entry.date_time)
     if kept:
-        stamp = datetime(*newest).astimezone(UTC)
+        try:
+            stamp = datetime(*newest).astimezone(UTC)
+        except (ValueError, OverflowError):  # a 31st of February
+            lines.append(f"{folder.parent.name}: the zip tells no time of handing in; the present time was taken")
+            stamp = datetime.now(UTC)
         (folder / "timestamp.txt").write_text(f"{stamp:%Y-%m-%d %H:%M:%S} UTC\n", encoding="utf-8")
     return kept
+
+
+def _content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
+    with opened.open(entry) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise CourseError("too large")
+    return content
+
+
+def _clash(parts: list[str], taken: set[str]) -> str:
+    """Why a path cannot stand beside those that are there, on file systems without upper case too."""
+    path = "/".join(parts).casefold()
+    if len(parts) > MAX_DEPTH:
+        return f"more than {MAX_DEPTH} folders deep"
+    if path in taken or any(f"{one}/" == f"{path}/"[: len(one) + 1] or one.startswith(f"{path}/") for one in taken):
+        return "another file has its name"
+    return ""
 
 
 def _plain(name: str) -> str:
     """A name that is a file's name everywhere: letters, figures, `.`, `-` and `_`, not beginning with a dot."""
     text = unicodedata.normalize("NFC", name)
-    return re.sub(r"[^\w.\-]+", "-", text).strip("-").lstrip(".")[:120] or "nameless"
+    text = re.sub(r"[^\w.\-]+", "-", text).strip("-").lstrip(".")
+    stem, dot, ending = text.rpartition(".")
+    while len(text.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        stem, ending = (stem[:-1], ending) if stem else (stem, ending[:-1])
+        text = f"{stem}{dot}{ending}"
+    return text or "nameless"
 
 
 def _register(course: Course, students: dict[str, Handed]) -> None:

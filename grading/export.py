@@ -1,10 +1,15 @@
 """Points as a table that other systems import."""
 
 import csv
+import re
+import unicodedata
 from pathlib import Path
 
 from grading.course import Course
 from grading.results import Result, read_results
+
+NUMBER = re.compile(r"-?\d*\.?\d+")
+FORMULA = ("=", "+", "-", "@", "|", "%")  # how a formula may begin, in any of Unicode's widths
 
 
 def write_export(course: Course, lab: str, form: str, output: Path | None = None) -> Path:
@@ -24,7 +29,7 @@ def write_export(course: Course, lab: str, form: str, output: Path | None = None
     path = output or course.grading / "exports" / f"{lab}-{form}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = {"csv": _csv, "canvas": _canvas, "moodle": _moodle}[form](lab, exercises, results)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
         csv.writer(file).writerows([[_harmless(cell) for cell in row] for row in rows])
     return path
 
@@ -65,5 +70,7 @@ def _number(value: float | None) -> str:
 
 
 def _harmless(cell: str) -> str:
-    """A name that a spreadsheet would take for a formula is written as text."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "@", "\t", "\r") else cell
+    """A text that a spreadsheet would take for a formula is written so that it is a text; numbers stay numbers."""
+    if NUMBER.fullmatch(cell) or unicodedata.normalize("NFKC", cell).lstrip(" \t\r\n")[:1] not in FORMULA:
+        return cell
+    return f"'{cell}"

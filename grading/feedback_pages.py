@@ -32,10 +32,10 @@ def without_hidden(source: str) -> str:
     """A test cell without its hidden tests, as it was released."""
     kept, hidden = [], False
     for line in source.splitlines():
-        if line.strip() == HIDDEN_BEGIN:
+        if HIDDEN_BEGIN.strip("# ") in line:  # as nbgrader looks for it
             hidden = True
         if not hidden:
             kept.append(line)
-        if line.strip() == HIDDEN_END:
+        if HIDDEN_END.strip("# ") in line:
             hidden = False
     return "\n".join(kept)

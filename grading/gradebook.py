@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import AssignLatePenalties
-from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution
+from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution, parse_utc
 from sqlalchemy.orm import scoped_session
 from traitlets.config import Config
 
@@ -67,8 +67,7 @@ class Recorder:
         for cell in notebook.cells:
             if "nbgrader" in cell.metadata:
                 cell.metadata.nbgrader["checksum"] = self._checksums.get(cell.metadata.nbgrader["grade_id"], "")
-        timestamp = self._course.submitted(student, self._lab) / "timestamp.txt"
-        stamp = timestamp.read_text(encoding="utf-8").strip() if _is_plain_file(timestamp) else None
+        stamp = _stamp(self._course.submitted(student, self._lab) / "timestamp.txt")
         with self._transaction():
             points = self._write_points(student, notebook, graded, stamp)
         about = {**json.loads(replace(graded, notebook=None).to_json()), "fingerprint": mark}
@@ -167,5 +166,11 @@ def fingerprint(submission: Submission, blueprint: dict[str, GradedCell], limits
     return digest.hexdigest()
 
 
-def _is_plain_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink() and path.stat().st_size < 1000
+def _stamp(path: Path) -> str | None:
+    """When it was handed in, as the file says; None where it does not say that."""
+    with suppress(OSError, ValueError, OverflowError, TypeError):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < 1000:
+            text = path.read_text(encoding="utf-8").strip()
+            parse_utc(text)
+            return text
+    return None

@@ -25,6 +25,7 @@ HOME = Path("/tmp/home")  # in the namespace's own /tmp
 UID_INSIDE = 65534
 SECONDS_BETWEEN_LOOKS = 0.05
 MIB = 2**20
+FREE_SOCKETS, SOCKET_BYTES = 64, 2**19  # what a socket can hold in the kernel, where no other limit counts it
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -79,11 +80,12 @@ def _limit(limits: Limits, isolated: bool) -> None:
     """Limits of the one process, which its children inherit, and no way back."""
     os.setsid()
     data = _status(os.getpid()).get("VmData", 0)
+    files = min(limits.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     for what, value in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, int(limits.cpu_s) + 1),
         (resource.RLIMIT_FSIZE, limits.file_mb * MIB),
-        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_NOFILE, files),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_DATA, data + limits.memory_mb * MIB),
@@ -101,7 +103,7 @@ def _limit(limits: Limits, isolated: bool) -> None:
 def _watch(watched: int, lifeline: socket.socket, limits: Limits, isolated: bool) -> dict[str, Any]:
     """Look now and then, until everything has ended or must end."""
     started, ended, cpu_s, peak = time.monotonic(), "", 0.0, 0
-    shared = _status(watched).get("RssAnon", 0)  # pages that it still has in common with the zygote
+    shared = _status(watched)  # it still has its pages in common with the zygote
     poll = select.poll()
     poll.register(lifeline, select.POLLIN | select.POLLHUP)
     while not ended:
@@ -111,7 +113,7 @@ def _watch(watched: int, lifeline: socket.socket, limits: Limits, isolated: bool
         pids = list(_others()) if isolated else [watched] if alive else []
         used, computing = _used(pids, shared), _computing(pids)
         if used > limits.memory_mb * MIB:
-            used = sum(_proportional(pid) for pid in pids) + _files() if isolated else used
+            used = sum(_proportional(pid, shared) for pid in pids) + _elsewhere() if isolated else used
         cpu_s, peak = max(cpu_s, computing), max(peak, used)
         if not pids:
             ended = ended or "ended"
@@ -152,33 +154,37 @@ def _status(pid: int) -> dict[str, int]:
         Path(f"/proc/{pid}/status").open(encoding="utf-8", errors="replace") as file,
     ):
         for line in file:
-            if line.startswith(("VmData", "RssAnon", "RssShmem")):
+            if line.startswith(("VmData", "VmPTE", "RssAnon", "RssShmem")):
                 name, value = line.split(":")
                 sizes[name] = int(value.split()[0]) * 1024
     return sizes
 
 
-def _used(pids: list[int], shared: int) -> int:
+def _used(pids: list[int], shared: dict[str, int]) -> int:
     """An upper bound on the memory of these processes, counting what they have in common with each other again."""
     total = 0
     for pid in pids:
         status = _status(pid)
-        total += max(0, status.get("RssAnon", 0) - shared) + status.get("RssShmem", 0)
-    return total + _files()
+        total += sum(max(0, status.get(name, 0) - shared.get(name, 0)) for name in ("RssAnon", "VmPTE"))
+        total += status.get("RssShmem", 0)
+    return total + _elsewhere()
 
 
-def _files() -> int:
+def _elsewhere() -> int:
+    """Memory that is no process's own: files of the private folders, and what waits in sockets."""
     total = 0
     for folder in ("/tmp", "/dev/shm"):
         with contextlib.suppress(OSError):
             usage = shutil.disk_usage(folder)
             total += usage.used if usage.total < 2**33 else 0  # only the private ones are this small
+    with contextlib.suppress(OSError), Path("/proc/net/unix").open("rb") as file:
+        total += max(0, sum(1 for _ in file) - 1 - FREE_SOCKETS) * SOCKET_BYTES
     return total
 
 
-def _proportional(pid: int) -> int:
+def _proportional(pid: int, shared: dict[str, int]) -> int:
     """Memory of a process, its part only of what it shares; dearer to read."""
-    total = 0
+    total = max(0, _status(pid).get("VmPTE", 0) - shared.get("VmPTE", 0))
     with contextlib.suppress(OSError, ValueError), Path(f"/proc/{pid}/smaps_rollup").open(encoding="ascii") as file:
         for line in file:
             if line.startswith(("Pss_Anon", "Pss_Shmem")):

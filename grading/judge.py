@@ -6,22 +6,32 @@ calls back into a fork of the worker that stays as it was at that point. Only wh
 outputs that the student will read are complete, do the tests begin. So nothing that a test tells a student's function
 can reach the student.
 
+What the worker says is parsed where it can do no harm: outputs at once, up to the size that a notebook may print, and
+brought into form; values only in the child that runs their test (grading/trial.py), for they may be made to exhaust
+memory or time.
+
 It is forked by the zygote and confined by the guard, as the worker is.
 """
 
 import builtins
-import contextlib
+import functools
+import resource
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
 from grading.channel import Channel
 from grading.contract import TestCell, uses_with_shapes
-from grading.limits import Limits
-from grading.testing import Outcome, WorkerLostError, judge_cell
-from grading.wire import WireError, decode, encode
+from grading.limits import JUDGES_SPARE_MB, Limits
+from grading.outputs import only_texts
+from grading.testing import Outcome, WorkerLostError
+from grading.trial import run_trials
+from grading.wire import MAX_MESSAGE_BYTES, WireError, decode, encode, parse
 
 MAX_MESSAGE_CHARACTERS = 500  # of what a student's exception says
+ROOM_BYTES, ROOM_LETTERS = 2**20, 2**16  # around texts, and for the names of what they are
+BYTES_OF_A_LETTER = 12  # at most, as JSON writes it in ASCII
 PATIENCE_S = 5.0  # beyond the time that a cell may take, before its process counts as lost
 
 
@@ -35,36 +45,52 @@ class Worker:
     Args:
         connection: The socket to it.
         cell_s: How long it may take over any one request.
+        output_kb: KiB that its cells may print and draw together.
+        values_mb: MiB of the values that it may hand over together.
     """
 
-    def __init__(self, connection: socket.socket, cell_s: float) -> None:
+    def __init__(
+        self, connection: socket.socket, cell_s: float, output_kb: int = Limits.output_kb, values_mb: int = 1024
+    ) -> None:
         self._channel = Channel(connection)
         self._timeout_s = cell_s + PATIENCE_S
+        self._letters, self._values_bytes = output_kb * 1024 + ROOM_LETTERS, values_mb * 2**20
         self._lost = ""
         self._forks: list[Worker] = []
 
-    def run(self, source: str) -> tuple[Any, Any]:
-        """Run one cell: its outputs and its error, both as the worker says, which may be anything."""
-        answer = self._ask({"run": source})
+    def run(self, source: str) -> tuple[list[Any], tuple[list[str], str] | None]:
+        """Run one cell: its outputs, which hold nothing but texts, and its error, as described() reads it."""
+        most = BYTES_OF_A_LETTER * self._letters + ROOM_BYTES
+        answer = self._understand(self._ask({"run": source}, most=most))
         if not isinstance(answer, list) or len(answer) != 2:
             raise self._give_up("its answer is not one")
-        return answer[0], answer[1]
+        outputs, self._letters = only_texts(answer[0], self._letters)
+        return outputs, None if answer[1] is None else described(answer[1])
 
-    def take(self, names: dict[str, tuple[int, ...] | None]) -> dict[str, Any]:
-        """The values of names; an exception in the place of a value that cannot be had."""
+    def take(self, names: dict[str, tuple[int, ...] | None]) -> Callable[[], dict[str, Any]]:
+        """Take the values of names as they are now; they are read when what is returned is called, which gives an
+        exception in the place of a value that cannot be had."""
         calls, theirs = socket.socketpair()
         functions = Worker(calls, self._timeout_s - PATIENCE_S)
         self._forks.append(functions)
         try:
             wanted = [[name, list(shape) if shape else None] for name, shape in names.items()]
-            answer = self._ask({"take": wanted}, theirs)
+            said = self._ask({"take": wanted}, theirs, self._values_bytes)
+            self._values_bytes -= len(said)
+        except Exception as error:
+            return functools.partial(dict.fromkeys, names, error)
+        finally:
+            theirs.close()
+        return functools.partial(functions._values, list(names), said)
+
+    def _values(self, names: list[str], said: bytes) -> dict[str, Any]:
+        try:
+            answer = self._understand(said)
             if not isinstance(answer, list) or len(answer) != len(names):
                 raise self._give_up("its answer is not one a name")
         except Exception as error:
             return dict.fromkeys(names, error)
-        finally:
-            theirs.close()
-        return {name: functions._read(value) for name, value in zip(names, answer, strict=True)}
+        return {name: self._read(value) for name, value in zip(names, answer, strict=True)}
 
     def end_of_notebook(self) -> None:
         """Say that no cell follows; functions that were taken can still be called."""
@@ -90,19 +116,21 @@ class Worker:
         def call(*arguments: Any, **named: Any) -> Any:
             sent = [encode(argument, None, f"argument {i} of {name}()") for i, argument in enumerate(arguments)]
             sent_named = {key: encode(argument, None, f"{key} of {name}()") for key, argument in named.items()}
-            return decode(self._ask({"call": [number, sent, sent_named]}))
+            return decode(self._understand(self._ask({"call": [number, sent, sent_named]})))
 
         call.__name__ = call.__qualname__ = name
         return call
 
-    def _ask(self, request: dict[str, Any], handed_over: socket.socket | None = None) -> Any:
+    def _ask(
+        self, request: dict[str, Any], handed_over: socket.socket | None = None, most: int = MAX_MESSAGE_BYTES
+    ) -> bytes:
         if self._lost:
             raise WorkerLostError(self._lost)
         try:
             self._channel.send(request, self._timeout_s)
             if handed_over is not None:
                 socket.send_fds(self._channel.socket, [b"s"], [handed_over.fileno()])
-            reply = self._channel.receive(self._timeout_s)
+            return self._channel.receive_bytes(self._timeout_s, most)
         except TimeoutError:
             raise self._give_up(f"it took longer than {self._timeout_s:g} s") from None
         except (OSError, EOFError):
@@ -110,6 +138,13 @@ class Worker:
         except WireError as error:
             if "too large to hand over" in str(error):
                 raise
+            raise self._give_up(str(error)) from None
+
+    def _understand(self, said: bytes) -> Any:
+        """What an answer holds; an exception of the student's code is raised."""
+        try:
+            reply = parse(said)
+        except WireError as error:
             raise self._give_up(str(error)) from None
         if isinstance(reply, dict) and set(reply) == {"answer"}:
             return reply["answer"]
@@ -123,30 +158,33 @@ class Worker:
         return WorkerLostError(self._lost)
 
 
-def judge_parts(parts: list[dict[str, Any]], worker: Worker) -> tuple[list[Any], list[Outcome]]:
+def judge_parts(parts: list[dict[str, Any]], worker: Worker, limits: Limits) -> tuple[list[Any], list[Outcome]]:
     """Run a notebook's cells, then its tests.
 
     Args:
         parts: In the notebook's order, {"cell": source} or {"test": {"grade_id", "source", "max_points"}}.
         worker: Where the cells run.
+        limits: Those of the judge.
 
     Returns:
-        One entry for each cell, its outputs and its error, or None where its process was lost before it ended; and one
-        outcome for each test.
+        One entry for each cell, its outputs and whether it failed, or None where its process was lost before it ended;
+        and one outcome for each test.
     """
+    started = time.monotonic()
     cells: list[Any] = []
-    taken: list[tuple[TestCell, dict[str, Any]]] = []
+    trials: list[Any] = []
     for part in parts:
         if "cell" in part:
             try:
-                cells.append(worker.run(part["cell"]))
+                outputs, error = worker.run(part["cell"])
+                cells.append([outputs, error is not None])
             except Exception:  # each test that comes later says so
                 cells.append(None)
         else:
             test = TestCell(**part["test"])
-            taken.append((test, worker.take(uses_with_shapes(test.source))))
+            trials.append((test, worker.take(uses_with_shapes(test.source))))
     worker.end_of_notebook()
-    return cells, [judge_cell(test, values) for test, values in taken]
+    return cells, run_trials(trials, limits, started)
 
 
 def prepare() -> None:
@@ -155,12 +193,13 @@ def prepare() -> None:
 
 def main(peer: socket.socket, job: socket.socket, limits: Limits) -> None:
     """Take one job from the socket, and answer it."""
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_DATA, (most - JUDGES_SPARE_MB * 2**20, most))
     channel = Channel(job)
-    cells, outcomes = judge_parts(channel.receive(), Worker(peer, limits.cell_s))
-    with contextlib.suppress(WireError):
-        channel.send({"cells": cells, "outcomes": [outcome.to_data() for outcome in outcomes]})
-        return
-    channel.send({"cells": [None] * len(cells), "outcomes": [outcome.to_data() for outcome in outcomes]})
+    worker = Worker(peer, limits.cell_s, limits.output_kb, (limits.memory_mb - JUDGES_SPARE_MB) // 2)
+    cells, outcomes = judge_parts(channel.receive(), worker, limits)
+    channel.send({"cells": cells, "outcomes": [outcome.to_data() for outcome in outcomes]})
 
 
 def described(data: Any) -> tuple[list[str], str]:
@@ -177,6 +216,9 @@ def as_exception(names: list[str], text: str) -> Exception:
     text = text[:MAX_MESSAGE_CHARACTERS]
     if names[0] == "WireError":
         return WireError(text)
+    # map() and the like would take it for the end of what they go through, and so for success
+    if {"StopIteration", "StopAsyncIteration"} & set(names):
+        return StudentCodeError(f"{names[0]}: {text}")
     for name in names:
         found = getattr(builtins, name, None) or getattr(errors, name, None)
         if isinstance(found, type) and issubclass(found, Exception) and found is not Exception:

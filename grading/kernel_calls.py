@@ -11,9 +11,11 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 4, 22, 24, 38, 47
-_EPERM, _ENOSYS = 1, 38
+_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-# (audit architecture, numbers of the system calls that a submission has no use for)
+_MAP_SHARED_ANONYMOUS = 0x21
+_FAMILIES = (1, 2, 10, 16)  # Unix, IPv4, IPv6, netlink: those that are confined to a network namespace
+# (audit architecture, numbers of the system calls that a submission has no use for, of those whose arguments decide)
 _REFUSED = {
     "x86_64": (
         0xC000003E,
@@ -24,8 +26,9 @@ _REFUSED = {
             "userfaultfd": 323, "io_uring_setup": 425, "memfd_create": 319, "memfd_secret": 447, "open_tree": 428,
             "move_mount": 429, "fsopen": 430, "fsmount": 432, "mount_setattr": 442, "process_vm_readv": 310,
             "process_vm_writev": 311, "kexec_load": 246, "init_module": 175, "finit_module": 313,
+            "shmget": 29, "semget": 64, "msgget": 68,
         },
-        56, 435,
+        {"clone": 56, "clone3": 435, "mmap": 9, "socket": 41},
     ),
     "aarch64": (
         0xC00000B7,
@@ -35,8 +38,9 @@ _REFUSED = {
             "userfaultfd": 282, "io_uring_setup": 425, "memfd_create": 279, "memfd_secret": 447, "open_tree": 428,
             "move_mount": 429, "fsopen": 430, "fsmount": 432, "mount_setattr": 442, "process_vm_readv": 270,
             "process_vm_writev": 271, "kexec_load": 104, "init_module": 105, "finit_module": 273,
+            "shmget": 194, "semget": 190, "msgget": 186,
         },
-        220, 435,
+        {"clone": 220, "clone3": 435, "mmap": 222, "socket": 198},
     ),
 }  # fmt: skip
 
@@ -98,29 +102,56 @@ def give_up_privileges() -> None:
 
 
 def refuse_system_calls() -> bool:
-    """Refuse system calls that a submission has no use for; false where this machine's are not listed."""
+    """Refuse system calls that a submission has no use for; false where this machine's are not listed.
+
+    Memory that belongs to no process (System V's, and shared mappings without a file, whose pages can be handed back
+    one by one while they stay allocated) would be seen by no limit. Sockets of families without namespaces, such as
+    vsock, would lead out.
+    """
     known = _REFUSED.get(platform.machine())
     if known is None:
         return False
-    architecture, refused, clone, clone3 = known
-
-    def statement(code: int, value: int) -> bytes:
-        return struct.pack("HBBI", code, 0, 0, value)
-
-    def jump(value: int, if_true: int, if_false: int, code: int = 0x15) -> bytes:
-        return struct.pack("HBBI", code, if_true, if_false, value)
-
-    numbers = sorted(refused.values())
-    # load the architecture and the number; an unknown architecture is refused as a whole
-    program = [statement(0x20, 4), jump(architecture, 1, 0), statement(0x06, _ERRNO | _EPERM), statement(0x20, 0)]
-    program += [jump(0x40000000, 0, 1, code=0x35), statement(0x06, _ERRNO | _EPERM)]  # x32's numbers
-    for number in numbers:
-        program += [jump(number, 0, 1), statement(0x06, _ERRNO | _EPERM)]
+    architecture, refused, decided = known
+    program = [_load(4), *_jump(architecture, 1, 0), _give(_ERRNO | _EPERM), _load(0)]
+    program += [*_jump(0x40000000, 0, 1, code=0x35), _give(_ERRNO | _EPERM)]  # x32's numbers
+    for number in sorted(refused.values()):
+        program += [*_jump(number, 0, 1), _give(_ERRNO | _EPERM)]
     # glibc falls back to clone, whose flags can be read here: no new user namespace
-    program += [jump(clone3, 0, 1), statement(0x06, _ERRNO | _ENOSYS)]
-    program += [jump(clone, 0, 3), statement(0x20, 16), jump(CLONE_NEWUSER, 0, 1, code=0x45)]
-    program += [statement(0x06, _ERRNO | _EPERM), statement(0x06, _ALLOW)]
+    program += [*_jump(decided["clone3"], 0, 1), _give(_ERRNO | _ENOSYS)]
+    program += _when(
+        decided["clone"], [_load(16), *_jump(CLONE_NEWUSER, 0, 1, code=0x45), _give(_ERRNO | _EPERM), _give(_ALLOW)]
+    )
+    flags = [_load(40), _statement(0x54, _MAP_SHARED_ANONYMOUS)]  # those of the two bits that are set
+    program += _when(
+        decided["mmap"], [*flags, *_jump(_MAP_SHARED_ANONYMOUS, 0, 1), _give(_ERRNO | _EPERM), _give(_ALLOW)]
+    )
+    allowed = [step for family in _FAMILIES for step in (*_jump(family, 0, 1), _give(_ALLOW))]
+    program += _when(decided["socket"], [_load(16), *allowed, _give(_ERRNO | _EAFNOSUPPORT)])
+    program += [_give(_ALLOW)]
     code = ctypes.create_string_buffer(b"".join(program))
     descriptor = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
     _call("prctl", _PR_SET_SECCOMP, 2, ctypes.c_char_p(descriptor), 0, 0)
     return True
+
+
+def _statement(code: int, value: int) -> bytes:
+    """One instruction of the kernel's packet filter, which also filters system calls."""
+    return struct.pack("HBBI", code, 0, 0, value)
+
+
+def _load(offset: int) -> bytes:
+    """Read a word of the call: 0 its number, 4 the architecture, 16 and every eighth from there on its arguments."""
+    return _statement(0x20, offset)
+
+
+def _give(verdict: int) -> bytes:
+    return _statement(0x06, verdict)
+
+
+def _jump(value: int, if_true: int, if_false: int, code: int = 0x15) -> list[bytes]:
+    return [struct.pack("HBBI", code, if_true, if_false, value)]
+
+
+def _when(number: int, steps: list[bytes]) -> list[bytes]:
+    """Steps that end with a verdict, for one system call."""
+    return [*_jump(number, 0, len(steps)), *steps]

@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# the judge has so much more than a submission, and keeps its hands off it: so it notices that memory is used up before
+# the guard does, who would end it
+JUDGES_SPARE_MB = 256
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -14,6 +18,7 @@ class Limits:
         cpu_s: Seconds of computing.
         memory_mb: MiB of memory beyond the libraries that every submission shares, its files in /tmp included.
         processes: Processes and threads.
+        open_files: Descriptors of each process.
         file_mb: MiB of any one file.
         tmp_mb: MiB of all files; they are held in memory.
         output_kb: KiB of what all cells print and draw.
@@ -24,6 +29,7 @@ class Limits:
     cpu_s: float = 600.0
     memory_mb: int = 2048
     processes: int = 64
+    open_files: int = 256
     file_mb: int = 64
     tmp_mb: int = 256
     output_kb: int = 4096

@@ -29,14 +29,14 @@ def write_report(course: Course, lab: str, output: Path | None = None) -> Path:
     exercises, results = read_results(course, lab)
     path = output or course.grading / "reports" / f"{lab}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report_page(lab, exercises, results), encoding="utf-8")
+    path.write_text(report_page(lab, exercises, results), encoding="utf-8", errors="replace")
     return path
 
 
 def report_page(lab: str, exercises: dict[str, float], results: list[Result]) -> str:
     """The page as HTML."""
     body = [f"<h1>{escape(lab)}</h1>", _numbers(exercises, results), _distribution(results, sum(exercises.values()))]
-    body += [_by_exercise(exercises, results), _to_look_at(results), _slowest(results), _all(results)]
+    body += [_by_exercise(exercises, results), _to_look_at(lab, results), _slowest(results), _all(results)]
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(lab)}: report</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n'
@@ -49,7 +49,7 @@ def _numbers(exercises: dict[str, float], results: list[Result]) -> str:
     told = [("handed in", str(len(results))), ("graded", str(len(points)))]
     if points:
         told += [("mean", f"{mean(points):.1f}"), ("median", f"{median(points):.1f}")]
-    told += [("of at most", f"{sum(exercises.values()):g}")]
+    told += [("points at most", f"{sum(exercises.values()):g}")]
     told += [("answers to grade by hand", str(sum(len(one.waiting) for one in results)))]
     return '<div class="numbers">' + "".join(f"<div><b>{value}</b>{name}</div>" for name, value in told) + "</div>"
 
@@ -83,12 +83,14 @@ def _by_exercise(exercises: dict[str, float], results: list[Result]) -> str:
     return "<h2>Exercises</h2>" + _table(["exercise", "mean", "", "full points", "most frequent failures"], rows, {1})
 
 
-def _to_look_at(results: list[Result]) -> str:
+def _to_look_at(lab: str, results: list[Result]) -> str:
     rows = []
     for one in results:
         status = str(one.about.get("status", "not graded"))
         late = [outcome["grade_id"] for outcome in one.about.get("outcomes", []) if outcome["out_of_time"]]
         notes = [*one.about.get("notes", []), *([f"not enough time for {', '.join(late)}"] if late else [])]
+        if one.points is None and not notes:
+            notes = [f"python -m grading autograde {lab} --student ... says why"]
         if one.points is None or status != "graded" or notes:
             rows.append([escape(one.student), escape(status), escape("; ".join(notes))])
     return "<h2>To look at</h2>" + (_table(["student", "status", "note"], rows) if rows else "<p>Nothing.</p>")

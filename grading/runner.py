@@ -15,13 +15,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from grading.channel import Channel
-from grading.limits import Limits
+from grading.limits import JUDGES_SPARE_MB, Limits
 from grading.sandbox import Sandbox
 from grading.sanitise import cut, error, sanitise_outputs, stream
 from grading.submission import GradedCell, Part, Submission, job_of, lay_out, read_cells
 from grading.testing import Outcome
 from grading.wire import WireError
 
+# The kernel counts descriptors under way in sockets over all processes of a user, other submissions' included, and
+# refuses to send one where there are more than the sender may have open: so the judge may have more than they can send.
+JUDGES_FILES = 2**20
 ENDED = {
     "time": "it took longer than {wall_s:g} s",
     "cpu": "it computed for more than {cpu_s:g} s",
@@ -74,7 +77,10 @@ def grade(sandbox: Sandbox, submission: Submission, blueprint: dict[str, GradedC
     started = time.monotonic()
     parts = lay_out(read_cells(submission.notebook), blueprint)
     to_judge, to_work = socket.socketpair()
-    judge_limits = replace(limits, wall_s=2 * limits.wall_s + 60, cpu_s=2 * limits.cpu_s + 60, processes=64, tmp_mb=16)
+    judge_limits = replace(
+        limits, wall_s=2 * limits.wall_s + 60, cpu_s=2 * limits.cpu_s + 60, processes=64, tmp_mb=16,
+        open_files=JUDGES_FILES, memory_mb=limits.memory_mb + JUDGES_SPARE_MB,
+    )  # fmt: skip
     worker = sandbox.launch("worker", limits, to_work)
     judge = sandbox.launch("judge", judge_limits, to_judge)
     said: Any = None

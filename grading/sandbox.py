@@ -5,8 +5,10 @@ In the sandbox there are the system's libraries, the Python environment, `verifi
 caller's environment, and no process of outside.
 """
 
+import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -86,6 +88,7 @@ class Sandbox:
     def __init__(self, imports: Sequence[str] = (), *, unsafe: bool = False) -> None:
         self.isolated = not unsafe
         settings = json.dumps({"isolated": self.isolated, "imports": list(imports)})
+        _allow_many_descriptors()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = unsafe_command(settings) if unsafe else command_in_bubblewrap(settings)
         self._process = subprocess.Popen(
@@ -147,6 +150,13 @@ class Sandbox:
             self._process.stderr.close()
 
 
+def _allow_many_descriptors() -> None:
+    """Let no submission's descriptors under way keep this process, of the same user, from sending its own."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def bubblewrap() -> str | None:
     """Where bubblewrap's program is, or None."""
     return shutil.which("bwrap")
@@ -188,7 +198,8 @@ def command_in_bubblewrap(settings: str) -> list[str]:
     for path in SETTINGS:
         command += ["--ro-bind-try", path, path]
     command += ["--dir", "/proc"] if root else ["--proc", "/proc"]
-    command += ["--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    # a shared mapping of /dev/zero is memory that no limit sees
+    command += ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", "--perms", "1777", "--tmpfs", "/tmp"]
     python = _bind_python(command)
     here = Path(__file__).resolve().parent
     for package in ("verifier", "course_utils"):

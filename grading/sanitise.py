@@ -22,6 +22,8 @@ STYLES = {
     "background-color", "color", "font-style", "font-weight", "text-align", "text-decoration", "vertical-align",
     "width",
 }  # fmt: skip
+# classes that tables of pandas and highlighted code have; others belong to the page around, and could cover it
+CLASSES = re.compile(r"dataframe|highlight|anchor-link|hl-\w+|[a-z][a-z0-9]?")
 
 
 def sanitise_outputs(outputs: Any) -> list[dict[str, Any]]:
@@ -133,7 +135,9 @@ def _cleaner() -> bleach.Cleaner:
             return tag == "img" and re.match(r"data:image/(png|jpeg|gif|svg\+xml);base64,", value) is not None
         if name == "href":
             return tag == "a" and re.match(r"(https?://|#|mailto:)", value) is not None
-        return name in ("alt", "title", "align", "colspan", "rowspan", "style", "class")
+        if name == "class":
+            return all(map(CLASSES.fullmatch, value.split()))
+        return name in ("alt", "title", "align", "colspan", "rowspan", "style")
 
     return bleach.Cleaner(
         tags=TAGS, attributes=allowed, protocols={"http", "https", "mailto", "data"}, strip=True, strip_comments=True,

@@ -111,15 +111,25 @@ def read_submission(folder: Path, lab: str, names: set[str]) -> Submission:
     if not folder.is_dir():
         raise CourseError(f"{folder} does not exist; {WHERE.format(lab=lab)}")
     submission, budget, notebooks = Submission(b""), MAX_FILES_BYTES, []
-    for number, (path, refused) in enumerate(_files(folder)):
+    for number, (path, refused) in enumerate(_files(folder)):  # those of the folder itself come first
         name = path.relative_to(folder).as_posix()
-        if refused or number >= MAX_FILES:
-            submission.notes.append(f"left out {name!r}: {refused or f'more than {MAX_FILES} files'}")
-            continue
-        if path.parent == folder and path.suffix == ".ipynb":
+        if path.parent == folder and path.suffix == ".ipynb" and not refused:
             notebooks.append(path)
             continue
-        content = _read(path, budget)
+        if number == MAX_FILES:
+            submission.notes.append(f"left out {name!r} and what comes after it: more than {MAX_FILES} files")
+        if number >= MAX_FILES:
+            if path.parent != folder:
+                break
+            continue
+        if refused:
+            submission.notes.append(f"left out {name!r}: {refused}")
+            continue
+        try:
+            content = _read(path, budget)
+        except OSError as error:
+            submission.notes.append(f"left out {name!r}: it cannot be read ({error.strerror})")
+            continue
         if content is None:
             submission.notes.append(f"left out {name!r}: with it the files are larger than {MAX_FILES_BYTES >> 20} MiB")
             continue
@@ -224,7 +234,7 @@ def _choose(notebooks: list[Path], lab: str, names: set[str]) -> Path | None:
         try:
             content = _read(path, MAX_NOTEBOOK_BYTES)
             return len({name for _, _, name in read_cells(content)} & names) if content else 0
-        except CourseError:
+        except (CourseError, OSError):
             return 0
 
     return max(sorted(notebooks), key=known)
@@ -232,13 +242,21 @@ def _choose(notebooks: list[Path], lab: str, names: set[str]) -> Path | None:
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:
     """Every entry below a folder, and why it is not to be read, or the empty string."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as opened:
+                entries = sorted(opened, key=lambda entry: entry.name)
+        except OSError as error:
+            yield folder, f"it cannot be read ({error.strerror})"
+            continue
+        for entry in entries:
             if entry.is_symlink():
                 yield Path(entry.path), "a symbolic link"
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name not in LEFT_OUT:
-                    yield from _files(Path(entry.path))
+                    waiting.append(Path(entry.path))
             elif not entry.is_file(follow_symlinks=False):
                 yield Path(entry.path), "not a file"
             else:
@@ -246,10 +264,15 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _read(path: Path, limit: int) -> bytes | None:
-    """A regular file's content, or None if it is larger than the limit or is exchanged for something else meanwhile."""
+    """A regular file's content, or None if it is larger than the limit or is exchanged for something else meanwhile.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > limit:
             return None
         content = file.read(limit + 1)
     return content if len(content) <= limit else None

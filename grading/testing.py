@@ -3,11 +3,12 @@
 import ast
 import contextlib
 import functools
+import importlib
 import io
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from os import PathLike
 from typing import Any
 
 from grading.contract import TestCell
@@ -15,8 +16,7 @@ from grading.hints import hint, one_line
 
 SEED = 0  # of every test cell, so that its points do not depend on the cells before it
 MAX_PRINTED = 10_000
-# what takes a network; a string would be read as the path of a file, which a student does not have here
-ASKED_OF_A_NETWORK = ("verify", "output_bounds", "split_trace")
+ASKED_OF_A_NETWORK = ("verify", "output_bounds", "split_trace", "verify_robust")  # may be left open for want of time
 
 
 class WorkerLostError(Exception):
@@ -70,12 +70,16 @@ def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
         lost = isinstance(earlier[0], WorkerLostError)
         said = str(earlier[0]) if lost else one_line(type(earlier[0]).__name__, str(earlier[0]))
         return Outcome(test.grade_id, 0.0, test.max_points, said, said, out_of_time=lost and "time" in said)
-    calls_functions = any(callable(value) and not hasattr(value, "forward") for value in values.values())
+    calls_functions = _holds_function(list(values.values()))
     printed = io.StringIO()
     late: list[str] = []
     _seed()
     try:
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), _careful_verifier(late):
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(io.StringIO()),
+            _careful_verifier(test.source, late),
+        ):
             points = _partial_credit(
                 _run(test.source, test.grade_id, {"__name__": "__main__", **values}), test.max_points
             )
@@ -94,6 +98,15 @@ def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
     )  # fmt: skip
 
 
+def _holds_function(value: Any) -> bool:
+    """Whether a student's function stands anywhere in plain data, from where a test may call it."""
+    if isinstance(value, dict):
+        return any(_holds_function(part) for pair in value.items() for part in pair)
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_function, value))
+    return callable(value) and not hasattr(value, "forward")
+
+
 def _run(source: str, name: str, namespace: dict[str, Any]) -> Any:
     """Execute a cell and give the value of its last expression; None where a notebook would show none."""
     tree = ast.parse(source, filename=name)
@@ -107,45 +120,58 @@ def _run(source: str, name: str, namespace: dict[str, Any]) -> Any:
 
 def _partial_credit(value: Any, max_points: float) -> float:
     """Points as nbgrader reads them from a cell's output: a number that is not negative; anything else is full
-    credit."""
+    credit.
+
+    Where the number was computed from a student's values, these decide its type. So a number of numpy's or torch's is
+    one as well, and what is not a number earns nothing.
+    """
     if value is None:
         return max_points
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
     try:
         points = float(repr(value))
     except ValueError:
-        return max_points
+        return 0.0 if isinstance(value, complex) else max_points
+    if math.isnan(points):
+        return 0.0
     return points if points >= 0.0 else max_points
 
 
 @contextlib.contextmanager
-def _careful_verifier(late: list[str]) -> Iterator[None]:
+def _careful_verifier(source: str, late: list[str]) -> Iterator[None]:
     """Refuse a file's name where a network is asked for, and note answers that time kept from being found."""
-    verifier: Any = sys.modules.get("verifier")
-    if verifier is None:
+    if "verifier" not in sys.modules and "verifier" not in source:
         yield
         return
+    verifier: Any = importlib.import_module("verifier")
+    reading: Any = importlib.import_module("verifier.frontends.read")
+
+    def refuse(path: object, *_: object) -> Any:
+        raise TypeError(f"a network is wanted here, not the name of a file: {str(path)[:100]!r}")
 
     def careful(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def call(net: Any, *arguments: Any, **named: Any) -> Any:
-            if isinstance(net, (str, bytes, PathLike)):
-                raise TypeError(f"a network is wanted here, not a {type(net).__name__}")
-            result = function(net, *arguments, **named)
+        def call(*arguments: Any, **named: Any) -> Any:
+            result = function(*arguments, **named)
             told = getattr(result, "result", result)
-            if getattr(getattr(told, "verdict", None), "name", "") == "UNKNOWN" and "time" in str(told.reason).lower():
-                late.append(str(told.reason))
+            reason = str(getattr(told, "reason", ""))
+            if getattr(getattr(told, "verdict", None), "name", "") == "UNKNOWN" and "time" in reason.lower():
+                late.append(reason)
             return result
 
         return call
 
-    original = {name: getattr(verifier, name) for name in ASKED_OF_A_NETWORK}
+    replaced = [(verifier, name, careful(getattr(verifier, name))) for name in ASKED_OF_A_NETWORK]
+    replaced.append((reading, "_read_file", refuse))
+    original = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     try:
-        for name, function in original.items():
-            setattr(verifier, name, careful(function))
+        for module, name, function in replaced:
+            setattr(module, name, function)
         yield
     finally:
-        for name, function in original.items():
-            setattr(verifier, name, function)
+        for module, name, function in original:
+            setattr(module, name, function)
 
 
 def _seed() -> None:

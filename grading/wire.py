@@ -106,17 +106,40 @@ def read_message(stream: Stream) -> Any:
         EOFError: The other side closed the pipe before a message began.
         WireError: The message is cut short, too large or not JSON.
     """
+    return parse(read_bytes(stream))
+
+
+def read_bytes(stream: Stream, most: int = MAX_MESSAGE_BYTES) -> bytes:
+    """Receive one message as it is, to be parsed later.
+
+    Args:
+        stream: Where it comes from.
+        most: The largest that is read.
+
+    Raises:
+        EOFError: The other side closed the pipe before a message began.
+        WireError: The message is cut short or too large.
+    """
     head = stream.read(_LENGTH.size)
     if not head:
         raise EOFError("the pipe was closed")
     if len(head) < _LENGTH.size:
         raise WireError("a message was cut short")
     (length,) = _LENGTH.unpack(head)
-    if length > MAX_MESSAGE_BYTES:
-        raise WireError(f"a message claims {length} bytes, of at most {MAX_MESSAGE_BYTES}")
+    if length > min(most, MAX_MESSAGE_BYTES):
+        raise WireError(f"a message claims {length} bytes, of at most {min(most, MAX_MESSAGE_BYTES)}")
     body = stream.read(length)
     if len(body) < length:
         raise WireError("a message was cut short")
+    return body
+
+
+def parse(body: bytes) -> Any:
+    """The content of a message.
+
+    Raises:
+        WireError: It is not JSON.
+    """
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

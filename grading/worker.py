@@ -28,6 +28,7 @@ from grading.limits import Limits
 from grading.wire import WireError, decode, encode
 
 SEED = 20260101  # of every submission, so that a rerun gives the same points
+OVERHEAD = 100  # letters that an output takes beside its texts
 _shell: Any = None
 
 
@@ -44,11 +45,13 @@ class Outputs:
 
     def write(self, name: str, text: str) -> None:
         """Something printed on standard output or standard error."""
+        last = self.current[-1] if self.current else {}
+        if last.get("name") != name:
+            self.left -= OVERHEAD
         if len(text) > self.left:
-            text = text[: self.left] + "\n... output cut: too much was printed\n" if self.left > 0 else ""
+            text = text[: max(0, self.left)] + "\n... output cut: too much was printed\n" if self.left > 0 else ""
             self.left = 0
         self.left -= len(text)
-        last = self.current[-1] if self.current else {}
         if last.get("output_type") == "stream" and last.get("name") == name:
             last["parts"].append(text)
         elif text:
@@ -56,7 +59,8 @@ class Outputs:
 
     def add(self, output: dict[str, Any]) -> None:
         """A figure, a value or an error."""
-        size = sum(len(part) for part in output.get("data", {}).values() if isinstance(part, str)) + 200
+        texts = [*output.get("data", {}).values(), *output.get("traceback", []), output.get("evalue", "")]
+        size = sum(len(text) for text in texts if isinstance(text, str)) + OVERHEAD
         if size > self.left:
             self.left = min(self.left, 0)
             return

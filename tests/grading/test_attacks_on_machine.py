@@ -15,6 +15,7 @@ from tests.grading.conftest import needs_sandbox
 pytestmark = needs_sandbox
 LIMITS = Limits(wall_s=4, cell_s=2, cpu_s=3, memory_mb=256, processes=16, file_mb=4, tmp_mb=8, output_kb=64)
 
+HAND_BACK = "    x[k : k + part] = b'x' * part; x.madvise(mmap.MADV_DONTNEED, k, part)"
 # (what a cell before the lab does, status of the run, whether a solved lab keeps its points)
 ATTACKS = {
     "fork bomb": ("import os\ntry:\n    while True: os.fork()\nexcept OSError: pass", {"graded", "time", "cpu", "ended"}, None),
@@ -36,10 +37,42 @@ ATTACKS = {
         {"memory"},
         None,
     ),
-    "memory hog in shared memory": (
-        "import mmap\nx = mmap.mmap(-1, 10**9)\nfor k in range(0, 10**9, 4096): x[k] = 1",
+    "memory hog in a file of shared memory": (
+        "import os\nwith open('/dev/shm/x', 'wb') as f:\n    while True: f.write(b'x' * 10**6)", {"graded"}, True
+    ),
+    "memory hog in a shared mapping": (
+        "import mmap\nx = mmap.mmap(-1, 10**9)\nfor k in range(0, 10**9, 4096): x[k] = 1", {"graded"}, True
+    ),
+    "a shared mapping whose pages are handed back": (
+        f"import mmap\nx, part = mmap.mmap(-1, 2**30), 2**24\nfor k in range(0, len(x), part):\n{HAND_BACK}", {"graded"}, True
+    ),
+    "a shared mapping of /dev/zero": (
+        "import mmap\nf, part = open('/dev/zero', 'r+b'), 2**24\nx = mmap.mmap(f.fileno(), 2**30)\n"
+        f"for k in range(0, len(x), part):\n{HAND_BACK}",
+        {"graded"},
+        True,
+    ),
+    "memory of System V that no process holds": (
+        "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.shmat.restype = ctypes.c_void_p\n"
+        "for k in range(16):\n    at = libc.shmat(libc.shmget(0, 2**26, 0o1600), None, 0)\n"
+        "    ctypes.memset(at, 1, 2**26)\n    libc.shmdt(ctypes.c_void_p(at))",
+        {"ended"},
+        False,
+    ),
+    "page tables": (
+        "import ctypes, numpy, time\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
+        "size = ctypes.c_size_t(2**38)\nat = libc.mmap(None, size, 1, 0x4022, -1, ctypes.c_long(0))\n"
+        "numpy.frombuffer((ctypes.c_char * size.value).from_address(at), numpy.uint8)[:: 2**21].sum()\ntime.sleep(1)",
         {"memory"},
-        None,
+        False,
+    ),
+    "what waits in sockets": (
+        "import os, socket, time\nfor _ in range(9):\n    if os.fork() == 0: break\nkept = []\ntry:\n    while True:\n"
+        "        kept += socket.socketpair()\n        for end in kept[-2:]:\n            end.setblocking(False)\n"
+        "            try:\n                while True: end.send(b'x' * 4096)\n            except BlockingIOError: pass\n"
+        "except OSError: time.sleep(60)",
+        {"memory"},
+        False,
     ),
     "disk filler": ("with open('/tmp/x', 'wb') as f:\n    while True: f.write(b'x' * 10**6)", {"graded"}, True),
     "disk filler in many files": (

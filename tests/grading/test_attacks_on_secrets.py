@@ -9,6 +9,7 @@ import textwrap
 import pytest
 
 from grading.course import Course
+from grading.limits import Limits
 from tests.grading.attack_lab import graded, own_lab, points, shown, small_lab, test_cell
 from tests.grading.conftest import needs_sandbox
 
@@ -191,7 +192,7 @@ WAYS_OUT = {
     "a display": "from IPython.display import display, HTML\ndef f(x):\n    display(HTML(x)); return 0",
     "a file": "def f(x):\n    open('/tmp/seen', 'a').write(x); return 0",
     "a list": "seen = []\ndef f(x):\n    seen.append(x); return 0",
-    "shared memory": "import mmap\nshared = mmap.mmap(-1, 4096)\ndef f(x):\n    shared[: len(x)] = x.encode(); return 0",
+    "shared memory": "import mmap\nfile = open('/dev/shm/shared', 'w+b')\nfile.truncate(4096)\nshared = mmap.mmap(file.fileno(), 4096)\ndef f(x):\n    shared[: len(x)] = x.encode(); return 0",
     "a pipe": "import os\nr, w = os.pipe(); os.set_blocking(r, False)\ndef f(x):\n    os.write(w, x.encode()); return 0",
     "a later call": "seen = []\ndef f(x):\n    if x == 'later': raise ValueError(seen)\n    seen.append(x); return int(x == 'open')",
     "frames": """
@@ -243,7 +244,8 @@ with open("/proc/self/mem", "rb", buffering=0) as memory:
 print(found)
 """
     hidden = test_cell("t", "f", "assert f", f"assert f('{SECRET}') == 1, 'hint'")
-    result = graded(sandbox, *own_lab("def f(x): return 0", hidden, search))
+    patient = Limits(wall_s=120, cell_s=60, cpu_s=100)  # it reads some gigabytes
+    result = graded(sandbox, *own_lab("def f(x): return 0", hidden, search), limits=patient)
     output = result.notebook["cells"][2]["outputs"][0]
     assert output["text"].strip() == "0", output
 

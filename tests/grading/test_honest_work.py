@@ -26,10 +26,19 @@ CELLS = {
     "progress bars": "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass",
     "a thread that is still running": "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
     "threads of torch": "import torch\ntorch.set_num_threads(2)\ntorch.rand(500, 500) @ torch.rand(500, 500)",
+    "a pool of processes": "import multiprocessing\ndef square(x): return x * x\nwith multiprocessing.get_context('fork').Pool(2) as pool: assert pool.map(square, [1, 2]) == [1, 4]",
+    "memory shared among processes": "import multiprocessing\nshared = multiprocessing.Array('d', 10)\nshared[0] = 1.0",
+    "workers of a data loader": (
+        "import torch\nfrom torch.utils.data import DataLoader, TensorDataset\n"
+        "assert len(list(DataLoader(TensorDataset(torch.rand(8, 2)), batch_size=4, num_workers=2))) == 2\nloaded = True"
+    ),
     "await": "import asyncio\nawait asyncio.sleep(0.01)",
     "input": "name = input('your name? ')",
     "sys.exit in an ungraded cell": "import sys\nsys.exit()",
     "gradients": "import torch\nx = torch.ones(2, requires_grad=True)\n(x * x).sum().backward()",
+}  # fmt: skip
+FAILS = {
+    "an exception in an ungraded cell", "a syntax error in an ungraded cell", "input", "sys.exit in an ungraded cell",
 }  # fmt: skip
 LIMITS = Limits(wall_s=60, cell_s=30, memory_mb=1024)
 
@@ -104,3 +113,11 @@ def test_a_name_that_is_missing_is_named(sandbox):
 def test_what_cannot_be_graded_is_told_honestly(sandbox):
     lab = own_lab("from torch import nn\nnet = nn.Sequential(nn.Linear(2, 2), nn.Tanh())", test_cell("t", "net", "net"))
     assert "Tanh" in graded(sandbox, *lab).outcomes[0].message
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_honest_cell_runs_to_its_end(sandbox, name):
+    lab = own_lab(CELLS[name], "after = 1", test_cell("t", "after", "assert after == 1"))
+    outputs = graded(sandbox, *lab, limits=LIMITS).notebook["cells"][0]["outputs"]
+    failed = [output["evalue"] for output in outputs if output["output_type"] == "error"]
+    assert bool(failed) == (name in FAILS), failed

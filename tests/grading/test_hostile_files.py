@@ -197,6 +197,15 @@ def test_html_and_markdown_lose_what_runs_submits_or_loads(script):
         assert not [bad for bad in FORBIDDEN if bad in page], page
 
 
+@pytest.mark.parametrize(
+    "names", ["navbar-fixed-top", "modal-backdrop", "pull-right score", "dataframe modal", "nbgrader_cell"]
+)
+def test_html_cannot_cover_the_page_around_it(names):
+    covering = f'<div class="{names}" id="score" name="score" style="position: fixed; top: 0; z-index: 9"><h1>Score: 10</h1></div>'
+    for page in (safe_html(covering), safe_markdown(covering)):
+        assert not [bad for bad in ("class=", "id=", "name=", "position", "z-index") if bad in page], page
+
+
 def test_html_keeps_what_is_harmless():
     table = '<table class="dataframe"><thead><tr><th style="color: red">a</th></tr></thead></table>'
     assert safe_html(table) == '<table class="dataframe"><thead><tr><th style="color: red;">a</th></tr></thead></table>'

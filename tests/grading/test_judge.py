@@ -50,7 +50,7 @@ def run(worker, cells):
 
 
 def take(worker, name):
-    (value,) = worker.take({name: None}).values()
+    (value,) = worker.take({name: None})().values()
     if isinstance(value, Exception):
         raise value
     return value
@@ -59,7 +59,7 @@ def take(worker, name):
 def judged(worker, source):
     from grading.contract import uses_with_shapes
 
-    return judge_cell(TestCell("t", source, 1.0), worker.take(uses_with_shapes(source)))
+    return judge_cell(TestCell("t", source, 1.0), worker.take(uses_with_shapes(source))())
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_an_exception_of_a_function_is_the_one_that_the_notebook_would_see(worke
     )
     from verifier.errors import SpecError
 
-    taken = worker.take({"fails": None, "spec_error": None})
+    taken = worker.take({"fails": None, "spec_error": None})()
     fails = taken["fails"]
     with pytest.raises(ValueError, match="no such pair"):
         fails("value")
