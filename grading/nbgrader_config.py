@@ -36,6 +36,11 @@ c.CourseDirectory.db_url = f"sqlite:///{(GRADING / 'gradebook.db').as_posix()}"
 # nbgrader copies every other file of a lab's folder to the students: not the text source, which holds the solutions.
 c.CourseDirectory.ignore = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", ".*", "*~", "feedback", "solution*"]
 
+# What a student finds in the place of a solution; run as it is, the cell says what to do.
+c.ClearSolutions.code_stub = {
+    "python": '# YOUR CODE HERE\nraise NotImplementedError("not done yet: write your code instead of these two lines")'
+}
+
 # Without an exchange of the course's own, the assignment list looks for one below /usr/local and complains.
 EXCHANGE = GRADING / "exchange"
 EXCHANGE.mkdir(exist_ok=True)

@@ -79,7 +79,7 @@ def test_released_notebook_is_valid_and_holds_no_solution_and_no_hidden_test(gra
     notebook = nbformat.read(graded.released_notebook(LAB), as_version=4)
     nbformat.validate(notebook)
     text = "\n".join(cell.source for cell in notebook.cells)
-    assert "raise NotImplementedError()" in text and "YOUR ANSWER HERE" in text
+    assert 'raise NotImplementedError("not done yet' in text and "YOUR ANSWER HERE" in text
     for secret in ("BEGIN SOLUTION", "HIDDEN", "return upper - lower", "hint:", "np.allclose", "Nothing at all"):
         assert secret not in text
 
