@@ -129,14 +129,14 @@ with torch.no_grad():
     answered = nn_digits(exam.images[:400].to(next(nn_digits.parameters()).dtype))
 assert tuple(answered.shape) == (400, 10), f"outputs of shape {tuple(answered.shape)} for 400 images; ten outputs each"
 part_right = (answered.argmax(dim=1) == exam.labels[:400]).float().mean().item()
-assert part_right >= 0.85, f"{part_right:.1%} of 400 test digits are right; did the loss still fall at the end?"
+assert part_right >= 0.88, f"{part_right:.1%} of 400 test digits are right; did the loss still fall at the end?"
 ### BEGIN HIDDEN TESTS
 with torch.no_grad():
     answered = nn_digits(exam.images[400:].to(next(nn_digits.parameters()).dtype)).argmax(dim=1)
 for digit in range(10):
     shown = exam.labels[400:] == digit
     assert (answered[shown] == digit).float().mean() >= 0.6, "is every digit read, and not only the easy ones?"
-assert (answered == exam.labels[400:]).float().mean() >= 0.85, "how good is the network on digits it was not shown?"
+assert (answered == exam.labels[400:]).float().mean() >= 0.87, "how good is the network on digits it was not shown?"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -885,7 +885,7 @@ proof = verified_accuracy(
     method="crown",
     progress=False,
 )
-points -= sum(proof.verified < wanted for wanted in (0.4, 0.55)) if points > 0 else 0
+points -= sum(proof.verified < wanted for wanted in (0.6, 0.7)) if points > 0 else 0
 print("a hidden radius and other digits: is more proved of them, too?")
 ### END HIDDEN TESTS
 points
@@ -913,12 +913,12 @@ for name, net in [("trained as usual", network), ("trained for proofs", proof_ne
     print(f"{name}: at a grey radius of 0.04, {unstable:.0f} hidden neurons are unstable, in the mean")
 
 # %% [markdown]
-# Of the network trained for proofs, far more is proved at the larger radii, by bounds that cost milliseconds; and the gap
-# to the attack is small. The attacked accuracy is higher as well: the robustness is real, not an artefact of the
+# At the larger radii far more is proved of the network trained for proofs, by bounds that cost milliseconds, and the gap
+# to the attack is small. The attacked accuracy is higher there as well: the robustness is real, not an artefact of the
 # method. One reason can be counted: a neuron is **unstable** where its bounds lie on both sides of 0, so that ReLU's
 # bend is in play, and each such neuron costs tightness. Training for proofs leaves few of them.
 #
-# What does it cost? So far the clean accuracy hardly moved. Two more networks, half a minute of training: one with
+# What does it cost? With a radius of 0.06 the clean accuracy hardly moves. Two more networks, half a minute of training: one with
 # interval bounds alone (`crown=False`), one with CROWN-IBP and a far larger radius. What do you expect of each?
 
 # %%
