@@ -633,6 +633,8 @@ verify(network, [[0.7, 0.85], [0.7, 0.85]], [[0.5, None]], method="ibp")
 # A network whose output is exactly 0.5 everywhere: which of the three specs will hold?
 
 # %%
+from torch import nn
+
 always_half = nn.Sequential(nn.Linear(2, 1))
 always_half.load_state_dict({"0.weight": torch.zeros(1, 2), "0.bias": torch.tensor([0.5])})
 for name, y_specs in [("y >= 0.5", [[0.5, None]]), ("y <= 0.5", [[None, 0.5]]), ("y < 0.5", less_than(0.5))]:

@@ -150,6 +150,7 @@ assert (answered == exam.labels[400:]).float().mean() >= 0.87, "how good is the 
 import copy
 
 from course_utils.checks import mine_or, two_images
+from course_utils.models import classification_model
 
 
 def course_network():
@@ -776,6 +777,7 @@ assert abs(attacked_accuracy(step_rule, dots, 0 * truth, 0.6) - 1.0) < 1e-6, "do
 # is left. At which radius will the verified accuracy be half of the clean one?
 
 # %%
+from course_utils.attacks import pgd
 from course_utils.image_plots import draw_accuracy_curves
 from verifier import verified_accuracy
 
@@ -831,6 +833,7 @@ picture = draw_accuracy_curves(grey_radii, curves)
 import inspect
 
 from course_utils import robust_training
+from course_utils.robust_training import train_for_proofs
 
 print(inspect.getsource(robust_training.worst_margins))
 
@@ -845,8 +848,6 @@ print(inspect.getsource(robust_training.worst_margins))
 # Larger is not always better: what will happen to the clean accuracy?
 
 # %% nbgrader={"grade": false, "grade_id": "nn_proof", "locked": false, "schema_version": 3, "solution": true, "task": false}
-from course_utils.robust_training import train_for_proofs
-
 torch.manual_seed(SEED)
 ### BEGIN SOLUTION
 nn_proof = digit_net(128, 64, seed=SEED)
