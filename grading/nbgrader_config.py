@@ -8,7 +8,7 @@ from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import GetGrades
 
 from grading.execution import Refuse, replace_autograde
-from grading.feedback_pages import HideTests
+from grading.feedback_pages import FitPictures, HideTests
 from grading.sanitise import safe_markdown
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  traitlets defines it where this file is read
@@ -53,4 +53,4 @@ c.Autograde.autograde_preprocessors = [Refuse]
 # What a student wrote is looked at by instructors with a gradebook open: Markdown is shown without scripts, and the
 # feedback page without hidden tests.
 c.HTMLExporter.filters = {"markdown2html": safe_markdown}
-c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor, FitPictures]

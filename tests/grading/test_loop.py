@@ -1,6 +1,7 @@
 """The whole nbgrader loop on the small lab: release, submissions, autograde, feedback, and the judge beside it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,11 @@ def test_a_written_answer_waits_for_the_instructor_unless_it_was_left_as_it_was(
 def test_feedback_page_shows_the_score(graded, student):
     page = (graded.grading / "feedback" / student / LAB / f"{LAB}.html").read_text(encoding="utf-8")
     assert f"Score: {float(sum(EXPECTED[student].values()))} / 10.0" in page
+
+
+def test_feedback_page_cuts_no_picture_off(graded):
+    page = (graded.grading / "feedback" / "solved" / LAB / f"{LAB}.html").read_text(encoding="utf-8")
+    assert re.search(r"img\s*\{\s*max-width: 100%", page.split("<body")[0])
 
 
 def test_released_notebook_is_valid_and_holds_no_solution_and_no_hidden_test(graded):
