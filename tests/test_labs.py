@@ -77,6 +77,9 @@ def test_lab_runs_with_its_solutions_and_earns_every_point(lab, tmp_path, monkey
     for cell in notebook.cells:
         stderr = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stderr")
         assert "Warning" not in stderr, f"a cell warns:\n{cell.source}\n{stderr}"
+        values = [output.data for output in cell.get("outputs", []) if output.output_type == "execute_result"]
+        # a picture as last expression is drawn twice, axes print themselves, and losses are a page of numbers
+        assert not [value for value in values if value["text/plain"].startswith(("<", "["))], cell.source
         if is_test(cell):
             given = [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
             # nbgrader's rule: a number as last expression is the points; without one, a cell that ran has them all

@@ -101,7 +101,7 @@ for head, loss in [
 #
 # **Exercise (4 points).** Build `nn_digits` with `nn.Sequential` from `nn.Linear` and `nn.ReLU` layers: 784 inputs,
 # hidden layers of 128 and 64 neurons, 10 outputs. Make a model of it with `classification_model` and train that with
-# `train` for 12 epochs on `train_set`. How many of 100 new digits do you expect it to read?
+# `losses = train(...)` for 12 epochs on `train_set`. How many of 100 new digits do you expect it to read?
 
 # %% nbgrader={"grade": false, "grade_id": "nn_digits", "locked": false, "schema_version": 3, "solution": true, "task": false}
 from course_utils.models import classification_model
@@ -843,7 +843,8 @@ print(inspect.getsource(robust_training.worst_margins))
 #
 # **Exercise (5 points).** Make `nn_proof`: a network as before (784-128-64-10; `digit_net(128, 64)` builds one), trained
 # with `train_for_proofs(model, dataset, radius, clip=VALID_RANGE, epochs=...)`. Use `train_set.first(6500)`, 16 epochs,
-# and `ramp=8` epochs in which the radius grows. You choose the radius. Graded is the verified accuracy on test digits
+# and `ramp=8` epochs in which the radius grows. You choose the radius, in the unit of the images: `normalised_radius`
+# makes it from one in grey. Graded is the verified accuracy on test digits
 # at a grey radius of 0.04 (visible, up to 3 points) and at a hidden one nearby (up to 2): the more, the better.
 # Larger is not always better: what will happen to the clean accuracy?
 
