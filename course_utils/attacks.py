@@ -32,9 +32,26 @@ def pgd(
     Returns:
         For each image one that is read wrongly where any step met one, else the last.
 
+    Raises:
+        ValueError: The radius is not > 0, or images and labels do not fit each other or the network.
+
     Source:
         Madry et al. Towards Deep Learning Models Resistant to Adversarial Attacks. ICLR 2018.
     """
+    if not radius > 0:
+        raise ValueError(f"radius: found {radius!r}, expected a number > 0, in the unit of the images")
+    if images.ndim != 2 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"images and labels: found shapes {tuple(images.shape)} and {tuple(labels.shape)}, expected (num, inputs) "
+            "and (num,); was one image meant? images[:1] keeps the first dimension"
+        )
+    with torch.no_grad():
+        classes = net(images[:1]).shape[-1]
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"labels: found {int(labels.min())} to {int(labels.max())}, but the network has {classes} outputs, "
+            f"numbered 0 to {classes - 1}"
+        )
     lower, upper = images - radius, images + radius
     if clip is not None:
         lower, upper = lower.clamp(*clip), upper.clamp(*clip)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 from termcolor import colored
 
 # what a lab uses: the name it is installed under, and what for
@@ -21,6 +22,7 @@ PACKAGES = {
 }
 
 T = TypeVar("T")
+Images = Callable[..., tuple[Any, Any]]
 
 
 def _line(name: str, found: str, purpose: str, colour: str) -> None:
@@ -41,6 +43,34 @@ def info() -> None:
         print(colored(f"Missing: {', '.join(missing)}.", "red"), "What to do: python -m course_utils.doctor")
     else:
         print(colored("All there.", "green"))
+
+
+def two_images(perturb: Images, x: Any, *example: Any) -> Images:
+    """A student's function of an image, made safe for what follows: tensors come out of it, and `x` stays as it is.
+
+    Args:
+        perturb: Takes an image and more, gives two images in whatever form: tensors, arrays, lists.
+        x: An image to try it on, a tensor.
+        *example: What else to try it with.
+
+    Returns:
+        A function that calls `perturb` on a copy of the image and gives two tensors of the image's shape and dtype.
+
+    Raises:
+        ValueError: It gives something else; also anything that `perturb` raises.
+    """
+
+    def safe(image: Any, *others: Any) -> tuple[Any, Any]:
+        found = perturb(image.clone(), *others)
+        if len(found) != 2:
+            raise ValueError(f"expected two images, found {len(found)} values")
+        lower, upper = (image.new_tensor(np.asarray(part)) for part in found)
+        if not lower.shape == upper.shape == image.shape:
+            raise ValueError(f"expected two images of shape {tuple(image.shape)}, found {tuple(lower.shape)}")
+        return lower, upper
+
+    safe(x, *example)
+    return safe
 
 
 def mine_or(mine: Callable[[], T], course: Callable[[], T], name: str) -> T:

@@ -23,6 +23,12 @@ from course_utils.plots import COLOURS, draw_image_pair, in_course_style
 
 ROW, COLUMN, GREY = "row (pixels)", "column (pixels)", "grey value (0 black, 1 white)"
 CURVES = {"clean": "truth", "attacked": "counterexample", "verified": "verified"}  # the meaning of a curve: its colour
+NETWORK_LOOKS: tuple[dict[str, Any], ...] = (  # of a network's curves; a hollow mark leaves what lies under it visible
+    {"linestyle": "-", "marker": "o", "markersize": 4},
+    {"linestyle": "--", "marker": "s", "markersize": 8, "markerfacecolor": "none"},
+    {"linestyle": ":", "marker": "^", "markersize": 9, "markerfacecolor": "none"},
+    {"linestyle": "-.", "marker": "D", "markersize": 10, "markerfacecolor": "none"},
+)
 METHOD_MARKS = {"interval": ("<", 9.0), "CROWN": ("s", 7.0), "verify": (">", 9.0)}
 
 
@@ -31,28 +37,47 @@ def _grey(image: Any) -> Any:
 
 
 @in_course_style
-def plot_mnist(images: Any, labels: Any = None, answers: Any = None, *, columns: int = 10) -> Figure:
+def plot_mnist(
+    images: Any,
+    labels: Any = None,
+    answers: Any = None,
+    *,
+    titles: Sequence[str] | None = None,
+    pixel: int | None = None,
+    columns: int = 10,
+    inches: float = 1.15,
+) -> Figure:
     """Draw digits in a grid, each with its label and what the network reads; a wrong answer stands in red.
 
     Args:
         images: Normalised, (num, 784) or (num, 28, 28).
         labels: What they show, (num,).
         answers: What the network reads, (num,).
+        titles: What stands above each digit instead, (num,).
+        pixel: A pixel, 0 to 783, to which an arrow points in every digit.
         columns: Digits a line.
+        inches: Width of a digit.
     """
     count = len(images)
     columns = min(columns, count)
     lines = math.ceil(count / columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(1.15 * columns, 1.35 * lines + 0.4), squeeze=False)
+    figure, axes = plt.subplots(lines, columns, figsize=(inches * columns, (inches + 0.2) * lines + 0.4), squeeze=False)
     for place, ax in enumerate(axes.reshape(-1)):
         ax.set_axis_off()
         if place >= count:
             continue
         ax.imshow(_grey(images[place]), cmap="gray", vmin=0, vmax=1)
+        if pixel is not None:
+            row, column = divmod(pixel, 28)
+            arrow = {"arrowstyle": "->", "color": "white", "linewidth": 1.2}
+            beside = {"va": "center", "ha": "left" if column < 14 else "right"}
+            to = (column + (5 if column < 14 else -5), row + (3 if row < 14 else -3))
+            ax.annotate(f"pixel {pixel}", (column, row), to, color="white", fontsize=9, arrowprops=arrow, **beside)
         parts = [] if labels is None else [f"a {int(labels[place])}"]
         parts += [] if answers is None else [f"read {int(answers[place])}"]
         wrong = labels is not None and answers is not None and int(labels[place]) != int(answers[place])
-        ax.set_title(", ".join(parts), fontsize=9, color=COLOURS["falsified" if wrong else "truth"])
+        title = ", ".join(parts) if titles is None else titles[place]
+        ax.set_title(title, fontsize=9, color=COLOURS["falsified" if wrong else "truth"])
     figure.supxlabel(f"28 x 28 pixels each; {GREY}", fontsize=9)
     return figure
 
@@ -84,7 +109,7 @@ def draw_output_limits(bounds: Any, limits: Any = None, outputs: Any = None, *, 
     if both:
         middle = given.mean(axis=1)
         _output_limits(axes[1], {name: one - middle for name, one in values.items()}, given - middle[:, None], label)
-        axes[1].set_ylabel("output - middle of its limits")
+        axes[1].set_ylabel("output - middle of its limits (logit, no unit)")
     handles, names = axes[0].get_legend_handles_labels()
     axes[-1].legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
     return axes[0]
@@ -95,15 +120,15 @@ def _output_limits(ax: Axes, values: Mapping[str, Any], limits: Any, label: int 
     classes = np.arange(len(limits))
     lower, upper = values["lower"], values["upper"]
     ax.vlines(classes, lower, upper, color="#BBBBBB", linewidth=5, zorder=1, label="where the output can be")
-    ax.scatter(classes, lower, marker="^", s=45, color=COLOURS["lower bound"], zorder=3, label="lower bound")
-    ax.scatter(classes, upper, marker="v", s=45, color=COLOURS["upper bound"], zorder=3, label="upper bound")
+    ax.scatter(classes, lower, marker="^", s=95, color=COLOURS["lower bound"], zorder=3, label="lower bound")
+    ax.scatter(classes, upper, marker="v", s=95, color=COLOURS["upper bound"], zorder=3, label="upper bound")
     for side, name in ((0, {"label": "the spec's limits"}), (1, {})):
         if np.isfinite(limits[:, side]).any():
             look = {"color": COLOURS["spec"], "linewidth": 1.8, "zorder": 4}
             ax.hlines(limits[:, side], classes - 0.36, classes + 0.36, **look, **name)
     if "outputs" in values:
-        look = {"marker": "X", "s": 60, "color": COLOURS["counterexample"], "edgecolor": "white", "zorder": 5}
-        ax.scatter(classes, values["outputs"], label="outputs at the counterexample", **look)
+        look = {"marker": "X", "s": 34, "color": COLOURS["counterexample"], "edgecolor": "white", "linewidth": 0.6}
+        ax.scatter(classes, values["outputs"], label="outputs at the counterexample", zorder=5, **look)
     ax.set(xlabel="class (digit)", ylabel="output (logit, no unit)")
     ax.set_xticks(classes, [f"{k}\n(label)" if k == label else str(k) for k in classes])
 
@@ -138,7 +163,7 @@ def draw_pixel_map(smallest: Any, deltas: Sequence[float], image: Any = None) ->
     ax.set(title="one pixel changed by up to delta", xlabel=COLUMN, ylabel=ROW)
     bar = figure.colorbar(shown, ax=ax, shrink=0.8, ticks=range(len(steps) + 2))
     bar.ax.set_yticklabels([*(f"label changes at {step:g}" for step in steps), "not settled", "proved at every delta"])
-    bar.set_label("smallest delta asked (normalised units)")
+    bar.set_label("smallest delta that changes it (normalised units)")
     return figure
 
 
@@ -167,7 +192,7 @@ def draw_robustness_gaps(
         marker, size = METHOD_MARKS.get(name, ("o", 7.0))
         look = {"marker": marker, "markersize": size, "markerfacecolor": "none", "markeredgewidth": 1.5}
         lower = [one.lower for one in column]
-        ax.plot(lower, rows, linestyle="", color=COLOURS["verified"], label=f"proved by {name}", **look)
+        ax.plot(lower, rows, linestyle="", color=COLOURS["verified"], label=f"proved by {name}", clip_on=False, **look)
     ax.scatter(np.array(attained)[met], rows[met], marker="X", s=75, color=COLOURS["counterexample"], edgecolor="white",
                zorder=5, label="nearest counterexample met")  # fmt: skip
     ax.set(xlabel=f"radius ({unit} units)", ylabel="image", ylim=(-0.6, len(images) - 0.4))
@@ -189,10 +214,10 @@ def draw_accuracy_curves(
         unit: Of the radii.
     """
     ax = plt.subplots(figsize=(7.4, 4.2))[1]
-    for (name, rows), line in zip(curves.items(), ("-", "--", ":", "-."), strict=False):
+    for (name, rows), look in zip(curves.items(), NETWORK_LOOKS, strict=False):
         for meaning, values in rows.items():
             label = f"{meaning}, {name}" if name else meaning
-            ax.plot(radii, values, color=COLOURS[CURVES[meaning]], linestyle=line, marker=".", label=label)
+            ax.plot(radii, values, color=COLOURS[CURVES[meaning]], label=label, **look)
         if {"attacked", "verified"} <= set(rows):
             ax.fill_between(
                 radii, rows["verified"], rows["attacked"], color=COLOURS["unknown"], alpha=0.15, linewidth=0

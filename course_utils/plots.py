@@ -106,7 +106,7 @@ def _plane(ax: Axes | None) -> Axes:
 @in_course_style
 def planes(*titles: str) -> list[Axes]:
     """Pictures of the input plane side by side, one a title, to draw into."""
-    _, row = plt.subplots(1, len(titles), figsize=(7.0 * len(titles), 4.6), squeeze=False)
+    _, row = plt.subplots(1, len(titles), figsize=(6.0 * len(titles), 4.2), squeeze=False)
     for ax, title in zip(row[0], titles, strict=True):
         _plane(ax).set_title(title)
     return list(row[0])

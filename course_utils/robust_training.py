@@ -6,6 +6,7 @@ Zhang et al. Towards Stable and Efficient Training of Verifiably Robust Neural N
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -14,6 +15,10 @@ from tqdm.auto import tqdm
 from course_utils.data import DigitDataset
 from course_utils.models import Model
 from course_utils.training import LossCurve, few_threads
+from verifier import Bounds
+from verifier.bounds.crown import crown_bounds
+from verifier.frontends.read import read_subject
+from verifier.robustness import perturbation_box
 
 
 def train_for_proofs(
@@ -53,7 +58,12 @@ def train_for_proofs(
 
     Returns:
         The mean loss of each epoch. It rises while the radius grows: the question gets harder.
+
+    Raises:
+        ValueError: The radius is not > 0, or the net is something else.
     """
+    if not radius > 0:
+        raise ValueError(f"radius: found {radius!r}, expected a number > 0, in normalised units")
     layers = linear_layers(model.net)
     batches = DataLoader(dataset, batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
     curve = LossCurve(shown=live)
@@ -122,6 +132,24 @@ def worst_margins(
         c = c @ layer.weight
     backward = offset + _least(c, lower, upper)
     return crown_share * backward + (1 - crown_share) * interval
+
+
+def unstable_neurons(
+    net: nn.Module, images: Tensor, radius: float, *, clip: tuple[float, float] | None = None
+) -> float:
+    """How many hidden neurons are unstable, by CROWN's bounds on an image's box, as a mean over the images.
+
+    Args:
+        net: As for verify().
+        images: (num, inputs).
+        radius: Largest change of any input.
+        clip: The valid range of inputs, to which the boxes are cut.
+    """
+    boxes = [perturbation_box(image, radius, clip=clip) for image in images]
+    network = read_subject(net, None, images.shape[1]).network
+    stacked = Bounds(np.stack([box.lower for box in boxes]), np.stack([box.upper for box in boxes]))
+    found = crown_bounds(network, stacked, np.eye(network.outputs))
+    return sum(float(((z.lower < 0) & (z.upper > 0)).sum(axis=1).mean()) for z in found.pre)
 
 
 def linear_layers(net: nn.Module) -> list[nn.Linear]:

@@ -1,4 +1,4 @@
-"""What a student does not see on a feedback page: hidden tests, and what was written for the instructor."""
+"""What a student sees on a feedback page: no hidden tests, nothing written for the instructor, and whole pictures."""
 
 from typing import Any
 
@@ -26,6 +26,15 @@ class HideTests(NbGraderPreprocessor):  # type: ignore[misc]
             shown = [error(text, "Partly")]
         cell.outputs = [type(cell)(output) for output in shown]
         return cell, resources
+
+
+class FitPictures(NbGraderPreprocessor):  # type: ignore[misc]
+    """Draw no picture wider than the page, which would cut it off; comes after the preprocessor that adds style."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Add one rule to the page's style."""
+        resources["inlining"]["css"].append(".output_png img, .output_svg img { max-width: 100%; height: auto; }")
+        return nb, resources
 
 
 def without_hidden(source: str) -> str:

@@ -8,7 +8,7 @@ from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import GetGrades
 
 from grading.execution import Refuse, replace_autograde
-from grading.feedback_pages import HideTests
+from grading.feedback_pages import FitPictures, HideTests
 from grading.sanitise import safe_markdown
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  traitlets defines it where this file is read
@@ -36,6 +36,11 @@ c.CourseDirectory.db_url = f"sqlite:///{(GRADING / 'gradebook.db').as_posix()}"
 # nbgrader copies every other file of a lab's folder to the students: not the text source, which holds the solutions.
 c.CourseDirectory.ignore = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", ".*", "*~", "feedback", "solution*"]
 
+# What a student finds in the place of a solution; run as it is, the cell says what to do.
+c.ClearSolutions.code_stub = {
+    "python": '# YOUR CODE HERE\nraise NotImplementedError("not done yet: write your code instead of these two lines")'
+}
+
 # Without an exchange of the course's own, the assignment list looks for one below /usr/local and complains.
 EXCHANGE = GRADING / "exchange"
 EXCHANGE.mkdir(exist_ok=True)
@@ -48,4 +53,4 @@ c.Autograde.autograde_preprocessors = [Refuse]
 # What a student wrote is looked at by instructors with a gradebook open: Markdown is shown without scripts, and the
 # feedback page without hidden tests.
 c.HTMLExporter.filters = {"markdown2html": safe_markdown}
-c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor, FitPictures]

@@ -1,6 +1,7 @@
 """Labs run with their solutions; released, they hold none, and who skips every exercise still reads them to the end."""
 
 import ast
+import builtins
 import os
 import re
 from pathlib import Path
@@ -76,6 +77,9 @@ def test_lab_runs_with_its_solutions_and_earns_every_point(lab, tmp_path, monkey
     for cell in notebook.cells:
         stderr = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stderr")
         assert "Warning" not in stderr, f"a cell warns:\n{cell.source}\n{stderr}"
+        values = [output.data for output in cell.get("outputs", []) if output.output_type == "execute_result"]
+        # a picture as last expression is drawn twice, axes print themselves, and losses are a page of numbers
+        assert not [value for value in values if value["text/plain"].startswith(("<", "["))], cell.source
         if is_test(cell):
             given = [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
             # nbgrader's rule: a number as last expression is the points; without one, a cell that ran has them all
@@ -137,7 +141,7 @@ def bound_and_free(source: str) -> tuple[set[str], set[str]]:
     nodes = list(ast.walk(ast.parse(source)))
     names = [node for node in nodes if isinstance(node, ast.Name)]
     bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
-    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     inner = {node.arg for node in nodes if isinstance(node, ast.arg)}
     return bound, {node.id for node in names if isinstance(node.ctx, ast.Load)} - bound - inner
 
@@ -150,6 +154,27 @@ def test_test_cells_leave_the_notebooks_own_names_alone(lab):
     for cell in cells:
         if not is_test(cell):
             assert bound_and_free(cell.source)[1] & bound_by_tests == set(), cell.source
+
+
+def names_without_the_students(source: str) -> set[str]:
+    """Names that a cell takes, apart from those in `mine_or(lambda: ..., ...)`, which may be missing."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "mine_or":
+            node.args[0] = ast.Constant(None)
+    return bound_and_free(ast.unparse(tree))[1]
+
+
+@each_lab
+def test_who_does_not_even_run_an_exercise_has_every_name_that_later_cells_take(lab):
+    """A cell of the course's own takes names, imports included, only from other such cells."""
+    cells = [cell for cell in read(lab).cells if cell.cell_type == "code" and not nbgrader(cell)]
+    known = set(dir(builtins))
+    for cell in cells:
+        imports = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+        known |= {alias.asname or alias.name for node in imports for alias in node.names}
+        known |= bound_and_free(cell.source)[0]
+        assert names_without_the_students(cell.source) <= known, cell.source
 
 
 @each_lab

@@ -39,7 +39,9 @@ from course_utils.plots import draw_image_pair
 digit = noisy_digit()
 pictures = torch.stack([digit.image, digit.noisy]).reshape(2, 784)
 answers = digit.net(pictures).argmax(dim=1).tolist()
-draw_image_pair(digit.image, digit.noisy, [f"the network reads {answer}" for answer in answers])
+titles = [f"the network reads {answer}" for answer in answers]
+picture = draw_image_pair(digit.image, digit.noisy, titles)
+
 # %% [markdown]
 # You see the same digit twice; the network does not. The noise is not random: it was *searched for*, by following the
 # network's gradient. So testing some random noise would not have found it. What we would like to know is a statement
@@ -201,7 +203,8 @@ print(inspect.getsource(train))
 #
 # **Exercise (5 points).** Build `nn_circle` with `nn.Sequential`, from `nn.Linear` and `nn.ReLU` layers only: 2
 # inputs, two hidden layers of 64 neurons, 1 output. Then make a model of it with `regression_model` and train that
-# for 60 epochs on `dataset`. Will a few seconds of training be enough to get 95 of 100 points right?
+# for 60 epochs on `dataset`: `losses = train(...)` keeps the mean loss of each epoch. Will a few seconds of training be
+# enough to get 95 of 100 points right?
 
 # %% nbgrader={"grade": false, "grade_id": "nn_circle", "locked": false, "schema_version": 3, "solution": true, "task": false}
 from torch import nn
@@ -216,7 +219,7 @@ nn_circle = nn.Sequential(
     nn.Linear(64, 1),
 )
 model = regression_model(nn_circle)
-train(model, dataset, epochs=60)
+losses = train(model, dataset, epochs=60)
 ### END SOLUTION
 
 # %% nbgrader={"grade": true, "grade_id": "nn_circle_layers", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
@@ -294,7 +297,7 @@ for corner in [0.85, 0.86]:
 zoom([0.68, 0.92], [0.68, 0.92])
 draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
 draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
-draw_circle()
+picture = draw_circle()
 
 # %% [markdown]
 # The corners that face each other are 0.01 apart in each input, and the circle passes between them. The network must
@@ -325,7 +328,9 @@ zoom([0.68, 0.92], [0.68, 0.92])
 draw_spec([0.7, 0.85], [0.7, 0.85], name="property 1: y >= 0.5")
 draw_spec([0.86, 0.9], [0.86, 0.9], name="property 2: y < 0.5")
 draw_circle()
-draw_points(torch.cat([gen_test(10, [0.7, 0.85], [0.7, 0.85]), gen_test(10, [0.86, 0.9], [0.86, 0.9])]))
+testing_points = torch.cat([gen_test(10, [0.7, 0.85], [0.7, 0.85]), gen_test(10, [0.86, 0.9], [0.86, 0.9])])
+picture = draw_points(testing_points)
+
 # %% nbgrader={"grade": true, "grade_id": "gen_test_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: gen_test
 import torch
@@ -633,6 +638,8 @@ verify(network, [[0.7, 0.85], [0.7, 0.85]], [[0.5, None]], method="ibp")
 # A network whose output is exactly 0.5 everywhere: which of the three specs will hold?
 
 # %%
+from torch import nn
+
 always_half = nn.Sequential(nn.Linear(2, 1))
 always_half.load_state_dict({"0.weight": torch.zeros(1, 2), "0.bias": torch.tensor([0.5])})
 for name, y_specs in [("y >= 0.5", [[0.5, None]]), ("y <= 0.5", [[None, 0.5]]), ("y < 0.5", less_than(0.5))]:
@@ -718,7 +725,8 @@ box = [[0.3, 0.7], [0.3, 0.7]]
 with torch.no_grad():
     outputs = network(0.3 + 0.4 * torch.rand(10_000, 2))
 interval = output_bounds(network, box, method="ibp")
-draw_bounds({"interval": interval}, outputs, limit=0.5)
+picture = draw_bounds({"interval": interval}, outputs, limit=0.5)
+
 # %% [markdown]
 # All samples lie between the bounds, as they must: the bounds are **sound**. But they are loose. An interval forgets
 # how two neurons move together: it lets one be at its largest while the other is at its smallest, though no single
@@ -729,7 +737,8 @@ draw_bounds({"interval": interval}, outputs, limit=0.5)
 
 # %%
 crown = output_bounds(network, box, method="crown")
-draw_bounds({"interval": interval, "CROWN": crown}, outputs, limit=0.5)
+picture = draw_bounds({"interval": interval, "CROWN": crown}, outputs, limit=0.5)
+
 # %% [markdown]
 # CROWN's bounds are close to the samples, and on the right side of 0.5: that is the whole proof for this box. The
 # interval bounds reach across 0.5, so they prove nothing here. Now let the box grow around the centre, from nothing
@@ -744,7 +753,8 @@ bounds = {
     "interval": [output_bounds(network, box, method="ibp") for box in boxes],
     "CROWN": [output_bounds(network, box, method="crown") for box in boxes],
 }
-draw_bounds_by_size(widths, bounds, limit=0.5)
+picture = draw_bounds_by_size(widths, bounds, limit=0.5)
+
 # %% [markdown]
 # Smaller boxes have tighter bounds. That suggests what to do when the bounds of a large box reach across 0.5:
 # **split** the box in two and ask again for each half. If both halves are verified, so is the whole; if a half

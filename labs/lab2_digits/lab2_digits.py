@@ -24,7 +24,8 @@
 #
 # Run the cells from top to bottom. Where a cell says `# YOUR CODE HERE`, replace that line and the one below it. A
 # check cell follows every exercise and answers at once; hidden tests with other numbers follow when the lab is
-# graded. If you skip an exercise, the next part goes on with the course's own version and says so.
+# graded. If you skip an exercise, its cell and its check end with an error: go on with the cell below them. The next
+# part then takes the course's own version and says so.
 
 # %% [markdown]
 # ## 1. Data and a network
@@ -100,7 +101,7 @@ for head, loss in [
 #
 # **Exercise (4 points).** Build `nn_digits` with `nn.Sequential` from `nn.Linear` and `nn.ReLU` layers: 784 inputs,
 # hidden layers of 128 and 64 neurons, 10 outputs. Make a model of it with `classification_model` and train that with
-# `train` for 12 epochs on `train_set`. How many of 100 new digits do you expect it to read?
+# `losses = train(...)` for 12 epochs on `train_set`. How many of 100 new digits do you expect it to read?
 
 # %% nbgrader={"grade": false, "grade_id": "nn_digits", "locked": false, "schema_version": 3, "solution": true, "task": false}
 from course_utils.models import classification_model
@@ -128,14 +129,14 @@ with torch.no_grad():
     answered = nn_digits(exam.images[:400].to(next(nn_digits.parameters()).dtype))
 assert tuple(answered.shape) == (400, 10), f"outputs of shape {tuple(answered.shape)} for 400 images; ten outputs each"
 part_right = (answered.argmax(dim=1) == exam.labels[:400]).float().mean().item()
-assert part_right >= 0.85, f"{part_right:.1%} of 400 test digits are right; did the loss still fall at the end?"
+assert part_right >= 0.88, f"{part_right:.1%} of 400 test digits are right; did the loss still fall at the end?"
 ### BEGIN HIDDEN TESTS
 with torch.no_grad():
     answered = nn_digits(exam.images[400:].to(next(nn_digits.parameters()).dtype)).argmax(dim=1)
 for digit in range(10):
     shown = exam.labels[400:] == digit
     assert (answered[shown] == digit).float().mean() >= 0.6, "is every digit read, and not only the easy ones?"
-assert (answered == exam.labels[400:]).float().mean() >= 0.85, "how good is the network on digits it was not shown?"
+assert (answered == exam.labels[400:]).float().mean() >= 0.87, "how good is the network on digits it was not shown?"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -146,7 +147,10 @@ assert (answered == exam.labels[400:]).float().mean() >= 0.85, "how good is the 
 # digit is our example for the rest of the lab: `x`, with its `label`.
 
 # %%
-from course_utils.checks import mine_or
+import copy
+
+from course_utils.checks import mine_or, two_images
+from course_utils.models import classification_model
 
 
 def course_network():
@@ -156,11 +160,11 @@ def course_network():
     return net
 
 
-network = mine_or(lambda: nn_digits.eval(), course_network, "nn_digits")
+network = mine_or(lambda: copy.deepcopy(nn_digits).eval().float(), course_network, "nn_digits")
 x, label = test_set.images[0], int(test_set.labels[0])
 with torch.no_grad():
     answers = network(test_set.images).argmax(dim=1)
-print(f"right on {class_accuracy(network, test_set.images, test_set.labels):.1%} of the {len(test_set)} test digits")
+print(f"right on {class_accuracy(network, test_set.images, test_set.labels):.1%} of the {len(test_set):,} test digits")
 print(f"our example shows a {label}; the network reads a {int(answers[0])}")
 picture = plot_mnist(test_set.images[:20], test_set.labels[:20], answers[:20])
 
@@ -225,6 +229,10 @@ for pixel, delta in [(0, 0.25), (783, 1.5), (404, 3.0)]:
         "clip: what is the lowest valid value?"
     )
     assert abs(float(up[pixel]) - min(float(flat[pixel]) + delta, 1.1)) < 1e-5, "clip: what is the highest valid value?"
+    down, up = (torch.as_tensor(part) for part in perturb_one_pixel(flat, pixel, delta, (0.3, 0.6)))
+    assert torch.equal(down[others], flat[others]) and torch.equal(up[others], flat[others]), (
+        "which pixels are cut to clip?"
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -244,13 +252,12 @@ def course_perturb_one_pixel(x, pixel_pos, delta, clip=None):
 
 
 one_pixel = mine_or(
-    lambda: perturb_one_pixel if len(perturb_one_pixel(x, 5, 0.5)) == 2 else None,
-    lambda: course_perturb_one_pixel,
-    "perturb_one_pixel",
+    lambda: two_images(perturb_one_pixel, x, 5, 0.5), lambda: course_perturb_one_pixel, "perturb_one_pixel"
 )
 ends = torch.stack([*one_pixel(x, 5, 0.5), *one_pixel(x, 5, 0.5, VALID_RANGE)])
-plot_mnist(ends, columns=4)
-for name, end in zip(["lower, unclipped", "upper, unclipped", "lower, clipped", "upper, clipped"], ends, strict=True):
+names = ["lower, unclipped", "upper, unclipped", "lower, clipped", "upper, clipped"]
+picture = plot_mnist(ends, titles=names, pixel=5, inches=2.3)
+for name, end in zip(names, ends, strict=True):
     print(f"{name:>16}: pixel 5 has grey value {grey_values(end)[5]:+.4f}")
 
 # %% [markdown]
@@ -428,6 +435,9 @@ pairs = torch.tensor([[float(low), float(high)] for low, high in x_specs_5])
 inside = ((pairs[:, 0] <= shown.images[0] + 1e-4) & (shown.images[0] - 1e-4 <= pairs[:, 1])).all()
 assert inside and label == int(shown.labels[0]), "is it still the box around the first test digit, with its label?"
 assert float(pairs[5, 1] - pairs[5, 0]) > 0.99, "is it still the whole box, from -0.5 to +0.5 at pixel 5?"
+with torch.no_grad():
+    read = network(shown.images.to(next(network.parameters()).dtype)).argmax(dim=1)
+assert (read == shown.labels).float().mean() >= 0.7, "is the network still one that reads digits?"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -464,7 +474,9 @@ rule = torch.zeros(2, 784)
 rule[1, 3] = 1.0
 one_rule.load_state_dict({"0.weight": rule, "0.bias": torch.tensor([1.0, 0.0])})
 blank = torch.zeros(784)
-assert proves_label(one_rule, blank, 3, 0.5, 0), "pixel 3 stays below 1, so the answer stays 0"
+told = proves_label(one_rule, blank, 3, 0.5, 0)
+assert told in (True, False), "True or False itself, not an object that counts as one of them"
+assert told, "pixel 3 stays below 1, so the answer stays 0"
 assert not proves_label(one_rule, blank, 3, 1.5, 0), "pixel 3 can pass 1, and then the answer is 1"
 assert proves_label(one_rule, blank, 4, 1.5, 0), "pixel 4 has no influence here"
 ### BEGIN HIDDEN TESTS
@@ -473,7 +485,6 @@ assert not proves_label(one_rule, blank, 3, 1.0, 0), "what if two outputs can be
 assert proves_label(one_rule, blank, 3, 1.5, 0, (-0.5, 0.75)), "what does clip change?"
 bright = torch.full((784,), 2.0)
 assert proves_label(one_rule, bright, 3, 0.9, 1) and not proves_label(one_rule, bright, 3, 1.1, 1), "try other images"
-assert isinstance(proves_label(one_rule, bright, 3, 0.9, 1), bool), "True or False, and nothing else"
 # output 1 wins only where pixel 3 is near 0.7: at the image and at both ends of the box it does not
 bump_rule = nn.Sequential(nn.Linear(784, 3), nn.ReLU(), nn.Linear(3, 2))
 steep = torch.zeros(3, 784)
@@ -488,6 +499,12 @@ bump_rule.load_state_dict(
 )
 assert proves_label(bump_rule, blank, 3, 0.5, 0), "is what can be proved reported as proved?"
 assert not proves_label(bump_rule, blank, 3, 1.5, 0), "what lies between the ends of the box?"
+# numbers so large that verify() answers "unknown"
+huge_rule = nn.Sequential(nn.Linear(784, 2)).double()
+huge = torch.zeros(2, 784, dtype=torch.float64)
+huge[1, 3] = 1e200
+huge_rule.load_state_dict({"0.weight": huge, "0.bias": torch.tensor([1e201, 0.0], dtype=torch.float64)})
+assert not proves_label(huge_rule, blank, 3, 0.5, 0), "is every answer but one no proof?"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -520,11 +537,15 @@ for pixel in tqdm(range(784), desc="pixels"):
             break
         smallest[pixel] = delta if answer.verdict is Verdict.FALSIFIED else np.inf
 draw_pixel_map(smallest, deltas, close_image)
-print(f"{int(np.isnan(smallest).sum())} pixels of 784 cannot change the label by themselves: proved")
+black = (close_image < VALID_RANGE[0] + 1e-3).numpy()
+for where, there in [("black background", black), ("of the digit", ~black)]:
+    harmless, harmful = int(np.isnan(smallest[there]).sum()), int(np.isfinite(smallest[there]).sum())
+    print(f"{there.sum()} pixels {where}: {harmless} proved harmless, {harmful} can change the label by themselves")
 
 # %% [markdown]
 # Each of the 784 colours is an answer for infinitely many images: green is a proof, red is a counterexample that exists.
-# A box with delta 1 lies inside the one with delta 2, so what is proved for the larger holds for the smaller.
+# A box with delta 1 lies inside the one with delta 2, so what is proved for the larger holds for the smaller. And the
+# digit's own pixels are not the only ones that matter: a white dot on the background beside it can be read as a stroke.
 #
 # ## 6. Many pixels at once
 # One pixel is little. Now every pixel may move, each by itself.
@@ -569,6 +590,11 @@ for moving in (1, 28, 700):
     assert torch.equal(bottom[moving:], ramp[moving:]) and torch.equal(top[moving:], ramp[moving:]), (
         "which pixels stay?"
     )
+    bottom, top = (torch.as_tensor(part) for part in perturb_all_pixels(ramp, 0.75, moving, (0.0, 1.0)))
+    assert bottom[:moving].min() >= 0 and top[:moving].max() <= 1, "is clip the range that is given?"
+    assert torch.equal(bottom[moving:], ramp[moving:]) and torch.equal(top[moving:], ramp[moving:]), (
+        "which pixels are cut to clip?"
+    )
 assert torch.equal(ramp, torch.linspace(-0.4, 2.8, 784)), "is x itself left as it is?"
 ### END HIDDEN TESTS
 
@@ -587,9 +613,7 @@ def course_perturb_all_pixels(x, delta, count=784, clip=None):
 
 
 all_pixels = mine_or(
-    lambda: perturb_all_pixels if len(perturb_all_pixels(x, 1.0, 392)) == 2 else None,
-    lambda: course_perturb_all_pixels,
-    "perturb_all_pixels",
+    lambda: two_images(perturb_all_pixels, x, 1.0, 392), lambda: course_perturb_all_pixels, "perturb_all_pixels"
 )
 half_cases = []
 half_result = verify(network, torch.stack(all_pixels(x, 1.0, 392), dim=1), argmax_is(label), counterexamples=half_cases)
@@ -654,6 +678,8 @@ print(f"largest difference between the two CROWNs: {apart:.1e}")
 from course_utils.image_plots import draw_robustness_gaps
 from verifier import pointwise_robustness
 
+# how closely to look: the two bounds are cheap, and verify() takes seconds a radius
+tolerances = {"interval": 0.002, "CROWN": 0.002, "verify": 0.02}
 gaps = {"interval": [], "CROWN": [], "verify": []}
 some = [i for i in range(20) if int(answers[i]) == int(test_set.labels[i])][:3]
 for name, method in [("interval", "ibp"), ("CROWN", "crown"), ("verify", "auto")]:
@@ -664,7 +690,7 @@ for name, method in [("interval", "ibp"), ("CROWN", "crown"), ("verify", "auto")
             0.5,
             method=method,
             clip=VALID_RANGE,
-            tolerance=0.02,
+            tolerance=tolerances[name],
             max_subdomains=100,
             timeout_s=None,
             progress=False,
@@ -675,10 +701,10 @@ for i, found in zip(some, gaps["verify"], strict=True):
     print(f"digit {i}: {found}")
 
 # %% [markdown]
-# Read a row from the left. Intervals give up first, CROWN goes several times as far, splitting a little further. From
-# the right, the attack comes down to its nearest counterexample. In the **gap** between, nobody knows yet: here the
-# search was cut off after 100 subdomains a radius. With more time the gap closes from both sides, in principle to a
-# single number.
+# Read a row from the left. Intervals give up first, CROWN goes several times as far, and `verify`, which splits as
+# well, further still. From the right, the attack comes down to its nearest counterexample. In the **gap** between,
+# nobody knows yet: the bisection stops at a gap of 0.02, and the search was cut off after 100 subdomains a radius. With
+# more time the gap closes from both sides, in principle to a single number.
 #
 # ## 7. Three accuracies
 # Over a whole set of images this gives three numbers for each radius:
@@ -745,11 +771,13 @@ assert abs(attacked_accuracy(step_rule, dots, 0 * truth, 0.6) - 1.0) < 1e-6, "do
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The curves on the first 100 test digits. `verified_accuracy` asks `verify_robust` of every image, the cheap bounds of
-# many at once, and keeps every verdict in a table. Here CROWN has to do (`method="crown"`), which takes well under a
-# second a radius; without that it would go on splitting for every digit that is left. At which radius will the verified accuracy be half of the clean one?
+# The curves on the first 100 test digits, for radii in grey values, where black to white is 1. `verified_accuracy` asks
+# `verify_robust` of every image, the cheap bounds of many at once, and keeps every verdict in a table. Here CROWN has to
+# do (`method="crown"`), which takes about a second a radius; without that it would go on splitting for every digit that
+# is left. At which radius will the verified accuracy be half of the clean one?
 
 # %%
+from course_utils.attacks import pgd
 from course_utils.image_plots import draw_accuracy_curves
 from verifier import verified_accuracy
 
@@ -778,10 +806,12 @@ def curves_of(net):
             net, exam_images, exam_labels, normalised_radius(grey), clip=VALID_RANGE,
             method="crown", progress=False,
         )  # fmt: skip
-        print(table)
-        curves["clean"].append(table.clean)
-        curves["attacked"].append(attacked_share(net, exam_images, exam_labels, normalised_radius(grey)))
-        curves["verified"].append(table.verified)
+        attacked = attacked_share(net, exam_images, exam_labels, normalised_radius(grey))
+        shares = {"clean": table.clean, "attacked": attacked, "verified": table.verified}
+        for meaning, share in shares.items():
+            curves[meaning].append(share)
+        text = ", ".join(f"{share:.0%} {meaning}" for meaning, share in shares.items())
+        print(f"grey radius {grey} (normalised {normalised_radius(grey):.3f}): {text}")
     return curves
 
 
@@ -789,8 +819,8 @@ curves = {"trained as usual": curves_of(network)}
 picture = draw_accuracy_curves(grey_radii, curves)
 
 # %% [markdown]
-# Between the pink and the green curve lies what this much work left open. Both fall with the radius: they must, since a
-# larger box holds the smaller one.
+# Between the pink and the green curve lies what this much work left open. Both fall with the radius. The truth must:
+# a larger box holds the smaller one and all its counterexamples. It runs somewhere through the shaded part.
 #
 # ## 8. Training for proofs
 # Can a network be trained so that more can be *proved* of it? The idea is to put the bounds into the loss: instead of the
@@ -803,6 +833,7 @@ picture = draw_accuracy_curves(grey_radii, curves)
 import inspect
 
 from course_utils import robust_training
+from course_utils.robust_training import train_for_proofs
 
 print(inspect.getsource(robust_training.worst_margins))
 
@@ -812,13 +843,12 @@ print(inspect.getsource(robust_training.worst_margins))
 #
 # **Exercise (5 points).** Make `nn_proof`: a network as before (784-128-64-10; `digit_net(128, 64)` builds one), trained
 # with `train_for_proofs(model, dataset, radius, clip=VALID_RANGE, epochs=...)`. Use `train_set.first(6500)`, 16 epochs,
-# and `ramp=8` epochs in which the radius grows. You choose the radius. Graded is the verified accuracy on test digits
+# and `ramp=8` epochs in which the radius grows. You choose the radius, in the unit of the images: `normalised_radius`
+# makes it from one in grey. Graded is the verified accuracy on test digits
 # at a grey radius of 0.04 (visible, up to 3 points) and at a hidden one nearby (up to 2): the more, the better.
 # Larger is not always better: what will happen to the clean accuracy?
 
 # %% nbgrader={"grade": false, "grade_id": "nn_proof", "locked": false, "schema_version": 3, "solution": true, "task": false}
-from course_utils.robust_training import train_for_proofs
-
 torch.manual_seed(SEED)
 ### BEGIN SOLUTION
 nn_proof = digit_net(128, 64, seed=SEED)
@@ -833,7 +863,6 @@ from course_utils.data import VALID_RANGE, mnist, normalised_radius
 from verifier import verified_accuracy
 
 judged = mnist("test", subset=True)
-points = 5
 proof = verified_accuracy(
     nn_proof,
     judged.images[:100],
@@ -843,7 +872,8 @@ proof = verified_accuracy(
     method="crown",
     progress=False,
 )
-points -= sum(proof.verified < wanted for wanted in (0.4, 0.55, 0.7))
+points = sum(proof.verified >= wanted for wanted in (0.4, 0.55, 0.7))
+points += 2 if points > 0 else 0  # for the hidden part, which may take them away again
 print(
     f"verified at 0.04: {proof.verified:.0%} of 100 digits, clean {proof.clean:.0%}; 40, 55 and 70 % give a point each"
 )
@@ -857,10 +887,10 @@ proof = verified_accuracy(
     method="crown",
     progress=False,
 )
-points -= sum(proof.verified < wanted for wanted in (0.4, 0.55))
+points -= sum(proof.verified < wanted for wanted in (0.6, 0.7)) if points > 0 else 0
 print("a hidden radius and other digits: is more proved of them, too?")
 ### END HIDDEN TESTS
-points if points > 2 else 0
+points
 
 # %% [markdown]
 # The same three curves, for both networks. What was gained, what was paid?
@@ -877,17 +907,48 @@ def course_proof_network():
     return net
 
 
-proof_network = mine_or(lambda: nn_proof.eval(), course_proof_network, "nn_proof")
+proof_network = mine_or(lambda: copy.deepcopy(nn_proof).eval().float(), course_proof_network, "nn_proof")
 curves["trained for proofs"] = curves_of(proof_network)
 picture = draw_accuracy_curves(grey_radii, curves)
 for name, net in [("trained as usual", network), ("trained for proofs", proof_network)]:
-    print(f"{name}: {class_accuracy(net, test_set.images, test_set.labels):.1%} of all test digits right")
+    unstable = robust_training.unstable_neurons(net, exam_images, normalised_radius(0.04), clip=VALID_RANGE)
+    print(f"{name}: at a grey radius of 0.04, {unstable:.0f} hidden neurons are unstable, in the mean")
 
 # %% [markdown]
-# Of the network trained for proofs, far more is proved at every larger radius, by bounds that cost milliseconds; and
-# the gap to the attack is small. The attacked accuracy is higher as well: the robustness is real, not an artefact of the
-# method. A network with smaller weights and fewer unstable neurons is easier to prove things about, and it can
-# express less: on all test digits, and with a larger training radius, look at what happens to the clean accuracy.
+# At the larger radii far more is proved of the network trained for proofs, by bounds that cost milliseconds, and the gap
+# to the attack is small. The attacked accuracy is higher there as well: the robustness is real, not an artefact of the
+# method. One reason can be counted: a neuron is **unstable** where its bounds lie on both sides of 0, so that ReLU's
+# bend is in play, and each such neuron costs tightness. Training for proofs leaves few of them.
+#
+# What does it cost? With a radius of 0.06 the clean accuracy hardly moves. Two more networks, half a minute of training: one with
+# interval bounds alone (`crown=False`), one with CROWN-IBP and a far larger radius. What do you expect of each?
+
+# %%
+variants = {"trained as usual": network, "yours": proof_network}
+for name, options in [("IBP alone, radius 0.06", {"crown": False}), ("CROWN-IBP, radius 0.25", {})]:
+    net = digit_net(128, 64, seed=SEED)
+    grey = float(name.split()[-1])
+    print(name)
+    train_for_proofs(
+        classification_model(net), train_set.first(6500), normalised_radius(grey), clip=VALID_RANGE, epochs=16, ramp=8, **options
+    )  # fmt: skip
+    variants[name] = net
+
+print(f"{'network':<24} {'clean, all test digits':>22} {'verified at 0.04':>18} {'at 0.1':>8}")
+for name, net in variants.items():
+    clean = class_accuracy(net, test_set.images, test_set.labels)
+    shares = [
+        verified_accuracy(
+            net, exam_images, exam_labels, normalised_radius(grey), clip=VALID_RANGE, method="crown", progress=False
+        ).verified
+        for grey in (0.04, 0.1)
+    ]
+    print(f"{name:<24} {clean:>22.1%} {shares[0]:>18.0%} {shares[1]:>8.0%}")
+
+# %% [markdown]
+# Intervals alone come close to CROWN-IBP here: the network learns to be one for which even loose bounds are tight. The
+# larger training radius has its price: many more digits are misread, and what is misread cannot be verified, at no radius. The
+# loss asks for a label that holds in the whole box, and the network gives up the digits for which it cannot have both.
 #
 # ## 9. What was proved, and what was not
 # **Written question (4 points, graded by hand).** A company writes: "Our digit reader is 75 % robust." In six to ten

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from course_utils import checks
 
@@ -31,3 +32,31 @@ def unfinished() -> int:
 def test_mine_or_takes_the_courses_and_says_so(mine, reason, capsys):
     assert checks.mine_or(mine, lambda: 4, "number") == 4
     assert f"number {reason}" in capsys.readouterr().out
+
+
+def moved(image, by, form):
+    """Two images in some form, and `image` itself changed, as a student may write it."""
+    image += by
+    return [form(image - 2 * by), form(image)]
+
+
+@pytest.mark.parametrize(
+    "form", [lambda part: part, lambda part: part.double(), lambda part: part.numpy(), torch.Tensor.tolist]
+)
+def test_two_images_gives_tensors_and_leaves_the_image_as_it_is(form):
+    x = torch.tensor([0.0, 1.0])
+    lower, upper = checks.two_images(moved, x, 0.5, form)(x, 0.5, form)
+    assert lower.tolist() == [-0.5, 0.5] and upper.tolist() == [0.5, 1.5] and x.tolist() == [0.0, 1.0]
+    assert lower.dtype == upper.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda image: [image] * 3, "expected two images, found 3 values"),
+        (lambda image: (image[:1], image[:1]), r"expected two images of shape \(2,\), found \(1,\)"),
+    ],
+)
+def test_two_images_refuses_what_the_next_cells_could_not_use(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        checks.two_images(wrong, torch.zeros(2))

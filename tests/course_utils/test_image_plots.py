@@ -113,3 +113,29 @@ def test_each_curve_has_the_colour_of_its_meaning_and_each_network_its_dash():
     looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in ax.lines}
     assert looks["verified, one"] == (COLOURS["verified"], "-") and looks["verified, other"][1] == "--"
     assert looks["attacked, one"][0] == COLOURS["counterexample"] and "grey" in ax.get_xlabel()
+
+
+def test_titles_and_a_pixel_that_an_arrow_points_to():
+    figure = plot_mnist(torch.zeros(2, 784), titles=["lower", "upper"], pixel=5)
+    assert [ax.get_title() for ax in pictures(figure)] == ["lower", "upper"]
+    for ax in pictures(figure):
+        assert [(text.get_text(), text.xy) for text in ax.texts] == [("pixel 5", (5, 0))]
+    far = pictures(plot_mnist(torch.zeros(1, 784), pixel=783))[0].texts[0]
+    assert far.xy == (27, 27) and all(0 <= place <= 27 for place in far.get_position())
+
+
+def test_a_second_networks_curve_leaves_an_equal_first_one_visible():
+    rows = {"clean": [0.97, 0.97]}
+    first, second = draw_accuracy_curves([0.01, 0.02], {"one": rows, "other": rows}).lines
+    assert second.get_markersize() > first.get_markersize() and second.get_markerfacecolor() == "none"
+
+
+def test_bounds_stay_visible_under_the_outputs_of_a_counterexample_that_reaches_them():
+    ax = draw_output_limits(BOUNDS, None, torch.arange(10.0))
+    sizes = {c.get_label(): float(c.get_sizes()[0]) for c in ax.collections if len(c.get_offsets()) == 10}
+    assert sizes["outputs at the counterexample"] < 0.5 * min(sizes["lower bound"], sizes["upper bound"])
+
+
+def test_a_proof_that_ends_at_0_is_drawn_as_a_whole_mark():
+    result = {"interval": [SimpleNamespace(lower=0.0, upper=math.inf)]}
+    assert not draw_robustness_gaps(result, ["a 7"]).lines[0].get_clip_on()

@@ -8,7 +8,8 @@ from torch import nn
 from course_utils.attacks import pgd
 from course_utils.data import VALID_RANGE, DigitDataset
 from course_utils.models import class_accuracy, classification_model, digit_net
-from course_utils.robust_training import linear_layers, train_for_proofs, worst_margins
+from course_utils.robust_training import linear_layers, train_for_proofs, unstable_neurons, worst_margins
+from course_utils.training import train
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import Bounds
@@ -95,10 +96,14 @@ def blobs() -> DigitDataset:
 def test_training_for_proofs_makes_more_provable_than_ordinary_training(crown):
     data, radius = blobs(), 0.15
     share = {}
-    for kind, reached in (("proofs", radius), ("usual", 0.0)):
+    for kind in ("proofs", "usual"):
         net = digit_net(16, seed=1)
-        schedule = {"epochs": 20, "warm_up": 1, "ramp": 10, "crown": crown, "batch_size": 50, "live": False}
-        losses = train_for_proofs(classification_model(net), data, reached, clip=VALID_RANGE, **schedule)
+        options = {"epochs": 20, "batch_size": 50, "live": False}
+        if kind == "usual":
+            losses = train(classification_model(net), data, **options)
+        else:
+            schedule = options | {"warm_up": 1, "ramp": 10, "crown": crown}
+            losses = train_for_proofs(classification_model(net), data, radius, clip=VALID_RANGE, **schedule)
         assert len(losses) == 20 and not net.training
         lower, upper = (data.images - radius).clamp(*VALID_RANGE), (data.images + radius).clamp(*VALID_RANGE)
         with torch.no_grad():
@@ -128,3 +133,43 @@ def test_attack_repeats_with_its_seed():
     data, net = blobs(), digit_net(8, seed=3)
     first, second = (pgd(net, data.images[:20], data.labels[:20], 0.1, seed=4) for _ in range(2))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("radius", [0.0, -0.1, float("nan")])
+def test_a_radius_that_is_not_above_0_is_refused(radius):
+    data, net = blobs(), digit_net(8, seed=3)
+    message = "radius: found .* expected a number > 0"
+    with pytest.raises(ValueError, match=message):
+        train_for_proofs(classification_model(net), data, radius, epochs=1, live=False)
+    with pytest.raises(ValueError, match=message):
+        pgd(net, data.images[:2], data.labels[:2], radius)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(784), torch.tensor(3), r"found shapes \(784,\) and \(\), .* was one image meant"),
+        (torch.zeros(2, 28, 28), torch.tensor([1, 2]), r"found shapes \(2, 28, 28\) and \(2,\)"),
+        (torch.zeros(2, 784), torch.tensor([1, 2, 3]), r"found shapes \(2, 784\) and \(3,\)"),
+        (torch.zeros(2, 784), torch.tensor([1, 10]), "labels: found 1 to 10, but the network has 10 outputs"),
+        (torch.zeros(2, 784), torch.tensor([-1, 3]), "labels: found -1 to 3, but the network has 10 outputs"),
+    ],
+)
+def test_an_attack_on_what_does_not_fit_is_refused_in_words(images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        pgd(digit_net(8, seed=3), images, labels, 0.1)
+
+
+def test_unstable_neurons_are_those_whose_bounds_lie_on_both_sides_of_0():
+    """Three neurons read pixel 0, from -1, 0.05 and 1 on; within 0.1 of 0 only the second one's sign can change."""
+    net = digit_net(3, seed=0)
+    with torch.no_grad():
+        net[0].weight.zero_()
+        net[0].weight[:, 0] = 1.0
+        net[0].bias.copy_(torch.tensor([1.0, -0.05, -1.0]))
+    images = torch.zeros(4, 784)
+    assert unstable_neurons(net, images, 0.1) == 1.0
+    assert unstable_neurons(net, images, 0.01) == 0.0
+    images[0, 0] = 5.0  # here every neuron is active
+    assert unstable_neurons(net, images, 0.1) == 0.75
+    assert unstable_neurons(net.double(), images, 0.1, clip=(-1.0, 5.0)) == 0.75

@@ -1,6 +1,7 @@
 """The whole nbgrader loop on the small lab: release, submissions, autograde, feedback, and the judge beside it."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,11 +76,16 @@ def test_feedback_page_shows_the_score(graded, student):
     assert f"Score: {float(sum(EXPECTED[student].values()))} / 10.0" in page
 
 
+def test_feedback_page_cuts_no_picture_off(graded):
+    page = (graded.grading / "feedback" / "solved" / LAB / f"{LAB}.html").read_text(encoding="utf-8")
+    assert re.search(r"img\s*\{\s*max-width: 100%", page.split("<body")[0])
+
+
 def test_released_notebook_is_valid_and_holds_no_solution_and_no_hidden_test(graded):
     notebook = nbformat.read(graded.released_notebook(LAB), as_version=4)
     nbformat.validate(notebook)
     text = "\n".join(cell.source for cell in notebook.cells)
-    assert "raise NotImplementedError()" in text and "YOUR ANSWER HERE" in text
+    assert 'raise NotImplementedError("not done yet' in text and "YOUR ANSWER HERE" in text
     for secret in ("BEGIN SOLUTION", "HIDDEN", "return upper - lower", "hint:", "np.allclose", "Nothing at all"):
         assert secret not in text
 
