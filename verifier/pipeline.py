@@ -22,6 +22,8 @@ from verifier.verdict import Question, Result
 if TYPE_CHECKING:
     pass
 
+LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no limit
+
 
 def verify(
     net: Any, x_specs: Any, y_specs: Any, counterexamples: list[Any] | None = None, *,
@@ -69,7 +71,9 @@ def verify(
         <Verdict.VERIFIED: 'verified'>
     """
     _check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
-    budget = Budget(math.inf if timeout_s is None else float(timeout_s), max_subdomains, progress)
+    if max_subdomains is not None:
+        max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
+    budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
     question = _ask(net, x_specs, y_specs, input_shape)
     run = Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
     try:

@@ -116,7 +116,10 @@ def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]:
     parameter = next(iter(module.parameters()), None)
     dtype = parameter.dtype if parameter is not None else torch.get_default_dtype()
     device = parameter.device if parameter is not None else torch.device("cpu")
-    example = torch.zeros((1, *input_shape), dtype=dtype, device=device)
+    try:
+        example = torch.zeros((1, *input_shape), dtype=dtype, device=device)
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise NetworkError(f"input_shape: {input_shape} does not fit into memory ({_first_line(error)})") from error
     if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
         module = nn.Sequential(module)  # a single layer of torch's own, read as the network's only one
     tracer = Tracer(example)
