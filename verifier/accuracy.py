@@ -15,6 +15,7 @@ from verifier.budget import Budget, ImageBar
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import SpecError
 from verifier.network import Subject
+from verifier.pipeline import check_options
 from verifier.reading import shown
 from verifier.robustness import INTERRUPTED, perturbation_box, read_classifier, read_image, read_label, verify_box
 from verifier.spec import Box, argmax_is
@@ -137,8 +138,11 @@ def verified_accuracy(
         SpecError: Images and labels do not fit together or to the network.
         OptionError, NetworkError: As for verify_robust().
     """
-    rows = [read_image(image, f"images[{i}]", warn=i == 0) for i, image in enumerate(_each(images))]
-    given = [label.item() if hasattr(label, "item") else label for label in labels]
+    rows = [
+        read_image(image, f"images[{i}]", warn=i == 0)
+        for i, image in enumerate(_each(images, "images: expected one image a row"))
+    ]
+    given = _each(labels, "labels: expected one class an image")
     if len(rows) != len(given) or not rows:
         raise SpecError(f"labels: {len(given)} labels for {len(rows)} images; expected one an image, and at least one")
     boxes = [perturbation_box(x, radius, norm, clip) for x in rows]
@@ -149,6 +153,7 @@ def verified_accuracy(
             raise SpecError(f"images[{i}]: {x.size} inputs, but images[0] has {rows[0].size}; all must have one shape")
     found: dict[int, ImageVerdict] = {}
     options = {"method": method, "timeout_s": timeout_s, "max_subdomains": max_subdomains, "seed": seed}
+    check_options(timeout_s=timeout_s, max_subdomains=max_subdomains, method=method, seed=seed)
     bar = ImageBar(len(rows), progress)
     try:
         predicted = [int(np.argmax(subject.run(subject.round(x)[None])[0])) for x in rows]
@@ -210,8 +215,8 @@ def _settle_in_batches(
     return sorted(open_)
 
 
-def _each(images: Any) -> list[Any]:
+def _each(values: Any, expected: str) -> list[Any]:
     try:
-        return list(images)
+        return list(values)
     except TypeError:
-        raise SpecError(f"images: expected one image a row, found {shown(images)}") from None
+        raise SpecError(f"{expected}, found {shown(values)}") from None

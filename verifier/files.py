@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from verifier.enclosure import Bounds
-from verifier.errors import NetworkError, OptionError, SpecError
+from verifier.errors import NetworkError, SpecError
 from verifier.frontends.read import read_subject
 from verifier.frontends.vnnlib_file import Problem, read_vnnlib
 from verifier.network import Network, Subject
-from verifier.pipeline import verify
+from verifier.pipeline import LONGEST_S, check_options, verify
 from verifier.verdict import TIME_LIMIT, Result, Verdict
 
 ROUNDS = (0.1, 0.5, 1.0)  # of the time left that the open boxes share in each round: a box that one settles at once
@@ -50,10 +50,11 @@ def verify_files(
     started = time.perf_counter()
     if not isinstance(onnx, str | Path | Network | Subject):
         raise NetworkError(f"onnx: expected the path of a network file, found {type(onnx).__name__}; use verify()")
-    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
-        raise OptionError(f"timeout_s: expected a number of seconds > 0, or None for no limit, found {timeout_s!r}")
-    if max_subdomains is not None and not (isinstance(max_subdomains, int) and max_subdomains > 0):
-        raise OptionError(f"max_subdomains: expected a whole number >= 1 or None, found {max_subdomains!r}")
+    if not isinstance(vnnlib, str | Path):
+        raise SpecError(f"vnnlib: expected the path of a property file, found {type(vnnlib).__name__}")
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
+    if timeout_s is not None:
+        timeout_s = min(timeout_s, LONGEST_S)
     problem = read_vnnlib(Path(vnnlib))
     subject = read_subject(onnx, None, problem.inputs)
     _check_fit(problem, subject)

@@ -67,7 +67,10 @@ class Affine:
 
     @cached_property
     def moves(self) -> Mask:
-        """Which outputs are one input, or it times a power of two, or 0: computing them rounds nothing, (out,)."""
+        """Which outputs are one input, or it times 1, 2, 4, ..., or 0: computing them rounds nothing, (out,).
+
+        Halves and the like may underflow.
+        """
         known = (self.bias == 0) & (matrix.row_counts(self.weight) <= 1)
         if self.weight_error is not None:
             known &= matrix.row_counts(self.weight_error) == 0
@@ -75,7 +78,7 @@ class Affine:
             known &= self.bias_error == 0
         if known.any():  # the largest of a row is its one entry
             largest = matrix.row_largest(self.weight)
-            known &= (largest == 0) | (np.frexp(largest)[0] == 0.5)
+            known &= (largest == 0) | ((np.frexp(largest)[0] == 0.5) & (largest >= 1.0))
         return np.asarray(known)
 
     def rows(self, neurons: Indices) -> Array:
@@ -156,6 +159,9 @@ class Network:
                 )
             if not (np.isfinite(matrix.entries(layer.weight)).all() and np.isfinite(layer.bias).all()):
                 raise NetworkError(f"layer {index}: a weight is NaN or infinite; train the network again")
+            errors = [matrix.entries(one) for one in (layer.weight_error, layer.bias_error) if one is not None]
+            if not all(np.isfinite(one).all() for one in errors):
+                raise NetworkError(f"layer {index}: what folding its weights rounds is infinite; they are too large")
         if not self.input_shape:
             object.__setattr__(self, "input_shape", (self.inputs,))
         if int(np.prod(self.input_shape)) != self.inputs:

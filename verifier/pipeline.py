@@ -22,6 +22,8 @@ from verifier.verdict import Question, Result
 if TYPE_CHECKING:
     pass
 
+LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no limit
+
 
 def verify(
     net: Any, x_specs: Any, y_specs: Any, counterexamples: list[Any] | None = None, *,
@@ -68,8 +70,10 @@ def verify(
         >>> verify(relu_pair, [(-1, 1)], [(0, 1)]).verdict  # relu(x) + relu(-x) is |x|
         <Verdict.VERIFIED: 'verified'>
     """
-    _check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
-    budget = Budget(math.inf if timeout_s is None else float(timeout_s), max_subdomains, progress)
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
+    if max_subdomains is not None:
+        max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
+    budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
     question = _ask(net, x_specs, y_specs, input_shape)
     run = Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
     try:
@@ -137,7 +141,7 @@ def split_trace(
     Raises:
         OptionError, NetworkError, SpecError: As for verify().
     """
-    _check_options(None, None, max_subdomains, 1, "split", 0)
+    check_options(None, None, max_subdomains, 1, "split", 0)
     if method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     boxes: list[TracedBox] = []
@@ -158,9 +162,15 @@ def split_trace(
     return Trace(run.result(), tuple(boxes))
 
 
-def _check_options(
-    counterexamples: Any, timeout_s: Any, max_subdomains: Any, max_counterexamples: Any, method: Any, seed: Any
-) -> None:
+def check_options(
+    counterexamples: Any = None, timeout_s: Any = None, max_subdomains: Any = None, max_counterexamples: Any = 10,
+    method: Any = "auto", seed: Any = 0,
+) -> None:  # fmt: skip
+    """Refuse options of verify() that are none.
+
+    Raises:
+        OptionError: Names the option, what was found and what is expected.
+    """
     if method not in METHODS:
         raise OptionError(f"method: {method!r} is not one of {', '.join(METHODS)}")
     if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):

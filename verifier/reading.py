@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def as_numbers(value: Any, where: str) -> np.ndarray[Any, Any]:
         SpecError: It holds something that is no number, or is ragged.
     """
     if hasattr(value, "detach"):  # a torch tensor, wherever it lives
-        value = value.detach().cpu().double().numpy()
+        value = _array(value, where)
     elif isinstance(value, dict | set | str | bytes) or not isinstance(value, Iterable):
         raise SpecError(f"{where}: expected a list of [lower, upper] pairs, found {shown(value)}")
     if isinstance(value, np.ndarray) and value.dtype != object:
@@ -27,6 +28,20 @@ def as_numbers(value: Any, where: str) -> np.ndarray[Any, Any]:
             raise SpecError(f"{where}: expected numbers, found an array of {value.dtype}")
         return _without_nan(value.astype(np.float64), where)
     return _nested_numbers(value, where)
+
+
+def _array(tensor: Any, where: str) -> np.ndarray[Any, Any]:
+    """Read a torch tensor of real numbers, wherever it lives and however it is stored."""
+    if tensor.is_complex():
+        raise SpecError(f"{where}: expected real numbers, found a tensor of {tensor.dtype}")
+    return np.asarray(tensor.detach().to_dense().cpu().double().numpy())
+
+
+def _float(value: Any, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise SpecError(f"{where}: {str(value)[:20]}... is beyond the largest float64; None means no limit") from None
 
 
 def _without_nan(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
@@ -40,16 +55,19 @@ def _nested_numbers(value: Any, where: str) -> np.ndarray[Any, Any]:
     if value is None:
         return np.array(np.nan)
     if hasattr(value, "detach"):
-        value = value.detach().cpu().double().numpy()
+        value = _array(value, where)
     if isinstance(value, np.ndarray):
         if value.dtype == object:
             return _nested_numbers(value.tolist(), where)
+        if not np.issubdtype(value.dtype, np.number) or np.iscomplexobj(value):
+            raise SpecError(f"{where}: expected numbers, found an array of {value.dtype}")
         return _without_nan(value.astype(np.float64), where)
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        if math.isnan(float(value)):
+        number = _float(value, where)
+        if math.isnan(number):
             raise SpecError(f"{where} is NaN; check the computation that made it")
-        return np.array(float(value))
-    if isinstance(value, str | bytes | bool | dict) or not isinstance(value, Iterable):
+        return np.array(number)
+    if isinstance(value, str | bytes | bool | dict | Set) or not isinstance(value, Iterable):
         raise SpecError(f"{where}: expected a number, found {shown(value)}")
     parts = [_nested_numbers(part, f"{where}[{i}]") for i, part in enumerate(value)]
     shapes = {part.shape for part in parts}
@@ -99,7 +117,7 @@ def as_finite(value: Any, name: str) -> float:
             value = value.item()
         except (RuntimeError, ValueError):
             raise SpecError(f"{name}: expected one number, found {shown(value)}") from None
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(_float(value, name)):
         raise SpecError(f"{name}: expected a finite number, found {shown(value)}")
     return float(value)
 
@@ -107,7 +125,8 @@ def as_finite(value: Any, name: str) -> float:
 def as_index(value: Any, name: str) -> int:
     """Read a whole number >= 0; SpecError names what it was for."""
     if hasattr(value, "item"):
-        value = value.item()
+        with contextlib.suppress(RuntimeError, ValueError):  # it holds several numbers, or none
+            value = value.item()
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
         raise SpecError(f"{name}: expected a whole number >= 0, found {shown(value)}")
     return int(value)

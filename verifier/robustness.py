@@ -19,7 +19,7 @@ from verifier.enclosure import Array
 from verifier.errors import OptionError, SpecError, warn_caller
 from verifier.frontends.read import read_subject
 from verifier.network import Subject
-from verifier.pipeline import verify
+from verifier.pipeline import check_options, verify
 from verifier.reading import as_finite, as_index, as_numbers, shown
 from verifier.spec import Box, argmax_is
 from verifier.stages import Run
@@ -29,6 +29,7 @@ RAW_PIXELS = 16.0  # inputs beyond this look like grey levels of 0 to 255: a nor
 MAX_RADII = 60  # asked at most by one bisection
 BATCH_BYTES = 128 * 2**20  # memory of the largest array that bounds of several images at once may take
 INTERRUPTED = "interrupted"
+OPTIONS = ("method", "timeout_s", "max_subdomains", "max_counterexamples", "seed", "progress", "input_shape")
 MISCLASSIFIED = "the image itself: not robust at radius 0"
 
 
@@ -73,7 +74,7 @@ def perturbation_box(image: Any, radius: float, norm: str = "inf", clip: tuple[f
         SpecError: The radius is not > 0, clip is no range, or the image lies outside it.
         OptionError: norm is not "inf".
     """
-    if norm not in ("inf", math.inf):
+    if not (isinstance(norm, str | float) and norm in ("inf", math.inf)):
         raise OptionError(
             f"norm: found {norm!r}, but only 'inf' (the largest change of any input) makes a box; "
             "other norms are not decided here"
@@ -212,6 +213,11 @@ def verify_box(
     subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None, options: dict[str, Any]
 ) -> Result:
     """Ask verify(), unless the image itself already answers."""
+    for name in options:
+        if name not in OPTIONS:
+            raise OptionError(f"{name}: no option here; there are {', '.join(OPTIONS)}")
+    checked = {name: value for name, value in options.items() if name not in ("progress", "input_shape")}
+    check_options(counterexamples, **checked)
     spec = argmax_is(label)
     question = Question.ask(subject, box, spec)
     itself = check_counterexample(question, x)
@@ -220,7 +226,7 @@ def verify_box(
     run = Run(question, Budget(), 0, "attack")
     run.settle_falsified(MISCLASSIFIED, itself)
     if counterexamples is not None:
-        counterexamples.append(subject.to_caller(itself.x))
+        counterexamples.extend([subject.to_caller(itself.x)][: options.get("max_counterexamples", 1)])
     return run.result()
 
 
@@ -260,7 +266,10 @@ def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None) -> 
 def _range(clip: Any) -> tuple[float, float]:
     if not (isinstance(clip, Sequence) and len(clip) == 2 and all(isinstance(one, numbers.Real) for one in clip)):
         raise SpecError(f"clip: expected (lowest, highest) valid value of an input, found {shown(clip)}")
-    low, high = float(clip[0]), float(clip[1])
+    try:
+        low, high = float(clip[0]), float(clip[1])
+    except OverflowError:
+        raise SpecError(f"clip: {shown(clip)} is beyond the largest float64; infinities mean no limit") from None
     if not low < high:
         raise SpecError(f"clip: ({low:g}, {high:g}) is no range; the lowest valid value comes first")
     return low, high

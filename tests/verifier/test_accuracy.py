@@ -137,6 +137,10 @@ def test_a_forward_that_flattens_and_ends_in_softmax_gives_the_same_table():
     ("change", "error", "message"),
     [
         ({"labels": LABELS[:5]}, SpecError, "labels: 5 labels for 40 images"),
+        ({"labels": 3}, SpecError, "labels: expected one class an image, found int 3"),
+        ({"labels": None}, SpecError, "labels: expected one class an image, found NoneType None"),
+        ({"labels": torch.eye(40)}, SpecError, r"labels\[0\]: expected a whole number >= 0, found Tensor"),
+        ({"timeout_s": -1}, OptionError, "timeout_s: expected a number of seconds > 0"),
         ({"images": [], "labels": []}, SpecError, "at least one"),
         ({"images": 3}, SpecError, "images: expected one image a row"),
         ({"images": IMAGES[:, :5]}, SpecError, "5 inputs, but the network takes 6"),

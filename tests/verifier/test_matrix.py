@@ -125,10 +125,10 @@ def test_folding_sparse_layers_accounts_for_what_it_rounds(seed: int, all_sparse
 @given(st.integers(0, 10**6), st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_what_only_moves_values_rounds_nothing(seed: int, sparse: bool) -> None:
-    """Rows of at most one power of two have their exact interval; the others a wider one."""
+    """Rows of at most one of 1, 2, 4, ... have their exact interval; the others a wider one."""
     rng = np.random.default_rng(seed)
     weight = np.zeros((8, 5))
-    weight[np.arange(8), rng.integers(0, 5, 8)] = rng.choice([0.0, 1.0, -0.5, 4.0], 8)
+    weight[np.arange(8), rng.integers(0, 5, 8)] = rng.choice([0.0, 1.0, -2.0, 4.0], 8)
     weight[6] = 0.1, 0.2, 0.3, 0.4, 0.5
     weight[7] = 0.0, 0.0, 0.3, 0.0, 0.0
     bias = np.zeros(8)

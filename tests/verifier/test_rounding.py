@@ -8,12 +8,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import verifier
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod
 from verifier.bounds.lirpa import lirpa_bounds
 from verifier.bounds.relaxation import relax_relu
 from verifier.enclosure import Bounds
+from verifier.errors import NetworkError
 from verifier.frontends.lowering import lower_steps
 from verifier.frontends.steps import Step
 from verifier.network import Affine, Network, propagate_interval
@@ -128,3 +130,27 @@ def test_moving_values_about_keeps_weights_exact() -> None:
         Step("Scale", "halve", {"scale": np.array(-0.5)}, {}, (1, 2)),
     ]
     assert lower_steps(steps, (2, 3)).exact
+
+
+@pytest.mark.parametrize("method", ["ibp", "crown", "split", "z3", "auto"])
+def test_what_underflows_is_not_taken_for_zero(method: str) -> None:
+    """Twelve layers of 2**-100: y = 2**-1200 x is above 0 at x = 1, and 0 in float64."""
+    network = Network(tuple(Affine(np.array([[2.0**-100]]), np.zeros(1)) for _ in range(12)))
+    assert network.exact_logits(np.ones(1))[0] == Fraction(1, 2**1200)
+    assert not verifier.verify(network, [(0, 1)], [[None, 0]], method=method, max_subdomains=300)
+
+
+@pytest.mark.parametrize(
+    "constants", [(2.0**-600, 2.0**-600, 2.0**600, 2.0**600), (1e-200, 1e-150, 1e250, 1e100), (1e-300, 1e250, 1e50)]
+)
+def test_folding_constants_that_underflow_is_refused(constants: tuple[float, ...]) -> None:
+    """The constants multiply to 1 or so, but computed one after another to 0 or to few digits."""
+    steps = [Step("Scale", f"step {c}", {"scale": np.array(c)}, {}, (1, 1)) for c in constants]
+    with pytest.raises(NetworkError, match="multiply weights to below 1e-289"):
+        lower_steps(steps, (1,))
+
+
+def test_folding_layers_that_underflow_is_refused() -> None:
+    steps = [Step("Linear", f"step {i}", {"weight": np.full((1, 1), 1e-170)}, {}, (1, 1)) for i in range(2)]
+    with pytest.raises(NetworkError, match="multiply weights to below 1e-289"):
+        lower_steps(steps, (1,))

@@ -56,6 +56,13 @@ def lirpa_bounds(
         Xu et al. Automatic Perturbation Analysis for Scalable Certified Robustness and Beyond. NeurIPS 2020;
         Xu et al. Fast and Complete. ICLR 2021 (CROWN-Optimized). https://github.com/Verified-Intelligence/auto_LiRPA
     """
+    import torch
+
+    with torch.inference_mode(False):  # the caller may be in it, and auto-LiRPA needs gradients
+        return _bounds(network, boxes, rows, method)
+
+
+def _bounds(network: Network, boxes: Bounds, rows: Array, method: str) -> LayerBounds:
     auto_lirpa = import_auto_lirpa()
     import torch
 

@@ -68,10 +68,20 @@ def _linear(step: Step, shape: tuple[int, ...]) -> Affine:
     """Apply a Linear to the last axis; leading axes repeat it in blocks."""
     weight = _float64(step.arrays["weight"])
     bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(weight.shape[0])
+    if not weight.size:
+        raise NetworkError(f"{step.where}: has no weights (shape {weight.shape}); every layer needs a neuron")
     repeats = int(np.prod(shape)) // weight.shape[1]
     if repeats > 1:
         return Affine(matrix.repeated(weight, repeats), np.tile(bias, repeats))
     return Affine(weight, bias)
+
+
+def one_image(step: Step, shape: tuple[int, ...]) -> None:
+    """Refuse a batch of several images, which a reshape can make of one input."""
+    if len(shape) > 3 and shape[0] != 1:
+        raise UnsupportedLayerError(
+            f"{step.where}: takes a batch of {shape[0]} images, {tuple(shape)}; only one image is supported"
+        )
 
 
 def windows(
@@ -97,6 +107,7 @@ def _conv2d(step: Step, shape: tuple[int, ...]) -> Affine:
     channels, height, width = shape[-3:]
     out_channels, per_group = weight.shape[:2]
     out = (out_channels, step.shape[-2], step.shape[-1])
+    one_image(step, shape)
     rows, columns, inside = windows(shape, weight.shape[2:], step.options, out)
     cells = np.arange(out[1] * out[2]).reshape(out[1:])
     places: list[tuple[Indices, Indices, Array]] = []  # output, input, weight
@@ -116,6 +127,7 @@ def _conv2d(step: Step, shape: tuple[int, ...]) -> Affine:
 
 
 def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
+    one_image(step, shape)
     channels, height, width = shape[-3:]
     kernel = step.options["kernel"]
     out = (channels, step.shape[-2], step.shape[-1])

@@ -12,10 +12,12 @@ import numpy as np
 
 import verifier.matrix as matrix
 from verifier.enclosure import UNIT_ROUNDOFF, Array, Mask, gamma
+from verifier.errors import NetworkError
 from verifier.matrix import Matrix
 from verifier.network import Affine
 
 EXACT_WHOLE = 2.0**53  # sums of whole numbers below this are exact in float64
+SMALLEST = 2.0**-960  # a product of weights below it could lose digits, or all, to underflow, and so could its error
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,23 @@ def powers_of_two(array: Array) -> Mask:
     return np.asarray((array == 0) | (np.abs(np.frexp(array)[0]) == 0.5))
 
 
+def _refuse_underflow(one: Array, two: Array) -> None:
+    """Refuse factors, paired by broadcasting, that are not 0 while they or their product nearly are."""
+    product = np.abs(one * two)
+    small = np.minimum(np.minimum(product, np.abs(one)), np.abs(two))
+    if ((small < SMALLEST) & (one != 0) & (two != 0)).any():
+        raise NetworkError(
+            f"net: two layers without a ReLU between them multiply weights to below {SMALLEST:.0e}, which float64 "
+            "cannot hold exactly; leave such weights out, or scale the constants in the network"
+        )
+
+
+def _least(array: Array) -> Array:
+    """The smallest magnitude that is not 0, or 0 where all are."""
+    found = np.abs(array[array != 0])
+    return np.array(found.min(initial=np.inf) if found.size else 0.0)
+
+
 def _some(error: Array) -> Array | None:
     return error if error.any() else None
 
@@ -42,6 +61,8 @@ def _some_matrix(error: Matrix) -> Matrix | None:
 def scaled(layer: Affine, scale: Enclosed, shift: Enclosed) -> Affine:
     """Return the layer followed by scale * z + shift."""
     entries, column = matrix.entries(layer.weight), matrix.per_row(layer.weight, scale.value)
+    _refuse_underflow(column, entries)
+    _refuse_underflow(scale.value, layer.bias)
     scaled_entries = column * entries
     bias = scale.value * layer.bias + shift.value
     rounds = ~powers_of_two(scale.value)
@@ -114,6 +135,8 @@ def _product(first: Matrix, second: Matrix) -> Matrix:
 
 def compose(first: Affine, second: Affine) -> Affine:
     """Return second after first, with a bound on what the product rounds."""
+    for factor in (matrix.entries(first.weight), first.bias):
+        _refuse_underflow(_least(factor), _least(matrix.entries(second.weight)))
     weight = matrix.settle(_product(first.weight, second.weight))
     bias = second.weight @ first.bias + second.bias
     parts: list[Matrix] = []  # of the radius of the weights

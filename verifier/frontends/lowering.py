@@ -15,7 +15,7 @@ import numpy as np
 import verifier.matrix as matrix
 from verifier.enclosure import Indices
 from verifier.errors import UnsupportedLayerError
-from verifier.frontends.affine_steps import append_step, identity, windows
+from verifier.frontends.affine_steps import append_step, identity, one_image, windows
 from verifier.frontends.as_relus import Stage, leaky_relu_stages, max_pool_stages
 from verifier.frontends.folding import added, compose
 from verifier.frontends.steps import HEADS, INPUT, SHAPE_ONLY, Step
@@ -156,6 +156,7 @@ class _Lowering:
         size = int(np.prod(shape))
         if step.kind == "LeakyReLU":
             return leaky_relu_stages(size, step.options["slope"])
+        one_image(step, shape)
         rows, columns, inside = windows(shape, step.options["kernel"], step.options, step.shape)
         cells = np.where(inside, rows * shape[-1] + columns, -1).reshape(step.shape[-2] * step.shape[-1], -1)
         if (cells < 0).all(axis=1).any():

@@ -6,8 +6,11 @@ where onnxruntime is not installed the caller's object is the Network, in float6
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
+import operator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from verifier.enclosure import Array
-from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError
+from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError, VerifierError
 from verifier.frontends.lowering import lower_steps
 from verifier.frontends.onnx_constants import FOLDED, shape_of
 from verifier.frontends.onnx_node import Constant, Data, Node
@@ -42,9 +45,10 @@ def read_onnx(path: Path, input_shape: tuple[int, ...] | None = None, inputs: in
         MissingDependencyError: The package onnx is not installed.
     """
     model, content = _load(path)
-    graph = _Graph(model, path, input_shape, inputs)
-    steps = graph.read()
-    network = lower_steps(steps, graph.shape, first_shape=graph.shape)
+    with _malformed(f"net ({path.name})"):
+        graph = _Graph(model, path, _whole_shape(input_shape), inputs)
+        steps = graph.read()
+        network = lower_steps(steps, graph.shape, first_shape=graph.shape)
     caller = _Caller(path, content, graph.shape, graph.dtype)
     name = path.name
     if caller.session is None:
@@ -75,6 +79,34 @@ def _load(path: Path) -> tuple[Any, bytes | None]:
     except Exception as error:  # protobuf's own errors, which differ between its versions
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NetworkError(f"net: {str(path)!r} is no ONNX file: {first}") from error
+
+
+@contextlib.contextmanager
+def _malformed(where: str) -> Iterator[None]:
+    """Tell what no file of ONNX's rules leads to: attributes that are missing, shapes that do not fit together."""
+    try:
+        yield
+    except VerifierError:
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise NetworkError(
+            f"{where}: does not follow ONNX's rules ({type(error).__name__}: {first}); was it exported whole?"
+        ) from error
+
+
+def _whole_shape(input_shape: Any) -> tuple[int, ...] | None:
+    if input_shape is None:
+        return None
+    try:
+        shape = tuple(operator.index(size) for size in input_shape)
+    except TypeError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise NetworkError(
+            f"input_shape: expected a tuple of whole numbers >= 1 such as (1, 28, 28), found {input_shape!r}"
+        )
+    return shape
 
 
 class _Graph:
@@ -135,8 +167,11 @@ class _Graph:
     def read(self) -> list[Step]:
         """Read the nodes that the output depends on, in the order of the data."""
         for position, node in self._in_order():
-            self._read_node(node, self._where(position, node))
+            with _malformed(self._where(position, node)):
+                self._read_node(node, self._where(position, node))
         output = self.graph.output[0].name
+        if output not in self.constants and output not in self.positions:
+            raise NetworkError(f"net ({self.name}): no node computes its output {output}")
         if output in self.constants:
             raise UnsupportedLayerError(f"net ({self.name}): its output {output} does not depend on its input")
         if self.positions[output] != len(self.steps) - 1:
@@ -253,7 +288,14 @@ class _Caller:
     def run(self, x: Array) -> Array:
         """Run the file on points (batch, inputs)."""
         name = self.session.get_inputs()[0].name
-        rows = [self.session.run(None, {name: self.to_caller(point)})[0] for point in x]
+        try:
+            rows = [self.session.run(None, {name: self.to_caller(point)})[0] for point in x]
+        except Exception as error:  # onnxruntime has a class of its own for every status
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise NetworkError(
+                f"net ({self.name}): onnxruntime cannot run it on an input of shape {self.shape}: {first}; if another "
+                "shape is meant, pass input_shape=..."
+            ) from error
         return np.stack([np.asarray(row, dtype=np.float64).reshape(-1) for row in rows])
 
     def round(self, x: Array) -> Array:

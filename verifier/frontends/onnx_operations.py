@@ -35,8 +35,15 @@ def _matmul(node: Node) -> list[Step]:
     return [node.step("Linear", (*weight.shape[:-1], *shape[1:]), {"weight": matrix})]
 
 
+def _refuse_old_rules(node: Node) -> None:
+    """Refuse what meant something else before version 7 of the operators, which onnxruntime does not run either."""
+    if node.opset < 7 and (node.attributes.get("broadcast", 0) or node.op in ("BatchNormalization", "Dropout")):
+        raise node.refusal(f"it is written by the rules of opset {node.opset}; convert the file to opset 7 or later")
+
+
 def _gemm(node: Node) -> list[Step]:
     only_data(node)
+    _refuse_old_rules(node)
     if isinstance(node.input(2), Data):
         raise node.refusal("adds a value from further back; only a chain of layers is supported")
     steps: list[Step] = []
@@ -72,6 +79,7 @@ def _joined(node: Node) -> list[Step]:
 
 
 def _elementwise(node: Node) -> list[Step]:
+    _refuse_old_rules(node)
     if node.op in ("Add", "Sub") and all(isinstance(value, Data) for value in node.inputs):
         return _joined(node)
     only_data(node)
@@ -111,6 +119,7 @@ def _negate(node: Node) -> list[Step]:
 
 
 def _batch_norm(node: Node) -> list[Step]:
+    _refuse_old_rules(node)
     if node.attributes.get("training_mode", 0):
         raise node.refusal("training_mode=1 normalises with the batch itself; export the network in eval mode")
     if not node.attributes.get("spatial", 1):
@@ -134,6 +143,7 @@ def _cast(node: Node) -> list[Step]:
 
 
 def _dropout(node: Node) -> list[Step]:
+    _refuse_old_rules(node)
     training = node.constant(2, "training_mode")
     if training is not None and training.any():
         raise node.refusal("training_mode is true, so that it drops at random; export the network in eval mode")

@@ -1,4 +1,4 @@
-"""Tracing a torch module: the forward recorded with torch.fx while it runs on one example, and read as steps.
+"""Reading a torch module: its forward, recorded with torch.fx while it runs on one example, becomes steps.
 
 Nothing of the caller's module is changed: it is put in eval mode while it is traced or run, and put back.
 """
@@ -17,6 +17,7 @@ from torch import fx, nn
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.steps import INPUT, Step
 from verifier.frontends.torch_operations import CALLS, MODULES, SUPPORTED, Data, Read, same_forward
+from verifier.frontends.torch_tracer import Tracer, refuse_overwritten
 
 
 @contextlib.contextmanager
@@ -31,89 +32,6 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
-
-
-class _ShapedProxy(fx.Proxy):  # type: ignore[misc, unused-ignore]  # torch.fx is untyped in some releases
-    """A proxy that knows the value of one example, so that shapes are plain numbers while tracing."""
-
-    @property
-    def shape(self) -> Any:
-        return self.node.meta["example"].shape
-
-    @property
-    def ndim(self) -> int:
-        return int(self.node.meta["example"].ndim)
-
-    @property
-    def dtype(self) -> Any:
-        return self.node.meta["example"].dtype
-
-    @property
-    def device(self) -> Any:
-        return self.node.meta["example"].device
-
-    def size(self, *args: Any) -> Any:
-        return self.node.meta["example"].size(*args)
-
-    def dim(self) -> int:
-        return self.ndim
-
-    def numel(self) -> int:
-        return int(self.node.meta["example"].numel())
-
-    def __len__(self) -> int:
-        return len(self.node.meta["example"])
-
-
-class _Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
-    """Record the forward while running it on one example; torch's own layers are leaves."""
-
-    def __init__(self, example: torch.Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
-        self._example = example
-        self._running = False  # a leaf that runs on the example reads its real weights
-
-    def getattr(self, attr: str, value: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        return value if self._running else super().getattr(attr, value, parameter_proxy_cache)
-
-    def create_arg(self, a: Any) -> Any:
-        node = super().create_arg(a)
-        if isinstance(a, torch.Tensor) and isinstance(node, fx.Node):
-            node.meta["example"] = a
-        return node
-
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        return forward(*args, **kwargs) if self._running else super().call_module(m, forward, args, kwargs)
-
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _ShapedProxy(node, self)
-
-    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> Any:
-        proxy = super().create_proxy(kind, target, args, kwargs, *rest, **named)
-        self._running = True
-        try:
-            proxy.node.meta["example"] = self._run(kind, target, args, kwargs)
-        finally:
-            self._running = False
-        return proxy
-
-    def _run(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
-        def value(argument: Any) -> Any:
-            return argument.node.meta["example"] if isinstance(argument, fx.Proxy) else argument
-
-        args = fx.node.map_aggregate(args, value)
-        kwargs = fx.node.map_aggregate(kwargs, value)
-        if kind == "placeholder":
-            return self._example
-        if kind == "get_attr":
-            return operator.attrgetter(target)(self.root)
-        if kind == "call_module":
-            return self.root.get_submodule(target).forward(*args, **kwargs)
-        if kind == "call_method":
-            return getattr(args[0], target)(*args[1:], **kwargs)
-        if kind == "call_function":
-            return target(*args, **kwargs)
-        return args[0] if args else None
 
 
 def trace(module: nn.Module, input_shape: tuple[int, ...] | None = None, inputs: int | None = None) -> tuple[Step, ...]:
@@ -180,6 +98,17 @@ def _refuse_what_tracing_would_miss(module: nn.Module) -> None:
             )
         if "forward" in vars(part):
             raise UnsupportedLayerError(f"{label}: its forward was replaced on the object; define it in the class")
+        if type(part).__call__ is not nn.Module.__call__:
+            raise UnsupportedLayerError(f"{label}: its class has a __call__ of its own; write the operation in forward")
+        for tensor in (*part._parameters.values(), *part._buffers.values()):
+            if tensor is not None and tensor.is_complex():
+                raise UnsupportedLayerError(f"{label}: has complex numbers; only real ones are supported")
+    parameter = next(iter(module.parameters()), None)
+    if parameter is not None and not parameter.is_floating_point():
+        raise UnsupportedLayerError(
+            f"net ({type(module).__name__}): its weights are of {parameter.dtype}; only floating-point numbers are "
+            "supported: net.float() converts them"
+        )
 
 
 def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]:
@@ -187,13 +116,16 @@ def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]:
     parameter = next(iter(module.parameters()), None)
     dtype = parameter.dtype if parameter is not None else torch.get_default_dtype()
     device = parameter.device if parameter is not None else torch.device("cpu")
-    example = torch.zeros((1, *input_shape), dtype=dtype, device=device)
+    try:
+        example = torch.zeros((1, *input_shape), dtype=dtype, device=device)
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise NetworkError(f"input_shape: {input_shape} does not fit into memory ({_first_line(error)})") from error
     if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
         module = nn.Sequential(module)  # a single layer of torch's own, read as the network's only one
-    tracer = _Tracer(example)
+    tracer = Tracer(example)
     attributes = set(vars(module))
     try:
-        with eval_mode(module), warnings.catch_warnings():
+        with torch.inference_mode(False), eval_mode(module), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the forward warns of, it warns of when the caller runs it
             graph = tracer.trace(module)
             steps = _Reader(module, graph).read()
@@ -202,9 +134,9 @@ def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]:
             f"net ({type(module).__name__}): its forward decides something by the values of its input, which no "
             f"single chain of layers does; write it without if, for or while on tensors ({_first_line(error)})"
         ) from error
-    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, AssertionError) as error:
-        if isinstance(error, NetworkError):
-            raise
+    except NetworkError:
+        raise
+    except Exception as error:  # the caller's own forward may raise anything
         place = _last_place(tracer)
         raise NetworkError(
             f"net ({type(module).__name__}): its forward fails on an input of shape {(1, *input_shape)}{place}: "
@@ -217,10 +149,11 @@ def _trace(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[Step, ...]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    text = (str(error).strip().splitlines() or [""])[0]
+    return text if text and isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _last_place(tracer: _Tracer) -> str:
+def _last_place(tracer: Tracer) -> str:
     graph = getattr(tracer, "graph", None)
     last = list(graph.nodes)[-1] if graph is not None and len(list(graph.nodes)) else None
     return (
@@ -242,6 +175,7 @@ class _Reader:
     def read(self) -> tuple[Step, ...]:
         placeholders = [node for node in self.graph.nodes if node.op == "placeholder"]
         needed = self._needed()
+        refuse_overwritten(self.graph, needed)
         for node in self.graph.nodes:
             if node.op == "placeholder":
                 if self.positions and node.users:
@@ -293,6 +227,8 @@ class _Reader:
         example = node.meta["example"]
         if not isinstance(example, torch.Tensor):
             raise UnsupportedLayerError(f"{where}: gives a {type(example).__name__} instead of one tensor")
+        if not example.is_floating_point():
+            raise UnsupportedLayerError(f"{where}: gives {example.dtype}; only floating-point numbers are supported")
         before = data[0].meta["example"].shape
         if node.op == "call_module":
             kind, arrays, options = self._module_step(self.module.get_submodule(str(node.target)), where, before)
@@ -331,7 +267,7 @@ class _Reader:
     def _module_step(self, part: nn.Module, where: str, before: torch.Size) -> Read:
         for known, read in MODULES.items():
             if isinstance(part, known):
-                if type(part).forward is not known.forward and type(part).forward not in same_forward(known):
+                if _has_its_own_way(type(part), known):
                     raise UnsupportedLayerError(
                         f"{where}: a {known.__name__} with a forward of its own; write the operation in your module"
                     )
@@ -352,3 +288,10 @@ class _Reader:
         if isinstance(argument, fx.Node):
             return argument.meta.get("constant", Data(argument.meta["example"]))
         return argument
+
+
+def _has_its_own_way(kind: type[nn.Module], known: type[nn.Module]) -> bool:
+    """Whether a subclass of one of torch's layers computes something that torch's own do not."""
+    if kind.forward is not known.forward and kind.forward not in same_forward(known):
+        return True
+    return getattr(kind, "_conv_forward", None) is not getattr(known, "_conv_forward", None)

@@ -24,6 +24,9 @@ from verifier.spec import AllOf, AnyOf, Box, Linear, OutputSpec
 
 MAX_DISJUNCTS = 100_000  # nested disjunctions multiply out; beyond this a file was meant for another tool
 
+MAX_GAPS = 10_000  # variables that are not declared although later ones are: a line left out, and no memory filled
+SMALLEST, LARGEST = Fraction(1, 10**300), Fraction(10**300)  # of the constants that are not 0
+
 _VARIABLE = re.compile(r"([XY])_(\d+)")
 _COMPARISONS = ("<=", "<", ">=", ">", "=")
 
@@ -107,6 +110,13 @@ def problem(text: str, name: str = "property") -> Problem:
         >>> problem(text + "(assert (>= Y_0 3))").cases[0].unsafe
         ((UnsafeRow(coefficients=(-1.0,), limit=-3.0, strict=False),),)
     """
+    try:
+        return _problem(text, name)
+    except RecursionError:
+        raise SpecError(f"{name}: its terms are nested too deeply to be read; flatten them") from None
+
+
+def _problem(text: str, name: str) -> Problem:
     script = parse(text, name)
     sizes = {"X": 0, "Y": 0}
     for variable in script.variables:
@@ -115,6 +125,9 @@ def problem(text: str, name: str = "property") -> Problem:
             sizes[found[1]] = max(sizes[found[1]], int(found[2]) + 1)
     if not sizes["X"] or not sizes["Y"]:
         raise SpecError(f"{name}: declares no {'X_0' if not sizes['X'] else 'Y_0'}; inputs are X_i and outputs Y_i")
+    for kind, size in sizes.items():
+        if size > MAX_GAPS + len(script.variables):
+            raise SpecError(f"{name}: declares {kind}_{size - 1}, but not the {kind}_i before it; were they left out?")
     forms = [_normal_form(term, f"{name}, line {line}") for line, term in script.assertions]
     return _Cases(name, sizes["X"], sizes["Y"]).problem(*_split(forms, name))
 
@@ -284,13 +297,24 @@ class _Cases:
     def _row(self, atom: _Atom) -> UnsafeRow:
         coefficients = [0.0] * self.outputs
         for name, value in atom.terms:
-            coefficients[self._index(name, atom.where)] = float(value)
-        return UnsafeRow(tuple(coefficients), float(-atom.constant), atom.strict)
+            coefficients[self._index(name, atom.where)] = _float64(value, atom.where)
+        return UnsafeRow(tuple(coefficients), _float64(-atom.constant, atom.where), atom.strict)
 
     def _bound(self, atom: _Atom, region: _Region) -> None:
         ((name, value),) = atom.terms
         index = self._index(name, atom.where)
+        limit = _float64(-atom.constant / value, atom.where)
         if value > 0:
-            region.upper[index] = min(region.upper[index], float(-atom.constant / value))
+            region.upper[index] = min(region.upper[index], limit)
         else:
-            region.lower[index] = max(region.lower[index], float(-atom.constant / value))
+            region.lower[index] = max(region.lower[index], limit)
+
+
+def _float64(value: Fraction, where: str) -> float:
+    """The nearest float64; refused where that would be infinite, or lose more than its last digit."""
+    if value and not SMALLEST <= abs(value) <= LARGEST:
+        raise SpecError(
+            f"{where}: a constant is {'above 1e300' if abs(value) > 1 else 'below 1e-300'} in magnitude, which float64 "
+            "cannot hold; multiply both sides by a constant"
+        )
+    return float(value)

@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _NEWER = re.compile(r"(?:\s|;[^\n]*\n)*\(\s*(?:vnnlib-version|declare-network)\b")
+MAX_EXPONENT = 1000  # as a rational a number has as many digits
 _IGNORED = ("set-logic", "set-info", "set-option", "check-sat", "get-model", "exit")
 
 Term = Any  # a Fraction, the name of a variable, a Text, or a list [operator, term, ...]
@@ -108,6 +109,10 @@ def _commands(text: str, name: str, strict: bool) -> Iterator[tuple[int, list[Te
         elif kind != "space":
             if not open_lists:
                 raise SpecError(f"{name}, line {line}: {token!r} stands outside of any command")
+            if kind == "number" and _exponent(token) > MAX_EXPONENT:
+                raise SpecError(
+                    f"{name}, line {line}: {token[:40]} is beyond every number that a network computes with"
+                )
             if strict and kind == "number" and "e" in token.lower():
                 raise SpecError(f"{name}, line {line}: {token} has an exponent")
             open_lists[-1].append(_value(kind, token))
@@ -115,6 +120,11 @@ def _commands(text: str, name: str, strict: bool) -> Iterator[tuple[int, list[Te
         position = found.end()
     if open_lists:
         raise SpecError(f"{name}, line {start}: the file ends within this command")
+
+
+def _exponent(token: str) -> int:
+    digits = token.lower().partition("e")[2].lstrip("+-").lstrip("0")
+    return int(digits or "0") if len(digits) < 9 else 10**9
 
 
 def _value(kind: str | None, token: str) -> Term:

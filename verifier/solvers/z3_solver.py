@@ -12,6 +12,7 @@ from typing import Any
 from verifier.errors import MissingDependencyError
 
 CANCELLED = ("canceled", "interrupted", "interrupted from keyboard")  # Z3's words for a cancelled check
+MAX_WORK = 2**32 - 1  # Z3 keeps its limit in 32 bits; 0 means none
 INSTALL = "python -m pip install z3-solver"
 
 
@@ -116,8 +117,8 @@ class RationalSolver:
         for condition in assuming:
             self._solver.add(condition)
         self._solver.set("timeout", int(min(timeout_s * 1000 + 1, 2**31 - 1)))
-        self._solver.set("rlimit", work or 0)
-        started = time.perf_counter()
+        self._solver.set("rlimit", min(work or 0, MAX_WORK))
+        started, worked = time.perf_counter(), self._worked()
         timer = threading.Timer(min(timeout_s + 0.2, threading.TIMEOUT_MAX), self._context.interrupt)
         timer.daemon = True
         timer.start()
@@ -133,10 +134,17 @@ class RationalSolver:
         else:
             self.reason = str(self._solver.reason_unknown())
             answer = Answer.UNKNOWN
-            if self.reason in CANCELLED and time.perf_counter() - started < 0.95 * timeout_s:
+            if work and self._worked() - worked >= min(work, MAX_WORK):
+                self.reason = "its limit of work is reached"  # which Z3 calls cancelled, too
+            elif self.reason in CANCELLED and time.perf_counter() - started < 0.95 * timeout_s:
                 raise KeyboardInterrupt  # Z3 takes Ctrl-C for itself while it works
         self._solver.pop()
         return answer
+
+    def _worked(self) -> int:
+        """Z3's own units of work so far."""
+        statistics = self._solver.statistics()
+        return int(statistics.get_key_value("rlimit count")) if "rlimit count" in statistics.keys() else 0  # noqa: SIM118
 
     def value(self, variable: Any) -> Fraction:
         """Read a variable's value in the last satisfiable answer."""

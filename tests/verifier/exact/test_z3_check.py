@@ -138,3 +138,16 @@ def test_boxes_are_compared_by_meaning() -> None:
     assert verifier.same_box([[0.7, 0.85]] * 2, torch.tensor([[0.7, 0.85]] * 2, dtype=torch.float64))
     assert not verifier.same_box([[0.7, 0.85]] * 2, [[0.7, 0.85]])
     assert not verifier.same_box([[0.7, 0.85]], [[0.85, 0.7]])
+
+
+def test_a_limit_of_work_is_no_interruption() -> None:
+    """Z3 says "canceled" of both; an interruption would end the whole table of verified_accuracy()."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 30), nn.ReLU(), nn.Linear(30, 30), nn.ReLU(), nn.Linear(30, 2))
+    result = verifier.verify(net, [(-1, 1)] * 6, verifier.argmax_is(0) | verifier.argmax_is(1), method="z3",
+                             max_subdomains=1)  # fmt: skip
+    assert result.verdict is verifier.Verdict.UNKNOWN and result.reason == "limit of 1 subdomains reached"
+    images = torch.zeros(2, 6)
+    label = int(net(images[:1]).argmax())
+    found = verifier.verified_accuracy(net, images, [label] * 2, 0.5, method="z3", max_subdomains=1)
+    assert not found.interrupted and len(found.table) == 2
