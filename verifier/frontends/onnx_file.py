@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from verifier.enclosure import Array
-from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError
+from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError, VerifierError
 from verifier.frontends.lowering import lower_steps
 from verifier.frontends.onnx_constants import FOLDED, shape_of
 from verifier.frontends.onnx_node import Constant, Data, Node
@@ -42,9 +44,10 @@ def read_onnx(path: Path, input_shape: tuple[int, ...] | None = None, inputs: in
         MissingDependencyError: The package onnx is not installed.
     """
     model, content = _load(path)
-    graph = _Graph(model, path, input_shape, inputs)
-    steps = graph.read()
-    network = lower_steps(steps, graph.shape, first_shape=graph.shape)
+    with _well_formed(f"net ({path.name})"):
+        graph = _Graph(model, path, input_shape, inputs)
+        steps = graph.read()
+        network = lower_steps(steps, graph.shape, first_shape=graph.shape)
     caller = _Caller(path, content, graph.shape, graph.dtype)
     name = path.name
     if caller.session is None:
@@ -66,15 +69,31 @@ def _load(path: Path) -> tuple[Any, bytes | None]:
             f"net: {path.name} is an ONNX file, and the package onnx is not installed; pip install onnx onnxruntime"
         ) from error
     try:
+        if path.stat().st_size == 0:
+            raise NetworkError(f"net: {str(path)!r} is an empty file")
         if path.suffix == ".gz":
             content = gzip.decompress(path.read_bytes())
             return onnx.load_model_from_string(content), content
         return onnx.load(str(path)), None
+    except NetworkError:
+        raise
     except OSError as error:
         raise NetworkError(f"net: {str(path)!r} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # protobuf's own errors, which differ between its versions
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise NetworkError(f"net: {str(path)!r} is no ONNX file: {first}") from error
+
+
+@contextmanager
+def _well_formed(what: str) -> Iterator[None]:
+    """Say where a file was met that parses and still is no network: attributes missing, data cut off, no axis -9."""
+    try:
+        yield
+    except VerifierError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise NetworkError(f"{what}: is malformed ({type(error).__name__}: {said}); is the file damaged?") from error
 
 
 class _Graph:
@@ -135,10 +154,14 @@ class _Graph:
     def read(self) -> list[Step]:
         """Read the nodes that the output depends on, in the order of the data."""
         for position, node in self._in_order():
-            self._read_node(node, self._where(position, node))
+            where = self._where(position, node)
+            with _well_formed(f"net ({self.name}): {where}"):
+                self._read_node(node, where)
         output = self.graph.output[0].name
         if output in self.constants:
             raise UnsupportedLayerError(f"net ({self.name}): its output {output} does not depend on its input")
+        if output not in self.positions:
+            raise NetworkError(f"net ({self.name}): its output {output!r} is computed by no node")
         if self.positions[output] != len(self.steps) - 1:
             raise UnsupportedLayerError(f"net ({self.name}): its output {output} is not what its last node computes")
         return self.steps

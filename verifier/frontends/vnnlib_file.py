@@ -10,6 +10,7 @@ import gzip
 import itertools
 import math
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +25,7 @@ from verifier.spec import AllOf, AnyOf, Box, Linear, OutputSpec
 
 MAX_DISJUNCTS = 100_000  # nested disjunctions multiply out; beyond this a file was meant for another tool
 
-_VARIABLE = re.compile(r"([XY])_(\d+)")
+_VARIABLE = re.compile(r"([XY])_(\d{1,9})")
 _COMPARISONS = ("<=", "<", ">=", ">", "=")
 
 
@@ -89,7 +90,7 @@ def read_vnnlib(path: Path) -> Problem:
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except FileNotFoundError as error:
         raise SpecError(f"property: there is no file {str(path)!r}") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise SpecError(f"property: {str(path)!r} cannot be read: {error}") from error
     return problem(text, path.name)
 
@@ -108,13 +109,17 @@ def problem(text: str, name: str = "property") -> Problem:
         ((UnsafeRow(coefficients=(-1.0,), limit=-3.0, strict=False),),)
     """
     script = parse(text, name)
-    sizes = {"X": 0, "Y": 0}
+    sizes, declared = {"X": 0, "Y": 0}, {"X": 0, "Y": 0}
     for variable in script.variables:
         found = _VARIABLE.fullmatch(variable)
         if found:
             sizes[found[1]] = max(sizes[found[1]], int(found[2]) + 1)
+            declared[found[1]] += 1
     if not sizes["X"] or not sizes["Y"]:
         raise SpecError(f"{name}: declares no {'X_0' if not sizes['X'] else 'Y_0'}; inputs are X_i and outputs Y_i")
+    for kind, size in sizes.items():
+        if size > declared[kind]:
+            raise SpecError(f"{name}: declares {kind}_{size - 1}, but not each of {kind}_0 to {kind}_{size - 2}")
     forms = [_normal_form(term, f"{name}, line {line}") for line, term in script.assertions]
     return _Cases(name, sizes["X"], sizes["Y"]).problem(*_split(forms, name))
 
@@ -211,6 +216,13 @@ def _atom(small: _Sum, large: _Sum, strict: bool, where: str) -> _Atom:
     return _Atom(tuple((name, value) for name, value in difference.items() if value), constant, strict, where)
 
 
+def _nearest(value: Fraction, where: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise SpecError(f"{where}: its constants come to a number beyond those of float64") from None
+
+
 @dataclass
 class _Region:
     """Bounds of the inputs and rows of the outputs that must hold together."""
@@ -284,13 +296,13 @@ class _Cases:
     def _row(self, atom: _Atom) -> UnsafeRow:
         coefficients = [0.0] * self.outputs
         for name, value in atom.terms:
-            coefficients[self._index(name, atom.where)] = float(value)
-        return UnsafeRow(tuple(coefficients), float(-atom.constant), atom.strict)
+            coefficients[self._index(name, atom.where)] = _nearest(value, atom.where)
+        return UnsafeRow(tuple(coefficients), _nearest(-atom.constant, atom.where), atom.strict)
 
     def _bound(self, atom: _Atom, region: _Region) -> None:
         ((name, value),) = atom.terms
         index = self._index(name, atom.where)
         if value > 0:
-            region.upper[index] = min(region.upper[index], float(-atom.constant / value))
+            region.upper[index] = min(region.upper[index], _nearest(-atom.constant / value, atom.where))
         else:
-            region.lower[index] = max(region.lower[index], float(-atom.constant / value))
+            region.lower[index] = max(region.lower[index], _nearest(-atom.constant / value, atom.where))
