@@ -357,7 +357,7 @@ class Run:
         counterexample = self.counterexamples[0] if self.counterexamples else None
         reason = self.reason
         if not self.settled and not reason:
-            reason = BELOW_ROUNDING if self.near else "no stage settled it"
+            reason = self.budget.exhausted() or (BELOW_ROUNDING if self.near else "no stage settled it")
         return Result(
             verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "", reason=reason,
             output_bounds=head_bounds(self.logits, question.subject.network.head), margin=self.margin,
