@@ -24,7 +24,9 @@ class Ran:
 
 def run_process(command: list[str], limit_s: float, threads: int = 1) -> Ran:
     """Run a program on so many threads; its CPU time is that of the process and its children."""
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    environment = os.environ | dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)
+    )
     with tempfile.TemporaryFile("w+") as printed:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=printed, stderr=subprocess.DEVNULL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from verifier.verdict import Result
 
 UNREADABLE = 2  # exit status for input that cannot be read
+INTERRUPTED = 130  # after Ctrl-C, as a shell says it
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "batch":
             from verifier.batch import run_batch
 
+            for ended in ("SIGTERM", "SIGHUP"):  # a job that is ended stops as by Ctrl-C, and its processes with it
+                if hasattr(signal, ended):
+                    signal.signal(getattr(signal, ended), signal.default_int_handler)
             return run_batch(
                 options.instances, options.results, workers=options.workers, scheduler=options.scheduler,
                 expected=options.expected, method=options.method,
@@ -32,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     except VerifierError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return UNREADABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"expected seconds > 0, found {text}")
     return value

@@ -6,6 +6,7 @@ What is found here is only a candidate; check_counterexample decides.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ FLOAT32_WEIGHTS = 50_000  # weights from which on the network is run in float32
 
 def attack(
     question: Question, *, starts: Array | None = None, walks: int | None = None, steps: int = STEPS, wanted: int = 1,
-    seed: int = 0,
+    seed: int = 0, stop: Callable[[], bool] = lambda: False,
 ) -> Array:  # fmt: skip
     """Look for inputs that violate the spec.
 
@@ -52,6 +53,7 @@ def attack(
         steps: Gradient steps a walk.
         wanted: End early when so many walks have clearly violated their clause.
         seed: For the random starts.
+        stop: Asked at every step whether time is up; then the walks end where they are.
 
     Returns:
         The best point of every walk, best first, then the first violating point on each walk's way where there is
@@ -72,10 +74,13 @@ def attack(
     with np.errstate(over="ignore", invalid="ignore"):
         kinds = FEW_KINDS if np.count_nonzero(box.width) <= FEW_INPUTS else MANY_KINDS
         points = _starts(runner, box, starts, walks, len(kinds), np.random.default_rng(seed))
-        return _walk(runner, targets, box, points, kinds, steps, wanted)
+        return _walk(runner, targets, box, points, kinds, steps, wanted, stop)
 
 
-def thorough_attack(question: Question, *, starts: Array | None = None, wanted: int = 1, seed: int = 0) -> Array:
+def thorough_attack(
+    question: Question, *, starts: Array | None = None, wanted: int = 1, seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> Array:  # fmt: skip
     """Attack with as many and as long walks as THOROUGH_WORK allows; arguments and result as for attack().
 
     Of the given starts as many are used as there are other walks.
@@ -87,7 +92,7 @@ def thorough_attack(question: Question, *, starts: Array | None = None, wanted: 
     steps = int(min(THOROUGH_STEPS, max(STEPS, affordable / WALKS)))
     walks = max(MIN_WALKS, int(min(THOROUGH_WALKS, affordable / steps)))
     given = None if starts is None else starts[:walks]
-    return attack(question, starts=given, walks=walks, steps=steps, wanted=wanted, seed=seed)
+    return attack(question, starts=given, walks=walks, steps=steps, wanted=wanted, seed=seed, stop=stop)
 
 
 def _weights(network: Network) -> int:
@@ -192,7 +197,7 @@ def _starts(
 
 def _walk(
     runner: _Runner, targets: _Targets, box: Box, points: Array, kinds: tuple[tuple[bool, float, float], ...],
-    steps: int, wanted: int,
+    steps: int, wanted: int, stop: Callable[[], bool],
 ) -> Array:  # fmt: skip
     """Walk from every point towards a violation of every clause."""
     clauses, count = len(targets.member), len(points)
@@ -216,7 +221,7 @@ def _walk(
         if step == 0:
             finite = np.abs(largest[np.isfinite(largest)])
             unit = max(float(np.median(finite)) if finite.size else 0.0, 1e-30)
-        if step == steps or np.count_nonzero(lowest < -CLEAR * unit) >= wanted:
+        if step == steps or np.count_nonzero(lowest < -CLEAR * unit) >= wanted or stop():
             break
         part = step / max(steps - 1, 1)
         temperature = unit * FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** part

@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ GRACE_S = 30.0  # beyond its time limit a process may still be starting or writi
 UNREADABLE = 2  # exit status of the command line for input that cannot be read
 
 _running: set[subprocess.Popen[str]] = set()  # processes of this machine, to be ended with the run
+_ended = threading.Event()  # set once they are: a thread that waited for one must not begin another
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,6 @@ def run_batch(
                     rows.append(row)
                     _write(file, [row.cells()])
     except KeyboardInterrupt:
-        for process in list(_running):
-            process.kill()
         print(f"stopped; the same command goes on after the {len(rows)} instances in {path}", file=sys.stderr)
         return 130
     except OSError as error:
@@ -187,10 +187,15 @@ def run_instance(instance: Instance, folder: str, method: str, threads: int) -> 
         seconds = f"{time.perf_counter() - started:.3f}"
         return Row(instance.onnx, instance.vnnlib, verdict, seconds, stage=stage, message=message)
 
+    if _ended.is_set():
+        return failed("unknown", "stopped", "the run was stopped")
+    # a session of its own: Ctrl-C reaches this process alone, so that no interrupted answer is taken for a whole one
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:  # fmt: skip
         _running.add(process)
+        if _ended.is_set():  # between the two lines above
+            process.kill()
         try:
             printed, errors = process.communicate(timeout=instance.timeout_s + GRACE_S)
         except subprocess.TimeoutExpired:
@@ -225,7 +230,7 @@ def _run(
 
     cores = os.cpu_count() or 1
     at_once = min(workers or cores, len(instances))
-    with _client(at_once, scheduler) as (client, as_completed):
+    with _client(at_once, scheduler) as (client, as_completed), _processes_end():
         threads = max(1, cores // at_once)
         futures = {
             client.submit(run_instance, instance, folder, method, threads, pure=False): instance
@@ -252,6 +257,17 @@ def _run(
 
 
 @contextmanager
+def _processes_end() -> Iterator[None]:
+    """End the processes that still run when a run is left, before Dask waits for the threads that wait for them."""
+    try:
+        yield
+    finally:
+        _ended.set()
+        for process in list(_running):
+            process.kill()
+
+
+@contextmanager
 def _client(workers: int, scheduler: str | None) -> Iterator[tuple[Any, Any]]:
     """Connect to a scheduler, or start one here whose threads wait for the processes of the instances."""
     try:
@@ -266,17 +282,17 @@ def _client(workers: int, scheduler: str | None) -> Iterator[tuple[Any, Any]]:
         with client:
             yield client, as_completed
         return
-    with (
-        LocalCluster(
-            n_workers=1,
-            threads_per_worker=workers,
-            processes=False,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client, as_completed
+    try:
+        with (
+            LocalCluster(
+                n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):  # fmt: skip
+            yield client, as_completed
+    finally:
+        _ended.clear()  # no thread of the run is left
 
 
 def _cells(path: Path) -> list[tuple[int, list[str]]]:

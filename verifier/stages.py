@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +22,16 @@ from verifier.errors import BoundsError, MissingDependencyError
 from verifier.search.compiled_network import network_work
 from verifier.search.compiled_split import CompiledSplit, continue_compiled
 from verifier.search.input_split import InputSplit
-from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, Result, Verdict, check_counterexample, into_box
+from verifier.verdict import (
+    BELOW_ROUNDING,
+    TIME_LIMIT,
+    Counterexample,
+    Question,
+    Result,
+    Verdict,
+    check_counterexample,
+    into_box,
+)
 
 if TYPE_CHECKING:
     from verifier.search.head_split import HeadSplit
@@ -33,6 +43,7 @@ NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large netwo
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
+TORCH_S = 1.0  # left, below which it is not loaded, which takes longer
 Z3_NEURONS = 20  # unstable neurons up to which Z3 is asked: it took seconds at 16 and seldom answered at 40
 Z3_SHARE = 0.5  # of the time that is left, where splitting can go on
 Z3_WORK_PER_SUBDOMAIN = 100_000  # Z3's own unit of work granted for each subdomain of max_subdomains
@@ -167,7 +178,11 @@ class Run:
 
     def crown_in_time(self, network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
         """CROWN bounds, less tight where time is up before a large network is through."""
-        return crown_bounds(network, boxes, rows, known, stop=lambda: self.budget.seconds_left <= 0)
+        return crown_bounds(network, boxes, rows, known, stop=self.time_is_up)
+
+    def time_is_up(self) -> bool:
+        """Whether no time is left, which long steps ask now and then."""
+        return self.budget.seconds_left <= 0
 
     def bound_root_with_lirpa(self) -> None:
         """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
@@ -193,7 +208,7 @@ class Run:
 
     def attack(self) -> None:
         """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
-        self.replay(attack(self.question, wanted=max(1, self.wanted), seed=self.seed))
+        self.replay(attack(self.question, wanted=max(1, self.wanted), seed=self.seed, stop=self.time_is_up))
 
     def attack_thoroughly(self) -> None:
         """Attack once more with many walks, some from where the linear bounds are lowest, before a search that is dear.
@@ -203,7 +218,10 @@ class Run:
         if not self.settled and not self.attacked and not self.budget.exhausted():
             self.attacked = True
             starts, wanted = self.lowest_corners(), max(1, self.wanted)
-            self.replay(thorough_attack(self.question, starts=starts, wanted=wanted, seed=self.seed + 1))
+            points = thorough_attack(
+                self.question, starts=starts, wanted=wanted, seed=self.seed + 1, stop=self.time_is_up
+            )
+            self.replay(points)
 
     def lowest_corners(self) -> Array | None:
         """Where the linear bound of each row, and of each clause's average, is lowest over the box."""
@@ -267,6 +285,9 @@ class Run:
 
     def split_relus(self) -> None:
         """Split ReLUs, and where the margins are not linear in the logits the head, until settled or out of budget."""
+        if "torch" not in sys.modules and self.budget.seconds_left < TORCH_S:
+            self.reason = f"{TIME_LIMIT} of {self.budget.timeout_s:g} s leaves too little to load torch"
+            return
         from verifier.exact.leaf_check import leaf_check  # all three need torch; only those who get here wait for it
         from verifier.search.head_split import HeadSplit
         from verifier.search.relu_split import ReluSplit
@@ -336,7 +357,7 @@ class Run:
         counterexample = self.counterexamples[0] if self.counterexamples else None
         reason = self.reason
         if not self.settled and not reason:
-            reason = BELOW_ROUNDING if self.near else "no stage settled it"
+            reason = self.budget.exhausted() or (BELOW_ROUNDING if self.near else "no stage settled it")
         return Result(
             verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "", reason=reason,
             output_bounds=head_bounds(self.logits, question.subject.network.head), margin=self.margin,

@@ -96,3 +96,16 @@ def test_large_networks_run_in_float32_and_huge_values_in_float64() -> None:
     huge = Network((*network.layers[:-1], Affine(network.layers[-1].weight * 1e60, network.layers[-1].bias)))
     question = ask(huge, box, less_than(0.0, 0))
     assert falls(question, attack(question))
+
+
+def test_an_attack_ends_where_time_is_up() -> None:
+    """Asked at every step; what was found until then is still given."""
+    question = ask(random_network(0, 3, 12, 12, 2), Box([-1.0] * 3, [1.0] * 3), less_than(100.0, 0))
+    for run in (attack, thorough_attack):
+        asked: list[bool] = []
+
+        def stop(asked: list[bool] = asked) -> bool:
+            asked.append(True)
+            return len(asked) == 3
+
+        assert len(run(question, stop=stop)) > 0 and len(asked) == 3

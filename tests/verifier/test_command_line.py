@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -55,6 +56,21 @@ def test_unknown_and_timeout_are_told_apart(tmp_path, capsys):
     assert main(["verify", net, spec, "--method", "ibp"]) == 0
     assert main(["verify", net, spec, "--timeout", "1e-9"]) == 0
     assert capsys.readouterr().out == "unknown\ntimeout\n"
+
+
+def test_time_that_runs_out_in_the_last_attack_is_a_timeout(tmp_path, capsys, monkeypatch):
+    """Two rows that cannot be met together, which no bound of one row tells; the attack takes all the time there is."""
+    from verifier.stages import Run
+
+    def slow(run: Run) -> None:
+        time.sleep(max(0.0, run.budget.seconds_left))
+
+    monkeypatch.setattr(Run, "attack_thoroughly", slow)
+    monkeypatch.setattr("verifier.stages.SPLIT_INPUTS", 1)
+    rows = "(assert (>= Y_0 1.5))(assert (>= Y_1 0.51))"
+    spec = small_files.write(tmp_path, "p.vnnlib", small_files.DECLARED + small_files.UNIT_BOX + rows)
+    assert main(["verify", str(small_files.network(tmp_path)), str(spec), "--timeout", "1"]) == 0
+    assert capsys.readouterr().out == "timeout\n"
 
 
 def test_json_holds_the_whole_result(tmp_path, capsys):
@@ -224,6 +240,36 @@ def test_a_process_that_crashes_or_does_not_end_is_one_row(tmp_path, monkeypatch
     started = time.perf_counter()
     row = run_instance(Instance("a", "b", 0.2), str(tmp_path), "auto", 1)
     assert (row.verdict, row.stage) == ("timeout", "ended") and time.perf_counter() - started < 10
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_running_processes_and_leaves_a_file_to_go_on_from(tmp_path, listed, how):
+    """Two of four instances run for a minute when Ctrl-C comes: they are ended, and the other two never begin."""
+    pytest.importorskip("distributed")
+    slow = stand_in(tmp_path, f"echo $$ > {tmp_path}/$$.pid; exec sleep 60")
+    arguments = ["batch", str(listed), "--results", str(tmp_path / "out.csv"), "--workers", "2"]
+    code = f"import sys; from verifier.__main__ import main; sys.executable = {slow!r}; sys.exit(main({arguments!r}))"
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        until = time.perf_counter() + 60
+        while len(list(tmp_path.glob("*.pid"))) < 2 and time.perf_counter() < until:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(how)
+        pressed = time.perf_counter()
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 130 and time.perf_counter() - pressed < 15  # Dask alone would wait for 30
+    assert "the same command goes on after the 0 instances" in said
+    begun = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert len(begun) == 2
+    for pid in begun:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert run(*arguments).returncode == 0
+    assert [row["verdict"] for row in table(tmp_path / "out.csv")] == ["unsat", "sat", "unknown", "unsat"]
 
 
 def test_without_dask_the_message_says_how_to_install_it(tmp_path, listed, monkeypatch, capsys):

@@ -52,7 +52,7 @@ def optimised_root(
         network: What is bounded; sound for every Network.
         box: Shape (inputs,) a side.
         known: Bounds on each hidden layer, (neurons,) each, that hold already; the result is no looser.
-        steps: Adam steps a layer.
+        steps: Adam steps a layer; 0 for nothing but intervals and what is known.
         effort: Multiplications granted to each layer for splitting its neurons' bounds; 0 for none.
         stop: Asked at every step whether time is up; the layers left keep intervals and what is known.
 
@@ -68,7 +68,7 @@ def optimised_root(
         z = propagate_interval(layer, h)
         if known is not None:
             z = z.intersect(known[index])
-        if index and not stop():
+        if index and steps and not stop():
             one = _Layer(root, pre, steps, stop)
             z = one.tighten(z, 0)
             splits = _splits(one.graph, int(((z.lower < 0) & (z.upper > 0)).sum()), effort)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class _Lines:
         try:
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
             text = content.decode("ascii")
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise NetworkError(f"net: {str(path)!r} cannot be read: {error}") from error
         self.number = 0
         self.lines: Iterator[tuple[int, str]] = iter(

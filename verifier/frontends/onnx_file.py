@@ -70,10 +70,14 @@ def _load(path: Path) -> tuple[Any, bytes | None]:
             f"net: {path.name} is an ONNX file, and the package onnx is not installed; pip install onnx onnxruntime"
         ) from error
     try:
+        if path.stat().st_size == 0:
+            raise NetworkError(f"net: {str(path)!r} is an empty file")
         if path.suffix == ".gz":
             content = gzip.decompress(path.read_bytes())
             return onnx.load_model_from_string(content), content
         return onnx.load(str(path)), None
+    except NetworkError:
+        raise
     except OSError as error:
         raise NetworkError(f"net: {str(path)!r} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # protobuf's own errors, which differ between its versions

@@ -10,6 +10,7 @@ import gzip
 import itertools
 import math
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,10 +25,9 @@ from verifier.spec import AllOf, AnyOf, Box, Linear, OutputSpec
 
 MAX_DISJUNCTS = 100_000  # nested disjunctions multiply out; beyond this a file was meant for another tool
 
-MAX_GAPS = 10_000  # variables that are not declared although later ones are: a line left out, and no memory filled
 SMALLEST, LARGEST = Fraction(1, 10**300), Fraction(10**300)  # of the constants that are not 0
 
-_VARIABLE = re.compile(r"([XY])_(\d+)")
+_VARIABLE = re.compile(r"([XY])_(\d{1,18})")
 _COMPARISONS = ("<=", "<", ">=", ">", "=")
 
 
@@ -92,7 +92,7 @@ def read_vnnlib(path: Path) -> Problem:
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except FileNotFoundError as error:
         raise SpecError(f"property: there is no file {str(path)!r}") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise SpecError(f"property: {str(path)!r} cannot be read: {error}") from error
     return problem(text, path.name)
 
@@ -110,24 +110,18 @@ def problem(text: str, name: str = "property") -> Problem:
         >>> problem(text + "(assert (>= Y_0 3))").cases[0].unsafe
         ((UnsafeRow(coefficients=(-1.0,), limit=-3.0, strict=False),),)
     """
-    try:
-        return _problem(text, name)
-    except RecursionError:
-        raise SpecError(f"{name}: its terms are nested too deeply to be read; flatten them") from None
-
-
-def _problem(text: str, name: str) -> Problem:
     script = parse(text, name)
-    sizes = {"X": 0, "Y": 0}
+    sizes, declared = {"X": 0, "Y": 0}, {"X": 0, "Y": 0}
     for variable in script.variables:
         found = _VARIABLE.fullmatch(variable)
         if found:
             sizes[found[1]] = max(sizes[found[1]], int(found[2]) + 1)
+            declared[found[1]] += 1
     if not sizes["X"] or not sizes["Y"]:
         raise SpecError(f"{name}: declares no {'X_0' if not sizes['X'] else 'Y_0'}; inputs are X_i and outputs Y_i")
     for kind, size in sizes.items():
-        if size > MAX_GAPS + len(script.variables):
-            raise SpecError(f"{name}: declares {kind}_{size - 1}, but not the {kind}_i before it; were they left out?")
+        if size > declared[kind]:
+            raise SpecError(f"{name}: declares {kind}_{size - 1}, but not each of {kind}_0 to {kind}_{size - 2}")
     forms = [_normal_form(term, f"{name}, line {line}") for line, term in script.assertions]
     return _Cases(name, sizes["X"], sizes["Y"]).problem(*_split(forms, name))
 

@@ -27,7 +27,10 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _NEWER = re.compile(r"(?:\s|;[^\n]*\n)*\(\s*(?:vnnlib-version|declare-network)\b")
-MAX_EXPONENT = 1000  # as a rational a number has as many digits
+_EXPONENT = re.compile(r"[eE]([-+]?\d+)$")
+MAX_CHARACTERS = 1_000  # of a number; as an exact rational it takes time that grows with its length,
+MAX_EXPONENT = 1_000  # and with its exponent; float64 ends at 308
+MAX_DEPTH = 250  # of terms within terms, which are read by recursion
 _IGNORED = ("set-logic", "set-info", "set-option", "check-sat", "get-model", "exit")
 
 Term = Any  # a Fraction, the name of a variable, a Text, or a list [operator, term, ...]
@@ -98,6 +101,8 @@ def _commands(text: str, name: str, strict: bool) -> Iterator[tuple[int, list[Te
         if kind == "open":
             start = start if open_lists else line
             open_lists.append([])
+            if len(open_lists) > MAX_DEPTH:
+                raise SpecError(f"{name}, line {line}: terms within terms, more than {MAX_DEPTH} deep")
         elif kind == "close":
             if not open_lists:
                 raise SpecError(f"{name}, line {line}: a closing parenthesis too many")
@@ -109,26 +114,22 @@ def _commands(text: str, name: str, strict: bool) -> Iterator[tuple[int, list[Te
         elif kind != "space":
             if not open_lists:
                 raise SpecError(f"{name}, line {line}: {token!r} stands outside of any command")
-            if kind == "number" and _exponent(token) > MAX_EXPONENT:
-                raise SpecError(
-                    f"{name}, line {line}: {token[:40]} is beyond every number that a network computes with"
-                )
             if strict and kind == "number" and "e" in token.lower():
                 raise SpecError(f"{name}, line {line}: {token} has an exponent")
-            open_lists[-1].append(_value(kind, token))
+            open_lists[-1].append(_value(kind, token, f"{name}, line {line}"))
         line += token.count("\n")
         position = found.end()
     if open_lists:
         raise SpecError(f"{name}, line {start}: the file ends within this command")
 
 
-def _exponent(token: str) -> int:
-    digits = token.lower().partition("e")[2].lstrip("+-").lstrip("0")
-    return int(digits or "0") if len(digits) < 9 else 10**9
-
-
-def _value(kind: str | None, token: str) -> Term:
+def _value(kind: str | None, token: str, where: str) -> Term:
+    if kind in ("number", "coded") and len(token) > MAX_CHARACTERS:
+        raise SpecError(f"{where}: the number {token[:12]}... has {len(token):,} characters")
     if kind == "number":
+        exponent = _EXPONENT.search(token)
+        if exponent is not None and abs(int(exponent[1])) > MAX_EXPONENT:
+            raise SpecError(f"{where}: {token} is beyond the numbers of float64")
         return Fraction(token)
     if kind == "coded":
         return Fraction(int(token[2:], 2 if token[1] == "b" else 16))

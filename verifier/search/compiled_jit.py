@@ -8,6 +8,7 @@ compares as false and settles nothing.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any, TypeVar, cast
 import numba
 
 from verifier.enclosure import gamma
+
+# every file whose functions and constants become part of the machine code; tests/.../test_compiled_jit.py checks it
+SOURCES = (*sorted(Path(__file__).parent.glob("compiled_*.py")), Path(inspect.getfile(gamma)))
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
@@ -43,9 +47,9 @@ def compiled_entry(function: F) -> F:
 
 
 def source_digest() -> int:
-    """A number that changes with any file of the compiled search."""
+    """A number that changes with any file of the compiled search, and with the rounding terms that it uses."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("compiled_*.py")):
+    for path in SOURCES:
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
 
@@ -68,7 +72,7 @@ def is_kept(entry: Any) -> bool:
     """Whether an entry was compiled in this process, or code of these sources seems to be kept by an earlier one."""
     if entry.signatures:
         return True
-    newest = max(path.stat().st_mtime for path in Path(__file__).parent.glob("compiled_*.py"))
+    newest = max(path.stat().st_mtime for path in SOURCES)
     folder = entry.stats.cache_path
     kept = Path(folder).glob(f"*{entry.py_func.__name__}*.nbc") if folder else []
     return any(path.stat().st_mtime >= newest for path in kept)

@@ -32,6 +32,8 @@ from verifier.enclosure import Array, Indices, Mask
 from verifier.network import Network
 from verifier.search.clause_rows import ClauseRows
 
+MAX_BATCH = 64  # subdomains bounded at once: more would settle more a second, and choose worse which to settle
+MULTIPLICATIONS = 2e9  # of one backward pass of a batch: a step takes a fraction of a second
 STEPS = 20  # Adam steps a subdomain
 ROOT_STEPS = 50  # Adam steps of the clauses over the whole box
 LEAF_STEPS = 100  # Adam steps where every neuron is fixed and only the multipliers are left
@@ -202,3 +204,20 @@ def pack(choice: Choice, row: int) -> Warm:
 
 def _clauses(some: Sequence[Open]) -> Indices:
     return np.array([one.clause for one in some], dtype=np.intp)
+
+
+def at_once(at: RootWork) -> int:
+    """How many subdomains are bounded in one batch."""
+    return int(min(MAX_BATCH, max(1, MULTIPLICATIONS / max(1, at.graph.cost))))
+
+
+def whole_box(at: RootWork, which: Indices, stop: Callable[[], bool]) -> Array:
+    """Bound clauses over the whole box, by position; -inf where time ran out first, (clauses,)."""
+    none, found = np.zeros(at.graph.unstable_count, dtype=np.int8), np.full(len(which), -np.inf)
+    for first in range(0, len(which), at_once(at)):
+        if stop():
+            break
+        part = slice(first, first + at_once(at))
+        some = [Open(-np.inf, i, clause, none, None, 0, -np.inf) for i, clause in enumerate(which[part].tolist())]
+        found[part] = at.bound(some, at.inherited(some), stop)[0]
+    return found

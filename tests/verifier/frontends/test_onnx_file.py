@@ -317,6 +317,34 @@ def test_missing_files_and_files_that_are_no_onnx_are_refused(tmp_path, monkeypa
         read_subject(tmp_path / "bad.onnx")
 
 
+def broken_files(folder: Any) -> Any:
+    """Files that parse and are no network: an empty one, and what a flipped bit can make of a node."""
+    (folder / "empty.onnx").touch()
+    yield folder / "empty.onnx", "is an empty file"
+    pool = ("MaxPool", [], {"kernel_shape": [2, 2]})
+    for name, op, damage, said in (
+        ("kernel", pool, lambda node: node.ClearField("attribute"), r"node 0 \(MaxPool 'maxpool_0'\): .*kernel_shape"),
+        ("output", ("Relu", [], {}), lambda node: node.output.__setitem__(0, "other"), "no node computes its output"),
+    ):  # fmt: skip
+        path = save(folder / f"{name}.onnx", chain(op), {}, (1, 1, 4, 4))
+        if damage is not None:
+            model = onnx.load(str(path))
+            damage(model.graph.node[0])
+            onnx.save(model, str(path))
+        yield path, said
+    path = save(folder / "cut.onnx", chain(("Add", ["b"], {})), {"b": weights(1, 4)}, (1, 4))
+    model = onnx.load(str(path))
+    model.graph.initializer[0].raw_data = model.graph.initializer[0].raw_data[:7]
+    onnx.save(model, str(path))
+    yield path, r"net \(cut\.onnx\): does not follow ONNX's rules"
+
+
+def test_damaged_files_that_still_parse_are_refused_by_name(tmp_path):
+    for path, said in broken_files(tmp_path):
+        with pytest.raises(NetworkError, match=said):
+            read_subject(path)
+
+
 def test_without_onnxruntime_the_network_replays_itself_in_the_files_dtype(tmp_path, monkeypatch):
     path = save(tmp_path / "net.onnx", chain(("Relu", [], {})), {}, (1, 2))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)

@@ -130,6 +130,12 @@ def test_a_property_that_says_nothing_of_the_outputs_is_met_everywhere():
         (BOX + "(assert (and))", "and stands without arguments"),
         (BOX + "(assert Y_0)", "expected a comparison"),
         (BOX + "(assert (or" + " (<= Y_0 1)" * 400 + "))(assert (or" + " (<= Y_0 1)" * 400 + "))", "160,000 parts"),
+        (BOX + "(assert (<= Y_0 1e999999999))", "line 5: 1e999999999 is beyond the numbers of float64"),
+        (BOX + "(assert (<= Y_0 1" + "0" * 1000 + "))", "line 5: the number 100000000000... has 1,001 characters"),
+        (BOX + "(assert (<= Y_0 (* 1e300 1e300)))", "line 5: a constant is above 1e300"),
+        (BOX + "(assert (<= X_0 1e400))", "line 5: a constant is above 1e300"),
+        (BOX + "(assert " + "(and " * 1000 + "(<= Y_0 1)" + ")" * 1001, "line 5: terms within terms, more than 250"),
+        ("(declare-const X_999999999 Real)" + BOX, "declares X_999999999, but not each of X_0 to X_999999998"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_its_line(text, said):
@@ -163,9 +169,17 @@ def test_plain_and_compressed_files_are_read_and_others_refused(tmp_path):
     assert plain(read_vnnlib(tmp_path / "p.vnnlib")) == plain(read_vnnlib(tmp_path / "p.vnnlib.gz"))
     with pytest.raises(SpecError, match="there is no file"):
         read_vnnlib(tmp_path / "q.vnnlib")
-    (tmp_path / "bad.vnnlib.gz").write_text("no gzip")
-    with pytest.raises(SpecError, match="cannot be read"):
-        read_vnnlib(tmp_path / "bad.vnnlib.gz")
+    packed = gzip.compress(text.encode())
+    for content in (b"no gzip", packed[:-9], packed[:20] + bytes(9) + packed[29:]):
+        (tmp_path / "bad.vnnlib.gz").write_bytes(content)
+        with pytest.raises(SpecError, match="cannot be read"):
+            read_vnnlib(tmp_path / "bad.vnnlib.gz")
+
+
+def test_terms_as_deep_as_tools_write_them_are_read():
+    """A sum written as (+ (+ (+ Y_0 1) 1) ...), 200 deep."""
+    term = "(+ " * 200 + "Y_0" + " 1)" * 200
+    assert rows(f"(assert (<= {term} 0))") == [[((1, 0), -200, False)]]
 
 
 def test_a_property_of_an_image_is_read_in_well_below_a_second(tmp_path):

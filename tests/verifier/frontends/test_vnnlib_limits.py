@@ -23,10 +23,10 @@ HEAD = "(declare-const X_0 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)
         ("(<= (* 1e400 Y_0) 1)", "line 1: a constant is above 1e300 in magnitude"),
         ("(>= (* 1e-400 Y_0) 3e-400)", "line 1: a constant is below 1e-300 in magnitude"),
         ("(<= (+ Y_0 (* -1e-330 Y_1)) 0)", "line 1: a constant is below 1e-300 in magnitude"),
-        ("(<= Y_0 1e99999999)", "line 1: 1e99999999 is beyond every number"),
-        ("(<= Y_0 1e-99999999999999)", "line 1: 1e-99999999999999 is beyond every number"),
-        ("(or " * 5000 + "(<= Y_0 1)" + ")" * 5000, "nested too deeply"),
-        ("(<= " + "(+ 1 " * 5000 + "Y_0" + ")" * 5000 + " 3)", "nested too deeply"),
+        ("(<= Y_0 1e99999999)", "line 1: 1e99999999 is beyond the numbers"),
+        ("(<= Y_0 1e-99999999999999)", "line 1: 1e-99999999999999 is beyond the numbers"),
+        ("(or " * 5000 + "(<= Y_0 1)" + ")" * 5000, "terms within terms, more than 250 deep"),
+        ("(<= " + "(+ 1 " * 5000 + "Y_0" + ")" * 5000 + " 3)", "terms within terms, more than 250 deep"),
     ],
 )
 def test_what_no_float64_or_stack_holds_is_refused_at_once(term: str, said: str) -> None:
@@ -43,7 +43,7 @@ def test_small_and_large_constants_that_float64_holds_are_read() -> None:
 
 
 def test_a_number_of_inputs_that_no_file_declares_is_refused() -> None:
-    with pytest.raises(SpecError, match="declares X_9999999999, but not the X_i before it"):
+    with pytest.raises(SpecError, match="declares X_9999999999, but not each of X_0"):
         problem("(declare-const X_9999999999 Real)(declare-const Y_0 Real)")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import time
 
 import numpy as np
@@ -14,8 +16,10 @@ from tests.reference.random_problems import random_problem
 from tests.verifier.networks import random_network
 from verifier.bounds import optimised_root, split_refinement, subdomain_bounds
 from verifier.bounds.alpha_crown import Choice
+from verifier.bounds.crown import crown_bounds
 from verifier.bounds.folded_graph import FoldedGraph
 from verifier.budget import Budget
+from verifier.enclosure import Bounds
 from verifier.frontends.read import read_subject
 from verifier.network import Affine, Network, Subject
 from verifier.search import relu_split, relu_subdomains
@@ -72,6 +76,55 @@ def test_it_verifies_what_bounds_leave_open() -> None:
     search.run(budget)
     assert search.verified and search.margin == np.inf
     assert 3 < budget.subdomains < 20_000
+
+
+def test_clauses_are_bounded_on_what_is_known_before_hidden_bounds_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit lies a tenth of the gap below CROWN's bound, which leaves it open; optimised slopes alone reach it."""
+    network = random_network(0, 20, 24, 16, 1)
+    box = Box([-0.15] * 20, [0.15] * 20)
+    question = Question.ask(Subject.of_network(network), box, output_spec([(None, 100.0)]))
+    crown = crown_bounds(network, Bounds(box.lower[None], box.upper[None]), np.eye(1))
+    upper = float(crown.rows.upper[0, 0])
+    sampled = float(network(np.random.default_rng(0).uniform(-0.15, 0.15, (20_000, 20))).max())
+    question = Question.ask(question.subject, box, output_spec([(None, 0.9 * upper + 0.1 * sampled)]))
+    whole, steps = optimised_root.optimised_root, []
+
+    def counted(*arguments, **options):  # type: ignore[no-untyped-def]
+        steps.append(options.get("steps"))
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(relu_split, "optimised_root", counted)
+    search = ReluSplit(question, known=tuple(Bounds(z.lower[0], z.upper[0]) for z in crown.pre))
+    budget = Budget()
+    search.run(budget)
+    assert search.verified and steps == [0] and budget.subdomains == 1
+
+
+def test_a_root_that_runs_out_of_time_leaves_the_search_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No graph is folded after the time limit; with more time the search goes on and ends."""
+    search, short = ReluSplit(hard_question(0, 0.8)), Budget(0.2)
+    whole = optimised_root.optimised_root
+
+    def slow(*arguments, **options):  # type: ignore[no-untyped-def]
+        time.sleep(0.3)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(relu_split, "optimised_root", slow)
+    monkeypatch.setattr(relu_split, "RootWork", None)
+    search.run(short)
+    assert short.exhausted() and len(search.open_boxes) == 1 and not search.verified
+    monkeypatch.undo()
+    search.run(Budget(max_subdomains=20_000))
+    assert search.verified
+
+
+def test_torch_is_not_loaded_where_too_little_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    question = hard_question(0, 0.8)
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(relu_split, "ReluSplit", None)
+    subject = dataclasses.replace(question.subject, from_file=True)  # else auto-LiRPA is asked first
+    found = verifier.verify(subject, question.box, question.spec, timeout_s=0.9)
+    assert found.timed_out and found.reason == "time limit of 0.9 s leaves too little to load torch"
 
 
 def test_it_falsifies_and_the_counterexample_replays() -> None:
