@@ -872,10 +872,10 @@ proof = verified_accuracy(
     method="crown",
     progress=False,
 )
-points = sum(proof.verified >= wanted for wanted in (0.4, 0.55, 0.7))
+points = sum(proof.verified >= wanted for wanted in (0.5, 0.6, 0.7))
 points += 2 if points > 0 else 0  # for the hidden part, which may take them away again
 print(
-    f"verified at 0.04: {proof.verified:.0%} of 100 digits, clean {proof.clean:.0%}; 40, 55 and 70 % give a point each"
+    f"verified at 0.04: {proof.verified:.0%} of 100 digits, clean {proof.clean:.0%}; 50, 60 and 70 % give a point each"
 )
 ### BEGIN HIDDEN TESTS
 proof = verified_accuracy(
