@@ -172,7 +172,7 @@ def test_a_right_answer_in_an_unusual_form_keeps_them(name, code):
 
 @pytest.mark.parametrize(
     ("visible", "hidden", "points"),
-    [(0.39, 0.9, 0), (0.0, 0.0, 0), (0.45, 0.2, 1), (0.6, 0.2, 2), (0.7, 0.59, 3), (0.8, 0.65, 4), (0.88, 0.84, 5)],
+    [(0.49, 0.9, 0), (0.0, 0.0, 0), (0.55, 0.2, 1), (0.6, 0.2, 2), (0.7, 0.59, 3), (0.8, 0.65, 4), (0.88, 0.84, 5)],
 )
 def test_each_threshold_of_the_training_for_proofs_gives_its_point(visible, hidden, points, monkeypatch):
     answers = iter([visible, hidden])

@@ -872,10 +872,10 @@ proof = verified_accuracy(
     method="crown",
     progress=False,
 )
-points = sum(proof.verified >= wanted for wanted in (0.4, 0.55, 0.7))
+points = sum(proof.verified >= wanted for wanted in (0.5, 0.6, 0.7))
 points += 2 if points > 0 else 0  # for the hidden part, which may take them away again
 print(
-    f"verified at 0.04: {proof.verified:.0%} of 100 digits, clean {proof.clean:.0%}; 40, 55 and 70 % give a point each"
+    f"verified at 0.04: {proof.verified:.0%} of 100 digits, clean {proof.clean:.0%}; 50, 60 and 70 % give a point each"
 )
 ### BEGIN HIDDEN TESTS
 proof = verified_accuracy(
@@ -924,7 +924,7 @@ for name, net in [("trained as usual", network), ("trained for proofs", proof_ne
 # interval bounds alone (`crown=False`), one with CROWN-IBP and a far larger radius. What do you expect of each?
 
 # %%
-variants = {"trained as usual": network, "yours": proof_network}
+variants = {"trained as usual": network, "trained for proofs": proof_network}
 for name, options in [("IBP alone, radius 0.06", {"crown": False}), ("CROWN-IBP, radius 0.25", {})]:
     net = digit_net(128, 64, seed=SEED)
     grey = float(name.split()[-1])
@@ -934,21 +934,23 @@ for name, options in [("IBP alone, radius 0.06", {"crown": False}), ("CROWN-IBP,
     )  # fmt: skip
     variants[name] = net
 
-print(f"{'network':<24} {'clean, all test digits':>22} {'verified at 0.04':>18} {'at 0.1':>8}")
+asked = [(0.04, "ibp"), (0.04, "crown"), (0.1, "crown")]
+print(f"{'':<24} {'clean':>7}   verified: 0.04 by intervals, 0.04 by CROWN, 0.1 by CROWN")
 for name, net in variants.items():
     clean = class_accuracy(net, test_set.images, test_set.labels)
-    shares = [
-        verified_accuracy(
-            net, exam_images, exam_labels, normalised_radius(grey), clip=VALID_RANGE, method="crown", progress=False
-        ).verified
-        for grey in (0.04, 0.1)
-    ]
-    print(f"{name:<24} {clean:>22.1%} {shares[0]:>18.0%} {shares[1]:>8.0%}")
+    row = f"{name:<24} {clean:>7.1%}"
+    for (grey, method), width in zip(asked, (26, 15, 14), strict=True):
+        table = verified_accuracy(
+            net, exam_images, exam_labels, normalised_radius(grey), clip=VALID_RANGE, method=method, progress=False
+        )
+        row += f"{table.verified:>{width}.0%}"
+    print(row)
 
 # %% [markdown]
-# Intervals alone come close to CROWN-IBP here: the network learns to be one for which even loose bounds are tight. The
-# larger training radius has its price: many more digits are misread, and what is misread cannot be verified, at no radius. The
-# loss asks for a label that holds in the whole box, and the network gives up the digits for which it cannot have both.
+# Look at the first column of proofs: on the network trained as usual intervals prove next to nothing, on the others almost
+# as much as CROWN. Training for proofs makes networks on which even loose bounds are tight; so IBP alone comes close to
+# CROWN-IBP here. The larger training radius has its price: many more digits are misread, and what is misread cannot be
+# verified at any radius. The loss weighs the worst case of a large box as much as the digit itself, and the digit pays.
 #
 # ## 9. What was proved, and what was not
 # **Written question (4 points, graded by hand).** A company writes: "Our digit reader is 75 % robust." In six to ten
