@@ -56,18 +56,12 @@ def lirpa_bounds(
         Xu et al. Automatic Perturbation Analysis for Scalable Certified Robustness and Beyond. NeurIPS 2020;
         Xu et al. Fast and Complete. ICLR 2021 (CROWN-Optimized). https://github.com/Verified-Intelligence/auto_LiRPA
     """
-    import torch
-
-    with torch.inference_mode(False):  # the caller may be in it, and auto-LiRPA needs gradients
-        return _bounds(network, boxes, rows, method)
-
-
-def _bounds(network: Network, boxes: Bounds, rows: Array, method: str) -> LayerBounds:
     auto_lirpa = import_auto_lirpa()
     import torch
 
-    lower, upper = torch.from_numpy(boxes.lower.copy()), torch.from_numpy(boxes.upper.copy())
-    with _quiet(), _float64_by_default(), _one_thread(network), torch.enable_grad():
+    # the caller may be in inference mode, and auto-LiRPA needs gradients
+    with torch.inference_mode(False), _quiet(), _float64_by_default(), _one_thread(network), torch.enable_grad():
+        lower, upper = torch.from_numpy(boxes.lower.copy()), torch.from_numpy(boxes.upper.copy())
         example = torch.zeros(1, network.inputs)
         bounded = auto_lirpa.BoundedModule(_module(network), example, bound_opts=dict(_OPTIONS), device="cpu")
         perturbation = auto_lirpa.perturbations.PerturbationLpNorm(norm=np.inf, x_L=lower, x_U=upper)

@@ -102,8 +102,8 @@ def _give_back_node_items(torch: Any) -> None:
 
 def clamp_has_gradient_at_limits(torch: Any) -> bool:
     """Whether torch's clamp passes the gradient on at its limits, as it did when auto-LiRPA 0.3 was written."""
-    x = torch.zeros(1, requires_grad=True)
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.zeros(1, requires_grad=True)
         x.clamp(min=0.0, max=1.0).sum().backward()
     return bool(x.grad.item() == 1.0)
 

@@ -52,11 +52,11 @@ def choose_neurons(
         De Palma et al. Improved Branch and Bound for Neural Network Verification via Lagrangian Decomposition. 2021
         (FSB: filter by score, then decide by fast bounds).
     """
+    if domains.sign.shape[1] == 0:  # no hidden layer, or no unstable neuron in one
+        return torch.full((len(value),), -1)
     with torch.no_grad():
         _, _, before = lower_bound(graph, target, Relaxed(domains), choice)
         score = score_branching(torch.cat(before, dim=1), domains, choice.slope)
-        if score.shape[1] == 0:
-            return torch.full((len(value),), -1)
         count = min(count, score.shape[1])
         best, tried = score.topk(count, dim=1)
         if count == 1:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import verifier
 from tests.reference.judging import judge
@@ -326,3 +328,16 @@ def test_values_that_float32_cannot_hold_are_searched_in_float64(scale: float, r
     top = float(network(corners).max()) * (1 + room)
     result = verifier.verify(network, [(-1, 1)] * 20, [(None, top)], method="relu_split", max_subdomains=1000)
     assert result.verdict is not (verifier.Verdict.FALSIFIED if room > 0 else verifier.Verdict.VERIFIED)
+
+
+@pytest.mark.parametrize("method", ["auto", "relu_split"])
+def test_a_network_without_hidden_layers_is_asked_to_the_end(method: str) -> None:
+    """y = x_0 / 10 + ... + x_19 / 10 <= 20 w, the exact maximum: bounds that round outward leave it to the leaf."""
+    net = nn.Linear(20, 1, bias=False, dtype=torch.float64)
+    nn.init.constant_(net.weight, 0.1)
+    exact = 20 * Fraction(0.1)
+    assert Fraction(2.0) < exact  # 0.1 in float64 is a little above a tenth
+    above, below = [[None, float(np.nextafter(2.0, 3.0))]], [[None, 2.0]]
+    for limits in (above, below):
+        result = verifier.verify(net, [(-1, 1)] * 20, limits, method=method, max_subdomains=50)
+        assert result.verdict is not (verifier.Verdict.FALSIFIED if limits is above else verifier.Verdict.VERIFIED)
