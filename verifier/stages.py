@@ -108,9 +108,14 @@ class Run:
         if self.too_large():
             return
         if self.method in BOUNDING:
-            self.bound_root(*BOUNDING[self.method])
+            stage, bound = BOUNDING[self.method]
+            if self.method == "crown":
+                bound = partial(crown_bounds, intersect=False, stop=self.time_is_up)
+            self.bound_root(stage, bound)
             if not self.settled:
-                self.reason = f"the bounds of {self.method} do not settle it; method='auto' goes on"
+                self.reason = (
+                    self.budget.exhausted() or f"the bounds of {self.method} do not settle it; method='auto' goes on"
+                )
         elif self.method == "auto":
             self.run_auto()
         else:
@@ -118,10 +123,10 @@ class Run:
             if self.method == "attack":
                 self.attack()
                 if not self.settled:
-                    self.bound_root("crown", crown_bounds, may_settle=False)
+                    self.bound_root("crown", self.crown_in_time, may_settle=False)
                     self.attack_thoroughly()
                 if not self.settled:
-                    self.reason = "the attack found no counterexample, which proves nothing"
+                    self.reason = self.budget.exhausted() or "the attack found no counterexample, which proves nothing"
             elif self.method == "split":
                 self.split_inputs(InputSplit(self.question, crown_bounds))
             elif self.method == "relu_split":

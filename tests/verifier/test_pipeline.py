@@ -124,6 +124,23 @@ def test_time_limit_gives_unknown_with_what_is_known() -> None:
     assert time.perf_counter() - started < 5  # far above the limit: this is not a measure of speed
 
 
+@pytest.mark.parametrize("method", ["crown", "attack", "lp", "milp", "z3"])
+def test_no_method_begins_what_no_time_is_left_for(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written down for a solver, no neuron bounded, no step walked."""
+    from verifier import attack
+    from verifier.bounds import crown
+    from verifier.exact import linear_check
+    from verifier.solvers.z3_solver import RationalSolver
+
+    monkeypatch.setattr(linear_check, "encode_clause", None)
+    monkeypatch.setattr(RationalSolver, "linear", None)
+    monkeypatch.setattr(crown, "_bound_neurons", None)
+    monkeypatch.setattr(attack._Runner, "backward", None)
+    network = random_network(0, 4, 12, 12, 1)
+    found = verifier.verify(network, [(-1, 1)] * 4, [(None, 2.0)], method=method, timeout_s=1e-9, progress=False)
+    assert found.verdict is UNKNOWN and found.timed_out
+
+
 def test_limit_of_subdomains_is_kept_and_repeatable() -> None:
     network = random_network(0, 6, 30, 30, 1)
     runs = [

@@ -11,7 +11,7 @@ from verifier.budget import Budget
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
 from verifier.exact.linear_encoding import encode_clause, tolerance_gain
 from verifier.solvers.highs_solver import FEASIBILITY_ATOL, Program, Status, solve
-from verifier.verdict import Counterexample, Question, check_counterexample
+from verifier.verdict import TIME_LIMIT, Counterexample, Question, check_counterexample
 
 # "Infeasible" counts only with room for ten times the solver's tolerance on every row, as the margins see it.
 MILP_ROOM = 10 * FEASIBILITY_ATOL
@@ -60,6 +60,9 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
     margins = question.margins
     lows, verified, candidate = [], True, None
     for clause in _open_clauses(question):
+        if budget.seconds_left <= 0:  # writing a program down takes seconds where a network is large
+            lows, verified = [-np.inf], False
+            break
         program = encode_clause(question, clause, pre, logits, switches=False)
         answer = solve(program, timeout_s=budget.seconds_left)
         low = safe_lower_bound(program, answer.duals) if answer.duals is not None else -np.inf
@@ -119,6 +122,8 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
     if not question.margins.linear:
         return LinearOutcome(False, None, -np.inf, "MILP does not support limits on Softmax outputs")
     for clause in _open_clauses(question):
+        if budget.seconds_left <= 0:
+            return LinearOutcome(False, None, -np.inf, budget.exhausted())
         room = MILP_ROOM * tolerance_gain(question, clause)
         program = encode_clause(question, clause, pre, logits, switches=True, room=room)
         nodes = None if budget.max_subdomains is None else int(budget.subdomains_left)
@@ -134,5 +139,7 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
         if answer.status is Status.OPTIMAL:
             return LinearOutcome(False, None, -np.inf, "margin within the tolerance of the MILP solver")
         reason = budget.exhausted() or f"MILP solver ended with status {answer.status.value!r}"
+        if answer.status is Status.TIME_LIMIT:  # by its own clock, which may be ahead
+            reason = f"{TIME_LIMIT} of {budget.timeout_s:g} s reached"
         return LinearOutcome(False, None, -np.inf, reason)
     return LinearOutcome(True, None, -np.inf, "")

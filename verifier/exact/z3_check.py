@@ -48,7 +48,9 @@ def z3_check(
         return Z3Outcome(False, None, "Z3 does not support limits on Softmax outputs")
     deadline = budget.seconds + min(timeout_s, budget.seconds_left)
     solver = RationalSolver()
-    encoding = encode_violation(solver, question, pre)
+    encoding = encode_violation(solver, question, pre, stop=lambda: budget.seconds >= deadline)
+    if encoding is None:
+        return Z3Outcome(False, None, "Z3 gave up: time ran out while the question was written down")
     violation = encoding.violation(solver)
     answer = solver.check(deadline - budget.seconds, work, [violation])
     if answer is Answer.UNSATISFIABLE:

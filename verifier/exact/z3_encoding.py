@@ -47,7 +47,9 @@ class Encoding:
         return solver.any_holds(options)
 
 
-def encode_violation(solver: RationalSolver, question: Question, pre: Sequence[Bounds]) -> Encoding:
+def encode_violation(
+    solver: RationalSolver, question: Question, pre: Sequence[Bounds], stop: Callable[[], bool] = lambda: False
+) -> Encoding | None:
     """Write the network and its margins; stored weights are exact rationals, stable neurons are simplified away.
 
     A weight that is known only up to a radius becomes a free error on its neuron, as large as the inputs' bounds let it
@@ -57,9 +59,10 @@ def encode_violation(solver: RationalSolver, question: Question, pre: Sequence[B
         solver: Where to write.
         question: Its margins must be linear in the logits.
         pre: Bounds on each hidden layer's z over the box, (neurons,) each.
+        stop: Asked at every neuron whether time is up.
 
     Returns:
-        The input variables and the margins.
+        The input variables and the margins; None where time ran out first.
     """
     network, box = question.subject.network, question.box
     h: list[Any] = [
@@ -72,6 +75,8 @@ def encode_violation(solver: RationalSolver, question: Question, pre: Sequence[B
         last = index == len(network.layers) - 1
         z: list[Any] = []
         for j, bias in enumerate(layer.bias):
+            if stop():
+                return None
             inactive = not last and pre[index].upper[j] <= 0
             if inactive:
                 z.append(solver.constant(0))
