@@ -6,7 +6,6 @@ a number, a string, a truth value or None is an object with one key, its form: {
 own classes; nothing is ever unpickled, imported by name or called while reading.
 """
 
-import base64
 import json
 import math
 import struct
@@ -16,15 +15,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from grading.wire_arrays import WireError, array_data, expect_list, read_array, read_tensor, tensor_data
+
 MAX_MESSAGE_BYTES = 128 * 2**20  # a network of about twenty million float32 weights
 MAX_DEPTH = 40  # lists within lists; deeper ones are cycles or mischief
 
+LAYER_PARTS = ("kind", "where", "arrays", "options", "shape", "sources")
+
 _LENGTH = struct.Struct(">Q")
-_ARRAY_KINDS = "biufc"  # truth values, integers, unsigned integers, floats, complex numbers
-_TENSOR_DTYPES = (
-    "bool", "uint8", "int8", "int16", "int32", "int64",
-    "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
-)  # fmt: skip
 
 
 class Stream(Protocol):
@@ -38,13 +36,6 @@ class Stream(Protocol):
 
     def flush(self) -> None:
         """Hold nothing back."""
-
-
-LAYER_PARTS = ("kind", "where", "arrays", "options", "shape", "sources")
-
-
-class WireError(Exception):
-    """A value that is not plain data, or a message that cannot be read; the text says which and where."""
 
 
 Shape = tuple[int, ...]
@@ -156,7 +147,7 @@ def _encode(value: Any, export: Export | None, where: str, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, np.generic):
-        return {"scalar": _array_data(np.asarray(value), where)}
+        return {"scalar": array_data(np.asarray(value), where)}
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -171,7 +162,7 @@ def _encode(value: Any, export: Export | None, where: str, depth: int) -> Any:
             "dict": [[inner(key, f" key {key!r:.40}"), inner(part, f"[{key!r:.40}]")] for key, part in value.items()]
         }
     if isinstance(value, np.ndarray):
-        return {"array": _array_data(value, where)}
+        return {"array": array_data(value, where)}
     return _encode_course_value(value, export, where)
 
 
@@ -179,11 +170,11 @@ def _encode_course_value(value: Any, export: Export | None, where: str) -> Any:
     # a value cannot be of a library that nobody imported, and importing torch takes seconds
     torch, spec = sys.modules.get("torch"), sys.modules.get("verifier.spec")
     if torch is not None and isinstance(value, torch.Tensor):
-        return {"tensor": _tensor_data(value, where)}
+        return {"tensor": tensor_data(value, where)}
     if torch is not None and isinstance(value, torch.nn.Module):
         return {"network": _network_data(value, where, getattr(value, "input_shape", None))}
     if spec is not None and isinstance(value, spec.Box):
-        return {"box": [_array_data(np.asarray(side), where) for side in (value.lower, value.upper)]}
+        return {"box": [array_data(np.asarray(side), where) for side in (value.lower, value.upper)]}
     if spec is not None and isinstance(value, spec.OutputSpec):
         return {"output_spec": _as_json(spec.to_data(value), where)}
     if callable(value) and not isinstance(value, type):
@@ -205,7 +196,7 @@ def _decode(data: Any, imported: Callable[[int, str], Any] | None, depth: int) -
         raise WireError("a value has no form")
     form, content = next(iter(data.items()))
     if form in ("list", "tuple"):
-        parts = [_decode(part, imported, depth + 1) for part in _list(content, form)]
+        parts = [_decode(part, imported, depth + 1) for part in expect_list(content, form)]
         return parts if form == "list" else tuple(parts)
     if form == "dict":
         return _decode_dict(content, imported, depth)
@@ -214,9 +205,9 @@ def _decode(data: Any, imported: Callable[[int, str], Any] | None, depth: int) -
             raise WireError("a float is not one")
         return float(content)
     if form == "array":
-        return _read_array(content)
+        return read_array(content)
     if form == "scalar":
-        array = _read_array(content)
+        array = read_array(content)
         if array.shape != ():
             raise WireError("a number has a shape")
         return array[()]
@@ -227,8 +218,8 @@ def _decode(data: Any, imported: Callable[[int, str], Any] | None, depth: int) -
 
 def _decode_dict(content: Any, imported: Callable[[int, str], Any] | None, depth: int) -> dict[Any, Any]:
     result = {}
-    for pair in _list(content, "dict"):
-        if len(_list(pair, "dict")) != 2:
+    for pair in expect_list(content, "dict"):
+        if len(expect_list(pair, "dict")) != 2:
             raise WireError("a dict has an entry that is not a key and a value")
         key = _decode(pair[0], imported, depth + 1)
         try:
@@ -241,7 +232,7 @@ def _decode_dict(content: Any, imported: Callable[[int, str], Any] | None, depth
 def _decode_function(content: Any, imported: Callable[[int, str], Any] | None) -> Any:
     if imported is None:
         raise WireError("a function was given where only values may stand")
-    number, name = [*_list(content, "function"), None, None][:2]
+    number, name = [*expect_list(content, "function"), None, None][:2]
     if not isinstance(number, int) or not isinstance(name, str):
         raise WireError("a function has no number and name")
     return imported(number, name)
@@ -249,7 +240,7 @@ def _decode_function(content: Any, imported: Callable[[int, str], Any] | None) -
 
 def _decode_course_value(form: str, content: Any) -> Any:
     if form == "tensor":
-        return _read_tensor(content)
+        return read_tensor(content)
     if form == "network":
         return _read_network(content)
     from verifier.errors import VerifierError
@@ -257,88 +248,13 @@ def _decode_course_value(form: str, content: Any) -> Any:
 
     try:
         if form == "box":
-            lower, upper = (_read_array(side) for side in _list(content, form))
+            lower, upper = (read_array(side) for side in expect_list(content, form))
             return Box(lower, upper)
         if form == "output_spec":
             return from_data(_from_json(content))
     except (VerifierError, ValueError, TypeError, KeyError) as error:
         raise WireError(f"a spec cannot be read: {error}") from None
     raise WireError(f"a value has the unknown form {form!r:.40}")
-
-
-def _list(content: Any, form: str) -> list[Any]:
-    if not isinstance(content, list):
-        raise WireError(f"a {form} is not written as a list")
-    return content
-
-
-def _array_data(array: np.ndarray, where: str) -> list[Any]:
-    if array.dtype.kind not in _ARRAY_KINDS:
-        raise WireError(f"{where}: an array of {array.dtype} cannot be graded; use an array of numbers")
-    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return [plain.dtype.str, list(array.shape), base64.b64encode(plain.tobytes()).decode("ascii")]
-
-
-def _read_array(content: Any) -> np.ndarray:
-    name, shape, raw = _array_parts(content)
-    try:
-        dtype = np.dtype(name)
-    except (TypeError, ValueError):
-        raise WireError(f"an array has the unknown dtype {name!r:.40}") from None
-    if dtype.kind not in _ARRAY_KINDS or dtype.subdtype is not None:
-        raise WireError(f"an array has dtype {name!r:.40}, which is not one of numbers")
-    _check_size(shape, dtype.itemsize, raw)
-    if dtype.kind == "b":  # any byte but 0 and 1 would be a truth value that is neither
-        return (np.frombuffer(raw, dtype=np.uint8) != 0).reshape(shape)
-    return np.frombuffer(raw, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
-
-
-def _tensor_data(tensor: Any, where: str) -> list[Any]:
-    import torch
-
-    name = str(tensor.dtype).removeprefix("torch.")
-    if name not in _TENSOR_DTYPES or tensor.layout is not torch.strided:
-        raise WireError(
-            f"{where}: a tensor of {name} and layout {tensor.layout} cannot be graded; use a dense one of numbers"
-        )
-    with torch.no_grad():
-        flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-        raw = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
-    return [name, list(tensor.shape), base64.b64encode(raw).decode("ascii")]
-
-
-def _read_tensor(content: Any) -> Any:
-    import torch
-
-    name, shape, raw = _array_parts(content)
-    if name not in _TENSOR_DTYPES:
-        raise WireError(f"a tensor has the unknown dtype {name!r:.40}")
-    dtype = getattr(torch, name)
-    _check_size(shape, dtype.itemsize, raw)
-    if not raw:
-        return torch.empty(shape, dtype=dtype)
-    flat = torch.frombuffer(bytearray(raw), dtype=torch.uint8)
-    return (flat != 0 if name == "bool" else flat.view(dtype)).reshape(shape)
-
-
-def _array_parts(content: Any) -> tuple[str, list[int], bytes]:
-    parts = _list(content, "array")
-    if len(parts) != 3:
-        raise WireError("an array is not written as dtype, shape and content")
-    name, shape, text = parts
-    if not isinstance(name, str) or not isinstance(text, str):
-        raise WireError("an array's dtype and content are not strings")
-    if not isinstance(shape, list) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**40 for n in shape):
-        raise WireError("an array's shape is not a list of sizes")
-    try:
-        return name, shape, base64.b64decode(text, validate=True)
-    except ValueError:
-        raise WireError("an array's content is not base64") from None
-
-
-def _check_size(shape: list[int], itemsize: int, raw: bytes) -> None:
-    if math.prod(shape) * itemsize != len(raw):
-        raise WireError(f"an array of shape {tuple(shape)} does not have {len(raw)} bytes")
 
 
 def _network_data(module: Any, where: str, input_shape: Shape | None) -> dict[str, Any]:
@@ -359,7 +275,7 @@ def _network_data(module: Any, where: str, input_shape: Shape | None) -> dict[st
             "kind": step.kind,
             "where": step.where,
             "arrays": {
-                name: _array_data(np.asarray(array), f"{where}, {step.where}") for name, array in step.arrays.items()
+                name: array_data(np.asarray(array), f"{where}, {step.where}") for name, array in step.arrays.items()
             },
             "options": _as_json(step.options, where),
             "shape": [int(size) for size in step.shape],
@@ -380,18 +296,18 @@ def _read_network(content: Any) -> Any:
     if not isinstance(input_shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in input_shape):
         raise WireError("a network's input has no shape")
     steps = []
-    for layer in _list(content["layers"], "network"):
+    for layer in expect_list(content["layers"], "network"):
         if not isinstance(layer, dict) or set(layer) != set(LAYER_PARTS):
             raise WireError("a network has a layer that is not one")
         kind, where, arrays, options, shape, sources = (layer[key] for key in LAYER_PARTS)
         if not isinstance(kind, str) or not isinstance(where, str) or not isinstance(arrays, dict):
             raise WireError("a network has a layer without kind, place or arrays")
         options = _from_json(options)
-        if not isinstance(options, dict) or not all(type(n) is int and n >= 0 for n in _list(shape, "shape")):
+        if not isinstance(options, dict) or not all(type(n) is int and n >= 0 for n in expect_list(shape, "shape")):
             raise WireError("a network has a layer without options or shape")
-        if not all(type(source) is int for source in _list(sources, "sources")):
+        if not all(type(source) is int for source in expect_list(sources, "sources")):
             raise WireError("a network has a layer whose sources are not positions")
-        read = {name: _read_array(array) for name, array in arrays.items()}
+        read = {name: read_array(array) for name, array in arrays.items()}
         steps.append(Step(kind, where, read, options, tuple(shape), tuple(sources)))
     try:
         module = rebuild(tuple(steps))
