@@ -170,8 +170,8 @@ def _with_dask(
         if scheduler is None:
             # threads, which wait for processes in one sandbox that they share: each process would start one of its own
             cluster: Any = LocalCluster(
-                n_workers=1, threads_per_worker=min(workers, len(jobs)), processes=False, dashboard_address=None,
-                memory_limit=0,
+                n_workers=1, threads_per_worker=min(workers, len(jobs)), processes=False, memory_limit=0,
+                dashboard_address="127.0.0.1:0",  # Dask serves one in any case: here alone, at a free port
             )  # fmt: skip
             stack.callback(_stopping.clear)
             stack.enter_context(cluster)

@@ -285,7 +285,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[tuple[Any, Any]]:
     try:
         with (
             LocalCluster(
-                n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=None,
+                n_workers=1, threads_per_worker=workers, processes=False, dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster) as client,

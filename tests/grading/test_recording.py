@@ -268,7 +268,7 @@ def test_a_lost_workers_submission_is_tried_elsewhere_and_then_reported(course, 
     monkeypatch.setattr(parallel, "run_job", lost_at_first)
     for name, before in (("ann", []), ("bob", ["# once"]), ("cem", ["# dies"]), ("dan", [])):
         hand_in(course, name, small_lab(before, solved=True))
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0) as cluster:
         graded = autograde(course, LAB, limits=LIMITS, scheduler=cluster.scheduler_address)
     rows = {row.student: row for row in graded}
     assert [rows[name].points for name in ("ann", "bob", "dan")] == [7, 7, 7]
