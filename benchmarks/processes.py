@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -35,10 +36,10 @@ def run_process(command: list[str], limit_s: float, threads: int = 1) -> Ran:
             pid, _, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 usage = used
-            elif time.perf_counter() - started > limit_s + GRACE_S:
-                process.kill()
-            else:
-                time.sleep(0.002)
+                break
+            if time.perf_counter() - started > limit_s + GRACE_S:
+                os.kill(process.pid, signal.SIGKILL)  # not process.kill(), which might wait for it before wait4() can
+            time.sleep(0.002)
         process.returncode = 0  # it was waited for here
         seconds = time.perf_counter() - started
         printed.seek(0)
