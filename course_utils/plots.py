@@ -390,7 +390,7 @@ def draw_solved_over_time(
     ax.set(xlabel="instances settled (count)", ylabel=f"{unit} of an instance (s)", yscale="log", xlim=(0, 1.02 * most))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(visible=True, which="major", color="#E5E5E5")
-    _legend(ax, loc="upper left", bbox_to_anchor=None)
+    _legend(ax, loc="lower right", bbox_to_anchor=None)
     return ax
 
 
