@@ -20,7 +20,6 @@ from grading.testing import Outcome
 
 RETRIES = 2
 AT_ONCE = 4  # submissions handed to the cluster for each of its workers, so that memory holds only those
-FEW = 2  # up to so many are graded one after the other, since a cluster takes seconds to start
 _sandboxes: dict[tuple[tuple[str, ...], bool], Sandbox] = {}
 _one_at_a_time = threading.Lock()
 _stopping = threading.Event()  # no sandbox is started any more
@@ -66,7 +65,7 @@ def in_parallel(
     Returns:
         (student, what came of it) pairs; an exception where it could not be graded.
     """
-    if scheduler is None and (workers < 2 or len(jobs) <= FEW):
+    if scheduler is None and min(workers, len(jobs)) < 2:
         try:
             for student, job in jobs.items():
                 yield student, _attempt(job, tuple(imports))
