@@ -133,8 +133,8 @@ def questions() -> Iterator[Asked]:
     yield asked("5-50-50-50-50-1, fails", dense(4, 5, 50, 50, 50, 50, 1), (5,), 0.3, -0.05)
     yield asked("40-60-60-1, holds", dense(5, 40, 60, 60, 1), (40,), 0.05, 0.4)
     yield asked("residual 20, holds", Residual(6, 20), (20,), 0.1, 0.3)
-    yield asked("convolution 1x28x28, holds", convolution(7), (1, 28, 28), 0.02, 0.8)
-    yield asked("784-128-64-1, holds", dense(8, 784, 128, 64, 1), (784,), 0.004, 1.2)
+    yield asked("convolution 1x28x28, holds", convolution(7), (1, 28, 28), 0.02, 2.5)
+    yield asked("784-128-64-1, holds", dense(8, 784, 128, 64, 1), (784,), 0.004, 3.0)
     yield asked("784-128-64-1, fails", dense(8, 784, 128, 64, 1), (784,), 0.01, 0.0)
 
 
