@@ -90,16 +90,6 @@ def write_message(stream: Stream, message: Any) -> None:
     stream.flush()
 
 
-def read_message(stream: Stream) -> Any:
-    """Receive one message.
-
-    Raises:
-        EOFError: The other side closed the pipe before a message began.
-        WireError: The message is cut short, too large or not JSON.
-    """
-    return parse(read_bytes(stream))
-
-
 def read_bytes(stream: Stream, most: int = MAX_MESSAGE_BYTES) -> bytes:
     """Receive one message as it is, to be parsed later.
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grading.wire import MAX_MESSAGE_BYTES, WireError, decode, encode, read_message, write_message
+from grading.wire import MAX_MESSAGE_BYTES, WireError, decode, encode, parse, read_bytes, write_message
 from verifier.spec import Box, argmax_is, from_data, greater_than, less_than, linear, to_data, within
 
 plain = st.recursive(
@@ -21,12 +21,17 @@ plain = st.recursive(
 )
 
 
+def parse_from(stream):
+    """Receive a message as a channel does."""
+    return parse(read_bytes(stream))
+
+
 def through_pipe(value, **hooks):
     """The value as the other side of a pipe sees it."""
     stream = io.BytesIO()
     write_message(stream, encode(value))
     stream.seek(0)
-    return decode(read_message(stream), **hooks)
+    return decode(parse_from(stream), **hooks)
 
 
 @settings(max_examples=200, deadline=None)
@@ -209,12 +214,12 @@ def test_truth_values_are_only_two():
 )
 def test_a_message_that_cannot_be_read_is_refused(content, said):
     with pytest.raises(WireError, match=said):
-        read_message(io.BytesIO(content))
+        parse_from(io.BytesIO(content))
 
 
 def test_a_closed_pipe_is_not_a_bad_message():
     with pytest.raises(EOFError):
-        read_message(io.BytesIO())
+        parse_from(io.BytesIO())
 
 
 def test_messages_are_json_behind_their_length():
