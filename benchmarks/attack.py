@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from verifier.budget import Budget
+from verifier.answer.budget import Budget
+from verifier.answer.verdict import Question
 from verifier.errors import VerifierError
 from verifier.frontends.read import read_subject
-from verifier.frontends.vnnlib_file import read_vnnlib
+from verifier.frontends.vnnlib.file import read_vnnlib
 from verifier.stages import Run
-from verifier.verdict import Question
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -25,9 +25,9 @@ from tqdm import tqdm
 import verifier
 from benchmarks.lab_networks import ask_marabou
 from benchmarks.machine import describe
+from verifier.answer.verdict import Question
 from verifier.attack import attack
 from verifier.network import Subject
-from verifier.verdict import Question
 
 ROOT = Path(__file__).parent.parent
 METHODS = ("auto", "split", "relu_split", "milp", "z3")

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from benchmarks.machine import describe
 from benchmarks.processes import Ran, plain, run_process
-from verifier.batch import COLUMNS, Instance, read_expected, read_instances
+from verifier.command.batch import COLUMNS, Instance, read_expected, read_instances
 
 RESULTS = Path(__file__).parent / "results"
 OURS = "verifier"
@@ -47,7 +47,7 @@ def ask_vibecheck(onnx: Path, vnnlib: Path, limit_s: float, program: str) -> tup
 def ask_marabou(onnx: Path, vnnlib: Path, limit_s: float, python: str) -> tuple[str, Ran]:
     """Ask Marabou's core, one query for each box and each disjunct of what is unsafe."""
     from verifier.frontends.read import read_subject
-    from verifier.frontends.vnnlib_file import read_vnnlib
+    from verifier.frontends.vnnlib.file import read_vnnlib
 
     problem = read_vnnlib(vnnlib)
     network = read_subject(str(onnx), None, problem.inputs).network

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from benchmarks.machine import describe
 from benchmarks.processes import plain, run_process
-from verifier.batch import COLUMNS, Instance, read_expected, read_instances
+from verifier.command.batch import COLUMNS, Instance, read_expected, read_instances
 
 RESULTS = Path(__file__).parent / "results"
 MORE_COLUMNS = ("expected", "judged", "margin", "limit", "process_cpu_seconds", "peak_mb")

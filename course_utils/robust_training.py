@@ -16,9 +16,9 @@ from course_utils.data import DigitDataset
 from course_utils.models import Model
 from course_utils.training import LossCurve, few_threads
 from verifier import Bounds
+from verifier.asking.robustness import perturbation_box
 from verifier.bounds.crown import crown_bounds
 from verifier.frontends.read import read_subject
-from verifier.robustness import perturbation_box
 
 
 def train_for_proofs(

@@ -54,12 +54,12 @@ def compile_search() -> str:
     """Compile the search for networks with few inputs, and let Numba keep its machine code."""
     import numpy as np
 
-    from verifier.budget import Budget
+    from verifier.answer.budget import Budget
+    from verifier.answer.verdict import Question
     from verifier.network import Affine, Network, Subject
-    from verifier.search.compiled_network import flatten
-    from verifier.search.compiled_split import CompiledSplit
-    from verifier.spec import Box, less_than
-    from verifier.verdict import Question
+    from verifier.question.spec import Box, less_than
+    from verifier.search.compiled.network import flatten
+    from verifier.search.compiled.split import CompiledSplit
 
     network = Network((Affine(np.ones((2, 1)), np.zeros(2)), Affine(np.ones((1, 2)), np.zeros(1))))
     question = Question.ask(Subject.of_network(network), Box([0.0], [1.0]), less_than(3.0))

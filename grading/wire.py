@@ -158,7 +158,7 @@ def _encode(value: Any, export: Export | None, where: str, depth: int) -> Any:
 
 def _encode_course_value(value: Any, export: Export | None, where: str) -> Any:
     # a value cannot be of a library that nobody imported, and importing torch takes seconds
-    torch, spec = sys.modules.get("torch"), sys.modules.get("verifier.spec")
+    torch, spec = sys.modules.get("torch"), sys.modules.get("verifier.question.spec")
     if torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": tensor_data(value, where)}
     if torch is not None and isinstance(value, torch.nn.Module):
@@ -234,7 +234,7 @@ def _decode_course_value(form: str, content: Any) -> Any:
     if form == "network":
         return _read_network(content)
     from verifier.errors import VerifierError
-    from verifier.spec import Box, from_data
+    from verifier.question.spec import Box, from_data
 
     try:
         if form == "box":
@@ -251,7 +251,7 @@ def _network_data(module: Any, where: str, input_shape: Shape | None) -> dict[st
     import torch
 
     from verifier.errors import VerifierError
-    from verifier.frontends.torch_module import shape_of_input, trace
+    from verifier.frontends.torch.module import shape_of_input, trace
 
     if not isinstance(module, torch.nn.Module):
         raise WireError(f"{where}: a {type(module).__name__} is not a network")
@@ -277,8 +277,8 @@ def _network_data(module: Any, where: str, input_shape: Shape | None) -> dict[st
 
 
 def _read_network(content: Any) -> Any:
-    from verifier.frontends.steps import Step
-    from verifier.frontends.torch_rebuild import rebuild
+    from verifier.frontends.lowering.steps import Step
+    from verifier.frontends.torch.rebuild import rebuild
 
     if not isinstance(content, dict) or set(content) != {"input_shape", "layers"}:
         raise WireError("a network is not written as its input's shape and its layers")

@@ -113,6 +113,6 @@ def _warm_up(imports: list[str]) -> list[str]:
 
 def _use_kept_code() -> None:
     """Set-up has compiled the search beside its sources; compiling it again in the sandbox would take 20 s."""
-    from verifier.search.compiled_loop import use_kept_code
+    from verifier.search.compiled.loop import use_kept_code
 
     use_kept_code()

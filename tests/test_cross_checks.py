@@ -21,12 +21,22 @@ import verifier
 from benchmarks.lab_networks import ask_marabou
 from tests.reference.random_problems import Problem, random_problem
 from tests.verifier.networks import random_network
-from verifier.budget import Budget
+from verifier.answer.budget import Budget
+from verifier.answer.verdict import Question, Verdict
 from verifier.network import Affine, Network, Subject
-from verifier.search.compiled_network import flatten
-from verifier.search.compiled_split import CompiledSplit
-from verifier.spec import Box, OutputSpec, any_of, argmax_is, greater_than, less_than, linear, output_spec, within
-from verifier.verdict import Question, Verdict
+from verifier.question.spec import (
+    Box,
+    OutputSpec,
+    any_of,
+    argmax_is,
+    greater_than,
+    less_than,
+    linear,
+    output_spec,
+    within,
+)
+from verifier.search.compiled.network import flatten
+from verifier.search.compiled.split import CompiledSplit
 
 VERIFIED, FALSIFIED, UNKNOWN = Verdict.VERIFIED, Verdict.FALSIFIED, Verdict.UNKNOWN
 SEED = 51  # of the random problems

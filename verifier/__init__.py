@@ -6,8 +6,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verifier.accuracy import AccuracyResult as AccuracyResult
-    from verifier.accuracy import verified_accuracy as verified_accuracy
+    from verifier.answer.verdict import Counterexample as Counterexample
+    from verifier.answer.verdict import Question as Question
+    from verifier.answer.verdict import Rejection as Rejection
+    from verifier.answer.verdict import Result as Result
+    from verifier.answer.verdict import Verdict as Verdict
+    from verifier.answer.verdict import check_counterexample as check_counterexample
+    from verifier.asking.accuracy import AccuracyResult as AccuracyResult
+    from verifier.asking.accuracy import verified_accuracy as verified_accuracy
+    from verifier.asking.files import verify_files as verify_files
+    from verifier.asking.robustness import RobustnessResult as RobustnessResult
+    from verifier.asking.robustness import pointwise_robustness as pointwise_robustness
+    from verifier.asking.robustness import verify_robust as verify_robust
     from verifier.enclosure import Bounds as Bounds
     from verifier.errors import BoundsError as BoundsError
     from verifier.errors import MissingDependencyError as MissingDependencyError
@@ -19,7 +29,6 @@ if TYPE_CHECKING:
     from verifier.errors import VerifierWarning as VerifierWarning
     from verifier.exact.equivalence import same_box as same_box
     from verifier.exact.equivalence import same_output_spec as same_output_spec
-    from verifier.files import verify_files as verify_files
     from verifier.network import Affine as Affine
     from verifier.network import Head as Head
     from verifier.network import Network as Network
@@ -27,25 +36,16 @@ if TYPE_CHECKING:
     from verifier.pipeline import output_bounds as output_bounds
     from verifier.pipeline import split_trace as split_trace
     from verifier.pipeline import verify as verify
-    from verifier.robustness import RobustnessResult as RobustnessResult
-    from verifier.robustness import pointwise_robustness as pointwise_robustness
-    from verifier.robustness import verify_robust as verify_robust
-    from verifier.search.input_split import TracedBox as TracedBox
-    from verifier.spec import Box as Box
-    from verifier.spec import OutputSpec as OutputSpec
-    from verifier.spec import all_of as all_of
-    from verifier.spec import any_of as any_of
-    from verifier.spec import argmax_is as argmax_is
-    from verifier.spec import greater_than as greater_than
-    from verifier.spec import less_than as less_than
-    from verifier.spec import linear as linear
-    from verifier.spec import within as within
-    from verifier.verdict import Counterexample as Counterexample
-    from verifier.verdict import Question as Question
-    from verifier.verdict import Rejection as Rejection
-    from verifier.verdict import Result as Result
-    from verifier.verdict import Verdict as Verdict
-    from verifier.verdict import check_counterexample as check_counterexample
+    from verifier.question.spec import Box as Box
+    from verifier.question.spec import OutputSpec as OutputSpec
+    from verifier.question.spec import all_of as all_of
+    from verifier.question.spec import any_of as any_of
+    from verifier.question.spec import argmax_is as argmax_is
+    from verifier.question.spec import greater_than as greater_than
+    from verifier.question.spec import less_than as less_than
+    from verifier.question.spec import linear as linear
+    from verifier.question.spec import within as within
+    from verifier.search.inputs.split import TracedBox as TracedBox
 
 _HOME = {
     **dict.fromkeys(("Bounds",), "enclosure"),
@@ -57,17 +57,19 @@ _HOME = {
         "errors",
     ),
     **dict.fromkeys(("same_box", "same_output_spec"), "exact.equivalence"),
-    **dict.fromkeys(("verify_files",), "files"),
+    **dict.fromkeys(("verify_files",), "asking.files"),
     **dict.fromkeys(("Affine", "Head", "Network"), "network"),
     **dict.fromkeys(("Trace", "output_bounds", "split_trace", "verify"), "pipeline"),
-    **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "robustness"),
-    **dict.fromkeys(("AccuracyResult", "verified_accuracy"), "accuracy"),
-    **dict.fromkeys(("TracedBox",), "search.input_split"),
+    **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "asking.robustness"),
+    **dict.fromkeys(("AccuracyResult", "verified_accuracy"), "asking.accuracy"),
+    **dict.fromkeys(("TracedBox",), "search.inputs.split"),
     **dict.fromkeys(
-        ("Box", "OutputSpec", "all_of", "any_of", "argmax_is", "greater_than", "less_than", "linear", "within"), "spec"
+        ("Box", "OutputSpec", "all_of", "any_of", "argmax_is", "greater_than", "less_than", "linear", "within"),
+        "question.spec",
     ),
     **dict.fromkeys(
-        ("Counterexample", "Question", "Rejection", "Result", "Verdict", "check_counterexample"), "verdict"
+        ("Counterexample", "Question", "Rejection", "Result", "Verdict", "check_counterexample"),
+        "answer.verdict",
     ),
 }  # fmt: skip
 

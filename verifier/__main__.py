@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from verifier.errors import VerifierError
 
 if TYPE_CHECKING:
-    from verifier.verdict import Result
+    from verifier.answer.verdict import Result
 
 UNREADABLE = 2  # exit status for input that cannot be read
 INTERRUPTED = 130  # after Ctrl-C, as a shell says it
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "batch":
-            from verifier.batch import run_batch
+            from verifier.command.batch import run_batch
 
             for ended in ("SIGTERM", "SIGHUP"):  # a job that is ended stops as by Ctrl-C, and its processes with it
                 if hasattr(signal, ended):
@@ -82,7 +82,7 @@ def _seconds(text: str) -> float:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from verifier.files import verify_files
+    from verifier.asking.files import verify_files
 
     cpu = time.process_time()
     result = verify_files(

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from verifier.answer.verdict import Question
 from verifier.enclosure import Array, Indices, Mask
-from verifier.margins import Margins
 from verifier.network import Network
-from verifier.spec import Box
-from verifier.verdict import Question
+from verifier.question.margins import Margins
+from verifier.question.spec import Box
 
 WALKS, STEPS = 24, 60  # of a first attack, for each clause
 THOROUGH_WALKS, THOROUGH_STEPS = 600, 200

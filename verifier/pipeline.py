@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from verifier.answer.budget import Budget
+from verifier.answer.verdict import Question, Result
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
-from verifier.budget import Budget
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
-from verifier.search.input_split import BoxStatus, InputSplit, TracedBox
-from verifier.spec import AllOf, Box, output_spec
+from verifier.question.spec import AllOf, Box, output_spec
+from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
 from verifier.stages import BOUNDING, METHODS, Run, root_box
-from verifier.verdict import Question, Result
 
 if TYPE_CHECKING:
     pass

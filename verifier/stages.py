@@ -11,18 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verifier.attack import attack, thorough_attack
-from verifier.bounds.crown import crown_bounds
-from verifier.bounds.interval import interval_bounds
-from verifier.bounds.layers import BoundingMethod, LayerBounds
-from verifier.bounds.outputs import head_bounds
-from verifier.budget import Budget
-from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
-from verifier.errors import BoundsError, MissingDependencyError
-from verifier.search.compiled_network import network_work
-from verifier.search.compiled_split import CompiledSplit, continue_compiled
-from verifier.search.input_split import InputSplit
-from verifier.verdict import (
+from verifier.answer.budget import Budget
+from verifier.answer.verdict import (
     BELOW_ROUNDING,
     TIME_LIMIT,
     Counterexample,
@@ -32,10 +22,20 @@ from verifier.verdict import (
     check_counterexample,
     into_box,
 )
+from verifier.attack import attack, thorough_attack
+from verifier.bounds.crown import crown_bounds
+from verifier.bounds.interval import interval_bounds
+from verifier.bounds.layers import BoundingMethod, LayerBounds
+from verifier.bounds.outputs import head_bounds
+from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
+from verifier.errors import BoundsError, MissingDependencyError
+from verifier.search.compiled.network import network_work
+from verifier.search.compiled.split import CompiledSplit, continue_compiled
+from verifier.search.inputs.split import InputSplit
 
 if TYPE_CHECKING:
     from verifier.search.head_split import HeadSplit
-    from verifier.search.relu_split import ReluSplit
+    from verifier.search.relu.split import ReluSplit
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
 NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions need not wait until it is loaded
@@ -293,9 +293,9 @@ class Run:
         if "torch" not in sys.modules and self.budget.seconds_left < TORCH_S:
             self.reason = f"{TIME_LIMIT} of {self.budget.timeout_s:g} s leaves too little to load torch"
             return
-        from verifier.exact.leaf_check import leaf_check  # all three need torch; only those who get here wait for it
+        from verifier.exact.linear.leaf import leaf_check  # all three need torch; only those who get here wait for it
         from verifier.search.head_split import HeadSplit
-        from verifier.search.relu_split import ReluSplit
+        from verifier.search.relu.split import ReluSplit
 
         if self.question.margins.linear:
             search = ReluSplit(self.question, known=self.pre or None, leaf=partial(leaf_check, self.question))
@@ -330,7 +330,7 @@ class Run:
 
     def ask_highs(self) -> None:
         """Ask HiGHS about a linear relaxation, or exactly up to its tolerances: by name only, never in "auto"."""
-        from verifier.exact.linear_check import lp_check, milp_check
+        from verifier.exact.linear.check import lp_check, milp_check
 
         check, guarantee = (lp_check, "rounded") if self.method == "lp" else (milp_check, "solver tolerance")
         found = check(self.question, self.pre, self.logits, self.budget)
@@ -344,7 +344,7 @@ class Run:
 
     def ask_z3(self, timeout_s: float) -> None:
         """Ask Z3, with rational arithmetic."""
-        from verifier.exact.z3_check import z3_check
+        from verifier.exact.z3.check import z3_check
 
         limit = self.budget.max_subdomains
         work = None if limit is None else limit * Z3_WORK_PER_SUBDOMAIN

@@ -224,7 +224,7 @@ losses = train(model, dataset, epochs=60)
 
 # %% nbgrader={"grade": true, "grade_id": "nn_circle_layers", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_circle
-from verifier.frontends.torch_module import trace
+from verifier.frontends.torch.module import trace
 
 layers = trace(nn_circle)
 kinds = {layer.kind for layer in layers}

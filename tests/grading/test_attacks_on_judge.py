@@ -185,7 +185,7 @@ def test_a_functions_answer_earns_nothing_that_it_is_not(sandbox, name):
     [
         "from verifier import verify\nassert verify(net, [[0.0, 1.0]] * 2, [[None, None]])",
         "from verifier import output_bounds\nassert output_bounds(net, [[0.0, 1.0]] * 2)",
-        "from verifier.robustness import verify_robust\nassert verify_robust(net, [0.5, 0.5], 0, 0.01) is not None",
+        "from verifier.asking.robustness import verify_robust\nassert verify_robust(net, [0.5, 0.5], 0, 0.01) is not None",
         "from verifier.pipeline import verify\nassert verify(net, [[0.0, 1.0]] * 2, [[None, None]])",
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grading.wire import MAX_MESSAGE_BYTES, WireError, decode, encode, parse, read_bytes, write_message
-from verifier.spec import Box, argmax_is, from_data, greater_than, less_than, linear, to_data, within
+from verifier.question.spec import Box, argmax_is, from_data, greater_than, less_than, linear, to_data, within
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False) | st.text(),

@@ -8,11 +8,21 @@ import torch
 from torch import nn
 
 from tests.verifier.networks import random_network
+from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.attack import MAX_WALKS, attack, thorough_attack
 from verifier.frontends.read import read_subject
 from verifier.network import Affine, Network, Subject
-from verifier.spec import Box, OutputSpec, all_of, any_of, argmax_is, greater_than, less_than, linear, output_spec
-from verifier.verdict import Counterexample, Question, check_counterexample
+from verifier.question.spec import (
+    Box,
+    OutputSpec,
+    all_of,
+    any_of,
+    argmax_is,
+    greater_than,
+    less_than,
+    linear,
+    output_spec,
+)
 
 
 def ask(network: Network, box: Box, spec: OutputSpec) -> Question:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from verifier import batch
 from verifier.__main__ import main
-from verifier.batch import COLUMNS, Instance, Row, run_instance
+from verifier.command import batch
+from verifier.command.batch import COLUMNS, Instance, Row, run_instance
 from verifier.errors import SpecError
 
 from . import small_files

@@ -14,7 +14,7 @@ from torch import nn
 
 import verifier
 from verifier import stages
-from verifier.budget import Budget
+from verifier.answer.budget import Budget
 from verifier.stages import METHODS
 
 from .networks import random_network
@@ -129,7 +129,7 @@ def test_no_method_begins_what_no_time_is_left_for(method: str, monkeypatch: pyt
     """Nothing is written down for a solver, no neuron bounded, no step walked."""
     from verifier import attack
     from verifier.bounds import crown
-    from verifier.exact import linear_check
+    from verifier.exact.linear import check as linear_check
     from verifier.solvers.z3_solver import RationalSolver
 
     monkeypatch.setattr(linear_check, "encode_clause", None)

@@ -16,8 +16,8 @@ from verifier.bounds.lirpa import lirpa_bounds
 from verifier.bounds.relaxation import relax_relu
 from verifier.enclosure import Bounds
 from verifier.errors import NetworkError
-from verifier.frontends.lowering import lower_steps
-from verifier.frontends.steps import Step
+from verifier.frontends.lowering.lower import lower_steps
+from verifier.frontends.lowering.steps import Step
 from verifier.network import Affine, Network, propagate_interval
 
 METHODS = {"interval": interval_bounds, "crown": crown_bounds, "auto-LiRPA": lirpa_bounds}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from verifier.errors import VerifierError
+from verifier.question.spec import Box, Clause, output_spec
 from verifier.solvers.z3_solver import Answer, RationalSolver
-from verifier.spec import Box, Clause, output_spec
 
 
 def same_box(first: Any, second: Any) -> bool:

@@ -16,8 +16,8 @@ import numpy as np
 
 from verifier.enclosure import Array
 from verifier.errors import NetworkError
-from verifier.frontends.lowering import lower_steps
-from verifier.frontends.steps import Step
+from verifier.frontends.lowering.lower import lower_steps
+from verifier.frontends.lowering.steps import Step
 from verifier.network import Subject
 
 

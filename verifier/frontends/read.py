@@ -27,7 +27,7 @@ def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: i
         return Subject.of_network(net)
     torch = sys.modules.get("torch")  # no torch module exists before torch was imported
     if torch is not None and isinstance(net, torch.nn.Module):
-        from verifier.frontends.torch_subject import read_torch
+        from verifier.frontends.torch.subject import read_torch
 
         return read_torch(net, input_shape, inputs)
     if isinstance(net, str | Path):
@@ -52,6 +52,6 @@ def _read_file(path: Path, input_shape: tuple[int, ...] | None, inputs: int | No
         from verifier.frontends.nnet_file import read_nnet
 
         return read_nnet(path)
-    from verifier.frontends.onnx_file import read_onnx
+    from verifier.frontends.onnx.file import read_onnx
 
     return read_onnx(path, input_shape, inputs)

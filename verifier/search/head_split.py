@@ -17,15 +17,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from verifier.answer.budget import Budget
+from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 from verifier.attack import attack
 from verifier.bounds.crown import crown_bounds
-from verifier.budget import Budget
 from verifier.enclosure import Array, Bounds, Mask
-from verifier.margins import ALWAYS, Margin, Term
 from verifier.network import Head, Subject
-from verifier.search.relu_split import ReluSplit
-from verifier.spec import OutputSpec, any_of, linear
-from verifier.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
+from verifier.question.margins import ALWAYS, Margin, Term
+from verifier.question.spec import OutputSpec, any_of, linear
+from verifier.search.relu.split import ReluSplit
 
 CELL_SUBDOMAINS = 64  # of ReLU splitting in a cell before the cell is split instead; doubled with each split
 TANGENT_MOVES = 6  # of one cell before it is split

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from verifier import OutputSpec, Verdict, linear, verify, within
-from verifier.budget import Budget
+from verifier.answer.budget import Budget
+from verifier.answer.verdict import Question
 from verifier.frontends.read import read_subject
-from verifier.margins import compile_margins
 from verifier.network import Head
+from verifier.question.margins import compile_margins
+from verifier.question.spec import Box
 from verifier.search.head_split import HeadSplit, linear_below
-from verifier.spec import Box
-from verifier.verdict import Question
 
 HEADS = {"softmax": lambda: nn.Softmax(dim=1), "log_softmax": lambda: nn.LogSoftmax(dim=1)}
 SPECS: dict[str, OutputSpec] = {

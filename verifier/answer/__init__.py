@@ -1,0 +1,1 @@
+"""What is answered: verdicts, replay, results, and what they may cost."""

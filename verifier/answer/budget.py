@@ -1,0 +1,112 @@
+"""Budget: how much time and how many subdomains a question may still cost, and the progress bar that shows it."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from verifier.answer.verdict import TIME_LIMIT
+
+PROGRESS_DELAY_S = 1.0  # a call that is over sooner shows no bar
+
+
+@dataclass
+class Budget:
+    """Counts what a question costs; every stage of one call shares one.
+
+    Args:
+        timeout_s: Wall time allowed, in seconds; infinite for no limit.
+        max_subdomains: Subdomains allowed, or None for no limit.
+        show: True or False for a progress bar or none, None for one that appears after a second.
+    """
+
+    timeout_s: float = math.inf
+    max_subdomains: int | None = None
+    show: bool | None = None
+    subdomains: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    _bar: Any = field(default=None, repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time used so far."""
+        return time.perf_counter() - self.started
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall time left; 0 when there is none."""
+        return max(0.0, self.timeout_s - self.seconds)
+
+    @property
+    def subdomains_left(self) -> float:
+        """Subdomains left; infinite without a limit."""
+        return math.inf if self.max_subdomains is None else max(0, self.max_subdomains - self.subdomains)
+
+    def exhausted(self) -> str:
+        """Say in words which limit is reached, or nothing."""
+        if self.seconds_left <= 0:
+            return f"{TIME_LIMIT} of {self.timeout_s:g} s reached"
+        if self.subdomains_left <= 0:
+            return f"limit of {self.max_subdomains:,} subdomains reached"
+        return ""
+
+    def count(self, subdomains: int, note: Callable[[], str] | None = None) -> None:
+        """Book subdomains as bounded; a search that goes on passes a note for the progress bar."""
+        self.subdomains += subdomains
+        if note is None or self.show is False or (self.show is None and self.seconds < PROGRESS_DELAY_S):
+            return
+        if self._bar is None:
+            self._bar = _open_bar()
+        self._bar.n = self.subdomains
+        self._bar.set_postfix_str(note(), refresh=False)
+        self._bar.update(0)
+
+    def close(self) -> None:
+        """Remove the progress bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _open_bar(what: str = "verify", unit: str = " subdomains", total: int | None = None) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a notebook without ipywidgets falls back to text; that is fine
+        from tqdm.auto import tqdm
+    return tqdm(desc=what, unit=unit, total=total, leave=False, mininterval=0.2)
+
+
+class ImageBar:
+    """A progress bar over images, under the same rule: one that appears after a second unless asked for.
+
+    Args:
+        images: How many there are.
+        show: As in Budget.
+    """
+
+    def __init__(self, images: int, show: bool | None) -> None:
+        """Draw nothing yet."""
+        self._images, self._show, self._done = images, show, 0
+        self._started = time.perf_counter()
+        self._bar: Any = None
+
+    def step(self, verified: int) -> None:
+        """One image more is done; so many are verified by now."""
+        self._done += 1
+        early = self._show is None and time.perf_counter() - self._started < PROGRESS_DELAY_S
+        if self._show is False or early:
+            return
+        if self._bar is None:
+            self._bar = _open_bar("images", " images", self._images)
+        self._bar.n = self._done
+        self._bar.set_postfix_str(f"{verified} verified", refresh=False)
+        self._bar.update(0)
+
+    def close(self) -> None:
+        """Remove it."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,1 @@
+"""Questions put together from verify()."""

@@ -1,0 +1,281 @@
+"""Robustness of a classifier around one image: at one radius, and the largest radius, by verify().
+
+A box of radius r around an image holds every image whose inputs differ from it by at most r (the maximum norm), cut to
+the valid range of inputs where `clip` names one.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from verifier.answer.budget import Budget
+from verifier.answer.verdict import Counterexample, Question, Result, Verdict, check_counterexample
+from verifier.enclosure import Array
+from verifier.errors import OptionError, SpecError, warn_caller
+from verifier.frontends.read import read_subject
+from verifier.network import Subject
+from verifier.pipeline import check_options, verify
+from verifier.question.numbers import as_finite, as_index, as_numbers, shown
+from verifier.question.spec import Box, argmax_is
+from verifier.stages import Run
+
+RAW_PIXELS = 16.0  # inputs beyond this look like grey levels of 0 to 255: a normalised image stays within about 3
+MAX_RADII = 60  # asked at most by one bisection
+BATCH_BYTES = 128 * 2**20  # memory of the largest array that bounds of several images at once may take
+INTERRUPTED = "interrupted"
+OPTIONS = ("method", "timeout_s", "max_subdomains", "max_counterexamples", "seed", "progress", "input_shape")
+MISCLASSIFIED = "the image itself: not robust at radius 0"
+
+
+def verify_robust(
+    net: Any, image: Any, label: int, radius: float, norm: str = "inf", clip: tuple[float, float] | None = None, *,
+    counterexamples: list[Any] | None = None, **options: Any,
+) -> Result:  # fmt: skip
+    """Decide whether a classifier reads `label` everywhere within a radius of an image.
+
+    A misclassified image is FALSIFIED by itself, without a search; `Result.stage` says so. The box is computed in
+    float64, each side rounded to nearest. Networks, soundness and completeness as for verify() with argmax_is(label).
+
+    Args:
+        net: As for verify(): the largest output names the class.
+        image: What the network takes, of any shape; it is flattened.
+        label: The class that it shows, counted from 0.
+        radius: Half-width of the box, in the unit of the inputs; > 0.
+        norm: "inf", the largest change of any input; no other norm is decided here.
+        clip: (lowest, highest) valid value of an input, to which the box is cut; None for no cut.
+        counterexamples: A list to which counterexamples are appended.
+        **options: Of verify(): timeout_s, max_subdomains, method, seed, progress, input_shape, max_counterexamples.
+
+    Returns:
+        What verify() returns.
+
+    Raises:
+        SpecError: The image, label, radius or clip cannot be read, or does not fit.
+        OptionError: norm is not "inf", or an option is none of verify()'s.
+        NetworkError: As for verify().
+    """
+    x = read_image(image, "image")
+    box = perturbation_box(x, radius, norm, clip)
+    subject = read_classifier(net, x, options.get("input_shape"))
+    label = read_label(label, subject)
+    return verify_box(subject, x, label, box, counterexamples, options)
+
+
+def perturbation_box(image: Any, radius: float, norm: str = "inf", clip: tuple[float, float] | None = None) -> Box:
+    """Every input within a radius of an image, cut to the valid range where clip names one.
+
+    Raises:
+        SpecError: The radius is not > 0, clip is no range, or the image lies outside it.
+        OptionError: norm is not "inf".
+    """
+    if not (isinstance(norm, str | float) and norm in ("inf", math.inf)):
+        raise OptionError(
+            f"norm: found {norm!r}, but only 'inf' (the largest change of any input) makes a box; "
+            "other norms are not decided here"
+        )
+    size = as_finite(radius, "radius")
+    if size <= 0:
+        raise SpecError(f"radius: found {size:g}, expected a number > 0 in the unit of the inputs")
+    x = read_image(image, "image", warn=False)
+    lower, upper = x - size, x + size
+    if clip is not None:
+        low, high = _range(clip)
+        outside = np.flatnonzero((x < low) | (x > high))
+        if outside.size and max(low - x.min(), x.max() - high) > 1e-4 * (high - low):
+            i = int(outside[0])
+            raise SpecError(
+                f"clip: the image has {x[i]:g} at input {i}, outside ({low:g}, {high:g}); is clip in the unit of the "
+                "inputs, after normalisation?"
+            )
+        # an image whose extremes were rounded a little beyond the range stays in its own box
+        lower, upper = np.maximum(lower, np.minimum(low, x)), np.minimum(upper, np.maximum(high, x))
+    return Box(lower, upper)
+
+
+@dataclass(frozen=True)
+class RadiusVerdict:
+    """What was found at one radius: the verdict, the stage that settled it or the reason why none did, and its time."""
+
+    radius: float
+    verdict: Verdict
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class RobustnessResult:
+    """How far from an input the class cannot change, and how near it does.
+
+    Args:
+        lower: Certified: the class is the same at every input up to this distance; 0 where nothing was proved.
+        upper: Attained: the distance of the nearest counterexample met; infinite where none was met.
+        counterexample: That counterexample, as it can be fed to the network; None where none was met.
+        label: The class.
+        table: Every radius that was asked, in order.
+    """
+
+    lower: float
+    upper: float
+    counterexample: Any
+    label: int
+    table: tuple[RadiusVerdict, ...]
+
+    @property
+    def gap(self) -> float:
+        """What lies between proof and counterexample."""
+        return self.upper - self.lower
+
+    def __str__(self) -> str:
+        """Write both distances in one line."""
+        met = f"a counterexample at {self.upper:.6g}" if math.isfinite(self.upper) else "no counterexample met"
+        return f"class {self.label}: proved up to {self.lower:.6g}, {met}; {len(self.table)} radii asked"
+
+    __repr__ = __str__
+
+
+def pointwise_robustness(
+    net: Any, x0: Any, radius: float, norm: str = "inf", method: str = "auto", *, label: int | None = None,
+    clip: tuple[float, float] | None = None, tolerance: float | None = None, **options: Any,
+) -> RobustnessResult:  # fmt: skip
+    """Enclose the largest radius within which the class of x0 does not change, by bisection.
+
+    Both ends are claims: `lower` was verified (rounded down by what computing the box can have rounded), `upper` is the
+    distance of a counterexample that was replayed. A radius that stays UNKNOWN moves neither; the search then goes
+    on below it, and the gap that is left is wider than the tolerance.
+
+    Args:
+        net: As for verify_robust().
+        x0: The input; of any shape, it is flattened.
+        radius: Where to stop looking, in the unit of the inputs; > 0.
+        norm: "inf".
+        method: As for verify().
+        label: The class; None for the one that the network gives x0.
+        clip: As for verify_robust(); distances are then those within the valid range.
+        tolerance: The gap at which to stop; None for a hundredth of the radius.
+        **options: As for verify_robust(); limits hold for each radius asked.
+
+    Raises:
+        SpecError, OptionError, NetworkError: As for verify_robust().
+    """
+    x = read_image(x0, "x0")
+    perturbation_box(x, radius, norm, clip)  # refuse a bad radius before anything is run
+    wanted = float(radius) / 100 if tolerance is None else as_finite(tolerance, "tolerance")
+    if wanted <= 0:
+        raise SpecError(f"tolerance: found {wanted:g}, expected a number > 0 in the unit of the inputs")
+    subject = read_classifier(net, x, options.get("input_shape"))
+    known = int(np.argmax(subject.run(subject.round(x)[None])[0])) if label is None else read_label(label, subject)
+    lower, upper, top, nearest = 0.0, math.inf, float(radius), None  # top: where the next proof is looked for
+    unanswered = 0.0  # the largest radius that stayed UNKNOWN
+    table: list[RadiusVerdict] = []
+
+    def ask(size: float, method: str) -> Result:
+        nonlocal lower, upper, nearest
+        found: list[Any] = []
+        box = perturbation_box(x, size, norm, clip)
+        result = verify_box(subject, x, known, box, found, {**options, "method": method})
+        table.append(RadiusVerdict(size, result.verdict, result.stage or result.reason, result.seconds))
+        if result:
+            lower = max(lower, size - 4 * np.finfo(np.float64).eps * (float(np.abs(x).max()) + size))
+        for case in found:
+            distance = _distance(case, x)
+            if distance < upper:
+                upper, nearest = distance, case
+        return result
+
+    size = top
+    while True:
+        result = ask(size, method)
+        if result.verdict is Verdict.UNKNOWN:
+            unanswered = max(unanswered, size)
+        if not result:
+            top = min(size, upper)
+        ended = result.reason == INTERRUPTED or result.stage == MISCLASSIFIED or len(table) >= MAX_RADII
+        if ended or top - lower <= wanted or (result and size == top):
+            break
+        size = 0.5 * (lower + top)
+    # what stayed UNKNOWN is not proved; a counterexample may still lie nearer than the nearest that was met
+    while method == "auto" and not ended and max(unanswered, lower) < upper - wanted and upper < math.inf:
+        size = 0.5 * (max(unanswered, lower) + upper)
+        result = ask(size, "attack")
+        if result.verdict is not Verdict.FALSIFIED:
+            unanswered = size
+        ended = result.reason == INTERRUPTED or len(table) >= MAX_RADII
+    return RobustnessResult(max(lower, 0.0), upper, nearest, known, tuple(table))
+
+
+def verify_box(
+    subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None, options: dict[str, Any]
+) -> Result:
+    """Ask verify(), unless the image itself already answers."""
+    for name in options:
+        if name not in OPTIONS:
+            raise OptionError(f"{name}: no option here; there are {', '.join(OPTIONS)}")
+    checked = {name: value for name, value in options.items() if name not in ("progress", "input_shape")}
+    check_options(counterexamples, **checked)
+    spec = argmax_is(label)
+    question = Question.ask(subject, box, spec)
+    itself = check_counterexample(question, x)
+    if not isinstance(itself, Counterexample):
+        return verify(subject, box, spec, counterexamples, **options)
+    run = Run(question, Budget(), 0, "attack")
+    run.settle_falsified(MISCLASSIFIED, itself)
+    if counterexamples is not None:
+        counterexamples.extend([subject.to_caller(itself.x)][: options.get("max_counterexamples", 1)])
+    return run.result()
+
+
+def read_image(image: Any, name: str, warn: bool = True) -> Array:
+    """One image as float64, flattened; warns where it looks like raw pixels."""
+    x = np.atleast_1d(as_numbers(image, name)).reshape(-1)
+    if not np.isfinite(x).all():
+        raise SpecError(f"{name}: a value is NaN, None or infinite; every input must be a finite number")
+    if warn and x.size and float(np.abs(x).max()) > RAW_PIXELS:
+        warn_caller(
+            f"{name}: values up to {float(np.abs(x).max()):g}: this looks like raw pixels; networks are trained on "
+            "normalised ones as a rule, and radius and clip are in the unit of the inputs"
+        )
+    return x
+
+
+def read_label(label: Any, subject: Subject, name: str = "label") -> int:
+    """A class that the network has."""
+    index = as_index(label, name)
+    if index >= subject.network.outputs:
+        outputs = subject.network.outputs
+        raise SpecError(f"{name}: found {index}, but the network has {outputs} outputs, numbered 0 to {outputs - 1}")
+    return index
+
+
+def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None) -> Subject:
+    """The network, which must take as many inputs as the image has."""
+    subject = read_subject(net, input_shape, x.size)
+    if subject.network.inputs != x.size:
+        raise SpecError(
+            f"image: {x.size} inputs, but the network takes {subject.network.inputs}; was one image meant, and is it "
+            "resized as in training?"
+        )
+    return subject
+
+
+def _range(clip: Any) -> tuple[float, float]:
+    if not (isinstance(clip, Sequence) and len(clip) == 2 and all(isinstance(one, numbers.Real) for one in clip)):
+        raise SpecError(f"clip: expected (lowest, highest) valid value of an input, found {shown(clip)}")
+    try:
+        low, high = float(clip[0]), float(clip[1])
+    except OverflowError:
+        raise SpecError(f"clip: {shown(clip)} is beyond the largest float64; infinities mean no limit") from None
+    if not low < high:
+        raise SpecError(f"clip: ({low:g}, {high:g}) is no range; the lowest valid value comes first")
+    return low, high
+
+
+def _distance(case: Any, x: Array) -> float:
+    """The largest difference of any input, rounded up."""
+    difference = float(np.abs(as_numbers(case, "counterexample").reshape(-1) - x).max(initial=0.0))
+    return math.nextafter(difference, math.inf) if difference else 0.0

@@ -1,0 +1,1 @@
+"""From steps, one operation each, to a Network."""

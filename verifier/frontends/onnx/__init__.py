@@ -1,0 +1,1 @@
+"""How an ONNX file is read."""

@@ -1,0 +1,1 @@
+"""How a torch module is read, replayed and rebuilt."""

@@ -1,0 +1,162 @@
+"""A torch module built from steps: how a network that crossed a pipe as plain data becomes a network again."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from verifier.errors import UnsupportedLayerError
+from verifier.frontends.lowering.steps import INPUT, SHAPE_ONLY, Step
+
+
+def rebuild(steps: tuple[Step, ...]) -> nn.Module:
+    """Build a module of torch's own layers that computes what the steps say, in eval mode.
+
+    Args:
+        steps: What trace() gave, perhaps sent through a pipe.
+
+    Returns:
+        An nn.Sequential of nn.Linear, nn.ReLU, ... with the arrays' dtype, or a Graph of them where values are
+        used twice; gradients are off.
+
+    Raises:
+        UnsupportedLayerError: A step is of no known kind, or takes what no step before it gives.
+    """
+    dtypes = [array.dtype for step in steps for array in step.arrays.values() if array.dtype.kind == "f"]
+    dtype = torch.from_numpy(np.zeros(1, dtypes[0] if dtypes else np.float32)).dtype
+    parts = [_rebuild(step, dtype) for step in steps]
+    module = Graph(steps, parts) if any(step.sources for step in steps) else nn.Sequential(*parts)
+    return module.eval().requires_grad_(False)
+
+
+def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
+    tensors = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in step.arrays.items()}
+    options = step.options
+    if step.kind == "Linear":
+        out_features, in_features = tensors["weight"].shape
+        return _load(nn.Linear(in_features, out_features, bias="bias" in tensors, dtype=dtype), tensors)
+    if step.kind == "Conv2d":
+        out_channels, per_group, height, width = tensors["weight"].shape
+        groups = options["groups"]
+        return _load(
+            nn.Conv2d(
+                per_group * groups, out_channels, (height, width), stride=options["stride"], padding=options["padding"],
+                dilation=options["dilation"], groups=groups, bias="bias" in tensors, dtype=dtype,
+            ),
+            tensors,
+        )  # fmt: skip
+    if step.kind == "AvgPool2d":
+        return nn.AvgPool2d(
+            tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), options["ceil_mode"],
+            options["count_include_pad"], options["divisor"],
+        )  # fmt: skip
+    if step.kind == "MaxPool2d":
+        kernel, stride, padding, dilation = (tuple(options[k]) for k in ("kernel", "stride", "padding", "dilation"))
+        return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=options["ceil_mode"])
+    if step.kind == "LeakyReLU":
+        return nn.LeakyReLU(options["slope"])
+    if step.kind == "Sum":
+        if len(step.sources) != 2:
+            raise UnsupportedLayerError(f"{step.where}: a sum of {len(step.sources)} values cannot be rebuilt")
+        return Sum(tuple(options["signs"]))
+    if step.kind == "BatchNorm":
+        kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
+        layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
+        return _load(layer, tensors)
+    if step.kind in ("Softmax", "LogSoftmax"):
+        return nn.Softmax(dim=-1) if step.kind == "Softmax" else nn.LogSoftmax(dim=-1)
+    if step.kind == "Flatten" and len(step.shape) == 2:
+        return nn.Flatten()
+    if step.kind in ("ReLU", "Identity", "Sigmoid"):
+        return nn.ReLU() if step.kind == "ReLU" else nn.Identity() if step.kind == "Identity" else nn.Sigmoid()
+    if step.kind == "Dropout":
+        return nn.Dropout()
+    if step.kind in SHAPE_ONLY:
+        return Reshape(step.shape[1:])
+    if step.kind == "Permute":
+        return Permute(tuple(options["order"]))
+    if step.kind == "Scale":
+        return Scale(tensors)
+    raise UnsupportedLayerError(f"{step.where}: {step.kind} cannot be rebuilt")
+
+
+def _load(layer: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            getattr(layer, name).copy_(tensor)
+    return layer
+
+
+class Graph(nn.Module):
+    """Parts that take what any part before them gave."""
+
+    def __init__(self, steps: tuple[Step, ...], parts: list[nn.Module]) -> None:
+        """Take the steps and a part for each."""
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.sources = [step.sources or (i - 1,) for i, step in enumerate(steps)]
+        for i, (step, sources) in enumerate(zip(steps, self.sources, strict=True)):
+            if not all(INPUT <= source < i for source in sources):
+                raise UnsupportedLayerError(f"{step.where}: takes the output of a step that is not before it")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute the last part's output."""
+        values = {INPUT: x}
+        for i, (part, sources) in enumerate(zip(self.parts, self.sources, strict=True)):
+            values[i] = part(*(values[source] for source in sources))
+        return values[len(self.parts) - 1]
+
+
+class Sum(nn.Module):
+    """Add two values of one shape, each with a sign."""
+
+    def __init__(self, signs: tuple[int, int]) -> None:
+        """Take two signs, +1 or -1."""
+        super().__init__()
+        self.signs = signs
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """Add."""
+        return self.signs[0] * first + self.signs[1] * second
+
+
+class Reshape(nn.Module):
+    """Give each input of a batch another shape."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """Take the shape without the batch."""
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Reshape x of shape (batch, ...)."""
+        return x.reshape(x.shape[0], *self.shape)
+
+
+class Permute(nn.Module):
+    """Reorder the axes."""
+
+    def __init__(self, order: tuple[int, ...]) -> None:
+        """Take the order of all axes, the batch's among them."""
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Permute x."""
+        return x.permute(self.order)
+
+
+class Scale(nn.Module):
+    """x * scale + shift, or x / divisor, with constants."""
+
+    def __init__(self, constants: dict[str, torch.Tensor]) -> None:
+        """Take scale, shift, divisor; each optional."""
+        super().__init__()
+        self.constants = constants
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scale x."""
+        x = x * self.constants["scale"] if "scale" in self.constants else x
+        x = x + self.constants["shift"] if "shift" in self.constants else x
+        return x / self.constants["divisor"] if "divisor" in self.constants else x

@@ -1,0 +1,1 @@
+"""How a VNN-LIB property is read."""

@@ -1,0 +1,1 @@
+"""What is asked: numbers, boxes, specs and their margins."""

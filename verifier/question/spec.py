@@ -1,0 +1,412 @@
+"""Specs: Box says which inputs are meant, OutputSpec what must hold of the outputs.
+
+An OutputSpec is a small tree that knows nothing of any network; asked for a number of outputs it becomes clauses:
+every clause must hold, and a clause holds where at least one of its inequalities c.y + d >= 0 (> 0 where strict) does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from verifier.enclosure import Array
+from verifier.errors import SpecError
+from verifier.question.numbers import as_finite, as_index, as_numbers, as_optional_index, as_pairs, shown
+
+MAX_CLAUSES = 10_000  # any_of() of large specs multiplies out; beyond this a spec was meant differently
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """The inputs meant: lower <= x <= upper, closed on every side.
+
+    Args:
+        lower: Lower bounds, shape (inputs,).
+        upper: Upper bounds, shape (inputs,).
+
+    Raises:
+        SpecError: The shapes differ, a bound is NaN or infinite, or lower exceeds upper somewhere.
+
+    Example:
+        >>> Box([0.0, 0.0], [1.0, 2.0]).width
+        array([1., 2.])
+    """
+
+    lower: Array
+    upper: Array
+
+    def __post_init__(self) -> None:
+        """Read the two vectors and refuse what is no box."""
+        lower, upper = (
+            np.atleast_1d(as_numbers(side, f"Box {name}")).reshape(-1)
+            for side, name in ((self.lower, "lower"), (self.upper, "upper"))
+        )
+        if lower.shape != upper.shape:
+            raise SpecError(f"Box: lower has {lower.size} numbers, upper {upper.size}; they must be equal")
+        _check_sides(lower, upper, "Box")
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    @staticmethod
+    def from_pairs(x_specs: Any, inputs: int | None = None) -> Box:
+        """Read x_specs: a Box, or one (lower, upper) pair an input in flattened order.
+
+        Args:
+            x_specs: Box, or list, array or tensor of shape (inputs, 2); a leading batch of 1 is accepted.
+            inputs: Number of inputs expected, or None.
+
+        Raises:
+            SpecError: Names the place, what was found and the cure.
+
+        Example:
+            >>> Box.from_pairs([(0, 1), (0.25, 0.5)]).upper
+            array([1. , 0.5])
+        """
+        if isinstance(x_specs, Box):
+            if inputs is not None and x_specs.lower.size != inputs:
+                found = f"{x_specs.lower.size} input{'' if x_specs.lower.size == 1 else 's'}"
+                raise SpecError(
+                    f"x_specs: bounds for {found}, but the network has {inputs} inputs; give one pair an input"
+                )
+            return x_specs
+        array = as_pairs(x_specs, "x_specs", inputs, "input")
+        _check_sides(array[:, 0], array[:, 1], "x_specs")
+        return Box(array[:, 0], array[:, 1])
+
+    @property
+    def width(self) -> Array:
+        """upper - lower, shape (inputs,)."""
+        return self.upper - self.lower
+
+    def hull(self, rounding: Callable[[Array], Array]) -> Box:
+        """Return the smallest box around this one and its rounding to another dtype.
+
+        Raises:
+            SpecError: A bound is beyond what that dtype can hold.
+        """
+        low, high = rounding(self.lower), rounding(self.upper)
+        for i in np.flatnonzero(~(np.isfinite(low) & np.isfinite(high))):
+            raise SpecError(
+                f"x_specs[{i}]: ({self.lower[i]:g}, {self.upper[i]:g}) reaches beyond the largest number of the "
+                "network's dtype; use smaller bounds, or net.double()"
+            )
+        return Box(np.minimum(self.lower, low), np.maximum(self.upper, high))
+
+    def inward(self, rounding: Callable[[Array], Array]) -> Box:
+        """Return the values of another dtype that lie inside: each side's first and last one.
+
+        A side that holds no such value, as one of zero width seldom does, keeps its bounds rounded to nearest.
+        """
+        low, high = _rounded_up(self.lower, rounding), -_rounded_up(-self.upper, lambda x: -rounding(-x))
+        empty = low > high
+        return Box(np.where(empty, rounding(self.lower), low), np.where(empty, rounding(self.upper), high))
+
+    def contains(self, x: Array) -> bool:
+        """Whether the point x, shape (inputs,), lies in the closed box; compared exactly."""
+        return bool(np.all(self.lower <= x) and np.all(x <= self.upper))
+
+
+def _rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
+    """The smallest values of the dtype that `rounding` rounds to which are not below x.
+
+    Where the nearest value lies below, at a distance of at most half a gap, steps of twice that distance, then four
+    times, ... reach the middle of the gap and round up, but not past the next value.
+    """
+    nearest = rounding(x)
+    step = x - nearest
+    while (nearest < x).any():
+        step = 2.0 * step
+        nearest = np.where(nearest < x, rounding(x + step), nearest)
+    return nearest
+
+
+def _check_sides(lower: Array, upper: Array, name: str) -> None:
+    for i, (low, high) in enumerate(zip(lower, upper, strict=True)):
+        if math.isnan(low) or math.isnan(high):
+            raise SpecError(f"{name}[{i}]: a bound is NaN or None; every input needs two finite bounds")
+        if math.isinf(low) or math.isinf(high):
+            raise SpecError(f"{name}[{i}]: ({low:g}, {high:g}) is not finite; give every input finite bounds")
+        if low > high:
+            raise SpecError(f"{name}[{i}]: lower exceeds upper ({low:g} > {high:g}); were the two swapped?")
+
+
+@dataclass(frozen=True)
+class Inequality:
+    """coefficients . y + offset >= 0, or > 0 where strict; its left side is the margin."""
+
+    coefficients: tuple[float, ...]
+    offset: float
+    strict: bool
+
+    def holds(self, margin: float) -> bool:
+        """Whether a margin of this value satisfies it."""
+        return margin > 0 if self.strict else margin >= 0
+
+
+Clause = tuple[Inequality, ...]
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What must hold of the outputs; made by within(), argmax_is(), less_than(), greater_than(), linear() and & |."""
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """Write the spec as clauses for a network of `outputs` outputs.
+
+        Raises:
+            SpecError: The spec does not fit that number of outputs.
+        """
+        raise SpecError("y_specs: OutputSpec itself says nothing; use within(), argmax_is(), less_than(), ...")
+
+    def __and__(self, other: OutputSpec) -> OutputSpec:
+        """Both must hold."""
+        return all_of(self, other)
+
+    def __or__(self, other: OutputSpec) -> OutputSpec:
+        """At least one must hold."""
+        return any_of(self, other)
+
+
+def _unit(outputs: int, index: int, value: float) -> tuple[float, ...]:
+    row = [0.0] * outputs
+    row[index] = value
+    return tuple(row)
+
+
+@dataclass(frozen=True)
+class Within(OutputSpec):
+    """Closed limits: limits[i][0] <= y_i <= limits[i][1]; infinities mean no limit."""
+
+    limits: tuple[tuple[float, float], ...]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause a finite limit."""
+        if len(self.limits) != outputs:
+            raise SpecError(
+                f"y_specs: {len(self.limits)} pairs, but the network has {outputs} outputs; give one pair an output "
+                "(None for no limit)"
+            )
+        found: list[Clause] = []
+        for i, (low, high) in enumerate(self.limits):
+            if math.isfinite(low):
+                found.append((Inequality(_unit(outputs, i, 1.0), -low, False),))
+            if math.isfinite(high):
+                found.append((Inequality(_unit(outputs, i, -1.0), high, False),))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class ArgmaxIs(OutputSpec):
+    """Output `label` is strictly the largest."""
+
+    label: int
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause a rival."""
+        if self.label >= outputs:
+            raise SpecError(
+                f"y_specs: argmax_is({self.label}), but the network has {outputs} outputs, numbered 0 to {outputs - 1}"
+            )
+        found: list[Clause] = []
+        for rival in range(outputs):
+            if rival != self.label:
+                row = [0.0] * outputs
+                row[self.label], row[rival] = 1.0, -1.0
+                found.append((Inequality(tuple(row), 0.0, True),))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Threshold(OutputSpec):
+    """Every output (or the one named) lies strictly below, or strictly above, a value."""
+
+    value: float
+    above: bool
+    output: int | None = None
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause an output."""
+        name = "greater_than" if self.above else "less_than"
+        if self.output is not None and self.output >= outputs:
+            raise SpecError(
+                f"y_specs: {name}(output={self.output}), but the network has {outputs} outputs, "
+                f"numbered 0 to {outputs - 1}"
+            )
+        sign = 1.0 if self.above else -1.0
+        chosen = range(outputs) if self.output is None else [self.output]
+        return tuple((Inequality(_unit(outputs, i, sign), -sign * self.value, True),) for i in chosen)
+
+
+@dataclass(frozen=True)
+class Linear(OutputSpec):
+    """coefficients . y + offset >= 0, or > 0 where strict."""
+
+    coefficients: tuple[float, ...]
+    offset: float
+    strict: bool
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """Itself."""
+        if len(self.coefficients) != outputs:
+            raise SpecError(
+                f"y_specs: linear() has {len(self.coefficients)} coefficients, but the network has {outputs} outputs"
+            )
+        return ((Inequality(self.coefficients, self.offset, self.strict),),)
+
+
+@dataclass(frozen=True)
+class AllOf(OutputSpec):
+    """Every part holds."""
+
+    parts: tuple[OutputSpec, ...]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """The clauses of all parts."""
+        return tuple(clause for part in self.parts for clause in part.clauses(outputs))
+
+
+@dataclass(frozen=True)
+class AnyOf(OutputSpec):
+    """At least one part holds."""
+
+    parts: tuple[OutputSpec, ...]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause for every choice of one clause a part."""
+        lists = [part.clauses(outputs) for part in self.parts]
+        if math.prod(len(part) for part in lists) > MAX_CLAUSES:
+            raise SpecError(f"y_specs: any_of() multiplies out to more than {MAX_CLAUSES} clauses; split the spec")
+        return tuple(tuple(itertools.chain(*choice)) for choice in itertools.product(*lists))
+
+
+def within(limits: Any) -> OutputSpec:
+    """Closed limits, one [lower, upper] pair an output; None and infinities mean no limit.
+
+    Raises:
+        SpecError: A pair is swapped or NaN, or the shape is wrong.
+
+    Example:
+        >>> within([[None, 0.5]])
+        Within(limits=((-inf, 0.5),))
+    """
+    array = as_pairs(limits, "y_specs", None, "output")
+    pairs = []
+    for i, (low, high) in enumerate(array):
+        low, high = (-math.inf if math.isnan(low) else low), (math.inf if math.isnan(high) else high)
+        if low > high:
+            raise SpecError(f"y_specs[{i}]: lower exceeds upper ({low:g} > {high:g}); were the two swapped?")
+        if low == math.inf or high == -math.inf:
+            raise SpecError(f"y_specs[{i}]: ({low:g}, {high:g}) admits no value; None means no limit")
+        pairs.append((float(low), float(high)))
+    return Within(tuple(pairs))
+
+
+def argmax_is(label: int) -> OutputSpec:
+    """Output `label` (counted from 0) is strictly the largest; a tie is a violation.
+
+    Raises:
+        SpecError: label is no whole number >= 0.
+    """
+    return ArgmaxIs(as_index(label, "argmax_is(label)"))
+
+
+def less_than(value: float, output: int | None = None) -> OutputSpec:
+    """y < value, strictly, for every output or for the one named.
+
+    Raises:
+        SpecError: value is not a finite number, or output is no whole number >= 0.
+    """
+    return Threshold(as_finite(value, "less_than(value)"), False, as_optional_index(output, "less_than(output=)"))
+
+
+def greater_than(value: float, output: int | None = None) -> OutputSpec:
+    """y > value, strictly, for every output or for the one named.
+
+    Raises:
+        SpecError: value is not a finite number, or output is no whole number >= 0.
+    """
+    return Threshold(as_finite(value, "greater_than(value)"), True, as_optional_index(output, "greater_than(output=)"))
+
+
+def linear(coefficients: Any, offset: float = 0.0, strict: bool = False) -> OutputSpec:
+    """coefficients . y + offset >= 0, or > 0 where strict.
+
+    Raises:
+        SpecError: A coefficient or the offset is not a finite number.
+    """
+    row = as_numbers(coefficients, "linear(coefficients)").reshape(-1)
+    if row.size == 0 or not np.isfinite(row).all():
+        raise SpecError("linear(coefficients): expected one finite number an output")
+    return Linear(tuple(float(c) for c in row), as_finite(offset, "linear(offset=)"), bool(strict))
+
+
+def all_of(*specs: Any) -> OutputSpec:
+    """Every spec must hold.
+
+    Raises:
+        SpecError: There is none, or one is no spec.
+    """
+    return AllOf(_parts(specs, "all_of"))
+
+
+def any_of(*specs: Any) -> OutputSpec:
+    """At least one spec must hold, at every input (not always the same one).
+
+    Raises:
+        SpecError: There is none, or one is no spec.
+    """
+    return AnyOf(_parts(specs, "any_of"))
+
+
+def output_spec(y_specs: Any) -> OutputSpec:
+    """Read y_specs: an OutputSpec, or one [lower, upper] pair an output."""
+    return y_specs if isinstance(y_specs, OutputSpec) else within(y_specs)
+
+
+def _parts(specs: tuple[Any, ...], name: str) -> tuple[OutputSpec, ...]:
+    if not specs:
+        raise SpecError(f"{name}(): no spec given; pass at least one")
+    return tuple(output_spec(spec) for spec in specs)
+
+
+_KINDS = tuple(kind.__name__ for kind in (Within, ArgmaxIs, Threshold, Linear, AllOf, AnyOf))
+
+
+def to_data(spec: OutputSpec) -> dict[str, Any]:
+    """Write a spec as plain data (dicts, lists, numbers), for a pipe or a file; from_data() reads it back."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, OutputSpec):
+            return to_data(value)
+        return [plain(part) for part in value] if isinstance(value, tuple) else value
+
+    return {"kind": type(spec).__name__, **{f.name: plain(getattr(spec, f.name)) for f in fields(spec)}}
+
+
+def from_data(data: Any) -> OutputSpec:
+    """Read a spec that to_data() wrote, checking it as if a user had typed it.
+
+    Raises:
+        SpecError: The data are not a spec.
+    """
+    try:
+        kind = data["kind"]
+        if kind in ("AllOf", "AnyOf"):
+            parts = tuple(from_data(part) for part in data["parts"])
+            return all_of(*parts) if kind == "AllOf" else any_of(*parts)
+        if kind == "Within":
+            return within(data["limits"])
+        if kind == "ArgmaxIs":
+            return argmax_is(data["label"])
+        if kind == "Threshold":
+            return (greater_than if data["above"] else less_than)(data["value"], data["output"])
+        if kind == "Linear":
+            return linear(data["coefficients"], data["offset"], data["strict"])
+    except (KeyError, TypeError) as error:
+        raise SpecError(f"spec data: {error!r} in {shown(data)}; expected what to_data() writes") from None
+    raise SpecError(f"spec data: unknown kind {kind!r}; expected one of {', '.join(_KINDS)}")

@@ -1,0 +1,1 @@
+"""Splitting the input box, in numpy."""
