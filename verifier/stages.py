@@ -26,6 +26,7 @@ from verifier.attack import attack, thorough_attack
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
+from verifier.bounds.lirpa_cost import lirpa_seconds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
@@ -43,6 +44,7 @@ NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large netwo
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
+LIRPA_SHARE = 0.25  # of the time left, which auto-LiRPA may cost in "auto": there is more to try
 TORCH_S = 1.0  # left, below which it is not loaded, which takes longer
 Z3_NEURONS = 20  # unstable neurons up to which Z3 is asked: it took seconds at 16 and seldom answered at 40
 Z3_SHARE = 0.5  # of the time that is left, where splitting can go on
@@ -50,10 +52,12 @@ Z3_WORK_PER_SUBDOMAIN = 100_000  # Z3's own unit of work granted for each subdom
 
 
 def _lirpa(method: str) -> BoundingMethod:
-    def bound(network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
+    def bound(
+        network: Any, boxes: Bounds, rows: Array, known: Any = None, seconds: float = math.inf
+    ) -> LayerBounds:  # fmt: skip
         from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
 
-        return lirpa_bounds(network, boxes, rows, known, method=method)
+        return lirpa_bounds(network, boxes, rows, known, method=method, seconds=seconds)
 
     return bound
 
@@ -65,6 +69,7 @@ BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
     "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
     "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
 }
+LIRPA = ("auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized")
 METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "lp", "milp", "z3")
 
 
@@ -111,6 +116,12 @@ class Run:
             stage, bound = BOUNDING[self.method]
             if self.method == "crown":
                 bound = partial(crown_bounds, intersect=False, stop=self.time_is_up)
+            if self.method in LIRPA:
+                optimised = self.method == "auto_lirpa_optimized"
+                if lirpa_seconds(self.question.subject.network, optimised) > self.budget.seconds_left:
+                    self.reason = f"{TIME_LIMIT} of {self.budget.timeout_s:g} s leaves too little for auto-LiRPA"
+                    return
+                bound = partial(bound, seconds=self.budget.seconds_left)
             self.bound_root(stage, bound)
             if not self.settled:
                 self.reason = (
@@ -192,9 +203,12 @@ class Run:
     def bound_root_with_lirpa(self) -> None:
         """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
 
-        A network from a file does without: importing torch would cost more than most of its questions.
+        A network from a file does without: importing torch would cost more than most of its questions. So does a
+        question whose time it would take up.
         """
         if self.question.subject.from_file:
+            return
+        if lirpa_seconds(self.question.subject.network) > LIRPA_SHARE * self.budget.seconds_left:
             return
         try:
             self.bound_root(*BOUNDING["auto_lirpa"])
