@@ -30,6 +30,7 @@ from verifier.bounds.lirpa_cost import lirpa_seconds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
+from verifier.matrix import is_sparse
 from verifier.search.compiled.network import network_work
 from verifier.search.compiled.split import CompiledSplit, continue_compiled
 from verifier.search.inputs.split import InputSplit
@@ -115,7 +116,7 @@ class Run:
         if self.method in BOUNDING:
             stage, bound = BOUNDING[self.method]
             if self.method == "crown":
-                bound = partial(crown_bounds, intersect=False, stop=self.time_is_up)
+                bound = partial(crown_bounds, intersect=False, stop=self.time_is_up, influence=False)
             if self.method in LIRPA:
                 optimised = self.method == "auto_lirpa_optimized"
                 if lirpa_seconds(self.question.subject.network, optimised) > self.budget.seconds_left:
@@ -162,6 +163,7 @@ class Run:
         stages: list[Callable[[], None]] = [
             partial(self.bound_root, *BOUNDING["ibp"]),
             self.bound_root_with_lirpa,
+            self.bound_large_root,
             self.attack,
             partial(self.bound_root, "crown", self.crown_in_time),
             self.complete,
@@ -194,7 +196,7 @@ class Run:
 
     def crown_in_time(self, network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
         """CROWN bounds, less tight where time is up before a large network is through."""
-        return crown_bounds(network, boxes, rows, known, stop=self.time_is_up)
+        return crown_bounds(network, boxes, rows, known, stop=self.time_is_up, influence=False)
 
     def time_is_up(self) -> bool:
         """Whether no time is left, which long steps ask now and then."""
@@ -214,6 +216,14 @@ class Run:
             self.bound_root(*BOUNDING["auto_lirpa"])
         except (MissingDependencyError, BoundsError):
             return
+
+    def bound_large_root(self) -> None:
+        """Bound the outputs of a large network by one backward pass, its hidden neurons by intervals.
+
+        On a box so small that few neurons are unstable this is nearly as tight as CROWN, and costs a hundredth of it.
+        """
+        if any(is_sparse(layer.weight) for layer in self.question.subject.network.layers):
+            self.bound_root("crown", partial(crown_bounds, stop=lambda: True, influence=False))
 
     def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
         """Settle it."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import LayerBounds
 from verifier.bounds.lirpa_compat import first_line, import_auto_lirpa
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
@@ -89,7 +90,10 @@ def lirpa_bounds(
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise BoundsError(f"auto-LiRPA's {method} returned bounds that are not finite; method='crown' bounds it too")
     rounding = _rounding(network, boxes, rows)
-    return LayerBounds((), Bounds(np.minimum(low, high) - rounding, np.maximum(low, high) + rounding))
+    bounds = Bounds(np.minimum(low, high) - rounding, np.maximum(low, high) + rounding)
+    if network.maxima:  # auto-LiRPA gets max pooling as ReLUs, without what they forget
+        bounds = bounds.intersect(interval_bounds(network, boxes, rows).rows)
+    return LayerBounds((), bounds)
 
 
 def _stop_after(started: float, seconds: float, batch: int) -> Callable[[Any], Any]:
