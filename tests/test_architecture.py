@@ -23,6 +23,7 @@ STAGES = (
     "search",
     "exact",
     "stages",
+    "narrowed",
     "pipeline",
     "asking",
     "synthesis",
