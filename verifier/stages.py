@@ -140,7 +140,7 @@ class Run:
                 if not self.settled:
                     self.reason = self.budget.exhausted() or "the attack found no counterexample, which proves nothing"
             elif self.method == "split":
-                self.split_inputs(InputSplit(self.question, crown_bounds))
+                self.split_inputs(InputSplit(self.question, partial(crown_bounds, stop=self.time_is_up)))
             elif self.method == "relu_split":
                 self.split_relus()
             else:
@@ -284,7 +284,7 @@ class Run:
         few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
         small = unstable <= Z3_NEURONS and self.question.margins.linear
-        search = InputSplit(self.question, crown_bounds, known=self.pre or None)
+        search = InputSplit(self.question, partial(crown_bounds, stop=self.time_is_up), known=self.pre or None)
         if few_inputs:
             if small:
                 self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)

@@ -14,6 +14,7 @@ from verifier.answer.budget import Budget
 from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 from verifier.attack import THOROUGH_STEPS, attack
 from verifier.enclosure import Array, Bounds
+from verifier.search.between import holds_callers_value, really_violated
 from verifier.search.compiled.network import CompiledNetwork, flatten, network_work
 from verifier.search.inputs.split import InputSplit
 
@@ -77,6 +78,7 @@ class CompiledSplit:
         first.stuck_margin[0] = min(stuck, default=np.inf)
         self._workers = [first]
         self._threshold, self._rejected = 0.0, 0
+        self._violated = False  # by the real network at a point that is no value of the caller's dtype (between.py)
         self._boxes_per_s = 1000.0  # of one worker
         self._seed, self._descents, self._next_descent = seed, 0, FIRST_DESCENT
         self._fill(list(boxes), known)
@@ -195,6 +197,24 @@ class CompiledSplit:
             self.counterexample = found
             return
         self.near |= found.near
+        self._violated = self._violated or really_violated(self.question, point)
+        if self._violated:
+            self._drop_hopeless()
+
+    def _drop_hopeless(self) -> None:
+        """Leave boxes alone that hold no value of the caller's dtype: there is neither a proof nor a counterexample."""
+        for worker in self._workers:
+            rows = self._queues.open_rows(worker.queue)
+            lower, upper, priority, margin, number = rows[:5]
+            kept = holds_callers_value(self.question, Bounds(lower, upper))
+            if kept.all():
+                continue
+            worker.counts[self._loop.STUCK] += int((~kept).sum())
+            worker.stuck_margin[0] = min(worker.stuck_margin[0], float(margin[~kept].min()))
+            order = np.flatnonzero(kept)[np.lexsort((number[kept], priority[kept]))]
+            opened = int(worker.queue.counters[self._queues.NEXT])
+            left = tuple(part[order] for part in rows)
+            worker.queue = self._queues.refilled(worker.queue, left, opened, self._max_best)
 
 
 def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> CompiledSplit | None:

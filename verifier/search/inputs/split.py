@@ -1,6 +1,7 @@
 """Input splitting: bound a box, cut it down, look for a counterexample in it, split it, and so on until all is settled.
 
-Complete for networks with few inputs: given time, every box whose margin is not below rounding is settled.
+Complete for networks with few inputs: given time, every box whose margin is not below rounding is settled. Where the
+real network violates the spec between two values of the caller's dtype, that part is left alone (between.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from verifier.answer.budget import Budget
 from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
 from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.enclosure import Array, Bounds, Indices, Mask
+from verifier.search.between import holds_callers_value, really_violated
 from verifier.search.inputs.branching import choose_inputs
 from verifier.search.inputs.reduce import cut_boxes, hold_together, margin_planes
 
@@ -83,7 +85,8 @@ class InputSplit:
         self.question, self.bound, self.order, self.observe = question, bound, order, observe
         self.counterexample: Counterexample | None = None
         self.near = False  # a candidate was met whose margin is below rounding
-        self.stuck: list[float] = []  # margins of boxes too small to split
+        self.violated = False  # by the real network at a point that is no value of the caller's dtype (between.py)
+        self.stuck: list[float] = []  # margins of boxes too small to split, or without a value of the caller's dtype
         self._numbers = itertools.count()
         self._open: list[_Open] = []
         self._layers = question.subject.network.layers[:-1]
@@ -169,7 +172,8 @@ class InputSplit:
         for k in np.argsort(best, kind="stable")[:4]:
             if best[k] > 0:
                 break
-            found = check_counterexample(question, points[int(np.argmin([value[k] for value in values]))][k])
+            point = points[int(np.argmin([value[k] for value in values]))][k]
+            found = check_counterexample(question, point)
             if isinstance(found, Counterexample):
                 self.counterexample = found
                 status[chosen[k]] = BoxStatus.FALSIFIED
@@ -177,14 +181,17 @@ class InputSplit:
                     status[i] = BoxStatus.OPEN
                 return
             self.near |= found.near
+            self.violated = self.violated or really_violated(question, point)
+        hopeless = np.zeros(len(chosen), dtype=bool)
+        if self.violated:
+            hopeless = ~holds_callers_value(question, Bounds(left.lower[chosen], left.upper[chosen]))
         inputs = choose_inputs(bounds, left, margins, worst)
         for k, i in enumerate(chosen):
             lower, upper, axis = left.lower[i], left.upper[i], inputs[i]
             width = upper[axis] - lower[axis]
             middle = lower[axis] + 0.5 * width
-            if width <= MIN_RELATIVE_WIDTH * max(abs(lower[axis]), abs(upper[axis]), 1e-3) or not (
-                lower[axis] < middle < upper[axis]
-            ):
+            narrow = width <= MIN_RELATIVE_WIDTH * max(abs(lower[axis]), abs(upper[axis]), 1e-3)
+            if hopeless[k] or narrow or not (lower[axis] < middle < upper[axis]):
                 self.stuck.append(float(clause_lower[i].min()))
                 status[i] = BoxStatus.OPEN
                 continue
