@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verifier.answer.budget import Budget
+from verifier.answer.reason import INTERRUPTED
 from verifier.answer.verdict import Question, Result
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
@@ -79,7 +80,7 @@ def verify(
     try:
         run.go()
     except KeyboardInterrupt:
-        run.reason = "" if run.settled else "interrupted"  # a counterexample that was met before stays one
+        run.why = None if run.settled else INTERRUPTED  # a counterexample that was met before stays one
     finally:
         budget.close()
     if counterexamples is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
 from verifier.network import Affine, Subject, propagate_interval
 from verifier.question.margins import Margins, compile_margins
@@ -81,10 +82,6 @@ class Rejection:
     near: bool = False
 
 
-BELOW_ROUNDING = "margin below rounding"
-TIME_LIMIT = "time limit"  # how the reason begins where time ran out
-
-
 def check_counterexample(question: Question, candidate: Array) -> Counterexample | Rejection:
     """Replay a candidate: in the box, violating in the caller's object, and violating in the real network.
 
@@ -116,11 +113,11 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
         decided = margins.violated_exactly(subject.network.exact_logits(x))
         in_network, guarantee = bool(decided), "exact"
     else:
-        return Rejection(BELOW_ROUNDING, near=True)
+        return Rejection(str(BELOW_ROUNDING), near=True)
     if in_caller and in_network:
         return Counterexample(x, y, guarantee)
     if in_caller or in_network:
-        return Rejection(BELOW_ROUNDING, near=True)
+        return Rejection(str(BELOW_ROUNDING), near=True)
     return Rejection("the spec holds there")
 
 
@@ -162,7 +159,8 @@ class Result:
         verdict: The answer.
         stage: Which stage settled it, e.g. "interval", "crown", "attack", "split", "z3".
         guarantee: "exact" or "rounded" for a settled answer, "" for UNKNOWN.
-        reason: Why the answer is UNKNOWN, in words; "" otherwise.
+        reason: Why the answer is UNKNOWN, in words, with the numbers of the case; "" otherwise.
+        cause: The same by its name, for code that decides by it; None where there is an answer.
         output_bounds: Bounds on every output over the box, shape (outputs,) each.
         margin: Best proved lower bound on the worst clause's margin (it holds where >= 0); -inf if unknown.
         counterexample: A point that violates the spec, as it can be fed to the caller's object; None otherwise.
@@ -184,11 +182,17 @@ class Result:
     clauses: tuple[Clause, ...] = field(default=(), repr=False)
     counterexample: Any = None
     counterexample_output: Array | None = None
+    cause: Reason | None = None
 
     @property
     def timed_out(self) -> bool:
         """Whether the answer is UNKNOWN because time ran out."""
-        return self.verdict is Verdict.UNKNOWN and self.reason.startswith(TIME_LIMIT)
+        return self.cause is Reason.TIME_LIMIT
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the answer is UNKNOWN because of Ctrl-C."""
+        return self.cause is Reason.INTERRUPTED
 
     def __bool__(self) -> bool:
         """Whether the spec is verified."""
@@ -218,6 +222,8 @@ class Result:
         parts = [
             f'<div><b style="color:{colour}">{head}</b> {html.escape(rest[0].splitlines()[0] if rest else "")}</div>'
         ]
+        if self.cause is not None:
+            parts.append(f"<div>{html.escape(self.cause.value)}</div>")
         shown = min(self.output_bounds.lower.size, 20)
         limits = _limits(self.clauses, self.output_bounds.lower.size)
         rows = "".join(
