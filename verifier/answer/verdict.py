@@ -12,8 +12,10 @@ import numpy as np
 
 from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
+from verifier.errors import SpecError
 from verifier.network import Affine, Subject, propagate_interval
 from verifier.question.margins import Margins, compile_margins
+from verifier.question.numbers import as_numbers
 from verifier.question.spec import Box, Clause, OutputSpec
 
 
@@ -51,9 +53,10 @@ class Question:
         """Put a question together.
 
         Raises:
-            SpecError: The spec does not fit the network's outputs.
+            SpecError: The box does not fit the network's inputs, or the spec its outputs.
         """
         network = subject.network
+        box = Box.from_pairs(box, network.inputs)
         margins = compile_margins(spec, network.outputs, network.head)
         hull, points = box.hull(subject.round), box.inward(subject.round)
         return Question(subject, hull, points, spec, margins, spec.clauses(network.outputs))
@@ -95,12 +98,19 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
 
     Returns:
         A Counterexample, or a Rejection that says which of the checks failed.
+
+    Raises:
+        SpecError: The candidate is no point of so many numbers.
     """
     subject, box = question.subject, question.box
+    if not isinstance(candidate, np.ndarray) or candidate.shape != box.lower.shape:
+        candidate = np.asarray(as_numbers(candidate, "candidate")).reshape(-1)
+        if candidate.shape != box.lower.shape:
+            raise SpecError(f"candidate: {candidate.size} numbers, but the network takes {box.lower.size}")
     x = into_box(question, candidate)
     if not box.contains(x):
         return Rejection("outside the box")
-    y = subject.run(x[None])[0]
+    y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
     in_caller = _violated_outputs(question.clauses, y)
     logits = subject.network.enclose_logits(x[None])
     margins = question.margins

@@ -58,7 +58,7 @@ def read_nnet(path: Path) -> Subject:
         Step("Scale", "the range of the outputs", {"scale": scale[-1:], "shift": mean[-1:]}, {}, (1, sizes[-1]))
     )
     network = lower_steps(steps, (inputs,))
-    return Subject(network, network, lambda x: x, lambda x: x, path.name, from_file=True)
+    return Subject(network, network, lambda x: x, lambda x: x.copy(), path.name, from_file=True)
 
 
 def _clip(low: Array, high: Array) -> list[Step]:
