@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from verifier.question.spec import within as within
     from verifier.search.inputs.split import TracedBox as TracedBox
 
+__version__ = "0.1.0"  # as in pyproject.toml; a test holds them equal
+
 _HOME = {
     **dict.fromkeys(("Reason",), "answer.reason"),
     **dict.fromkeys(("Bounds",), "enclosure"),

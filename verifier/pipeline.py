@@ -63,7 +63,8 @@ def verify(
         NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
         SpecError: A spec cannot be read, or does not fit the network.
         OptionError: An option is not one of those above.
-        MissingDependencyError: The method asked for by name needs a library that is not installed.
+        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" does, and
+            what is installed did not settle the question. Its `extra` names the extra to install.
 
     Example:
         >>> from verifier import Affine, Network

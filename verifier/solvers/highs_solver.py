@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.enclosure import Array, Mask
-from verifier.errors import MissingDependencyError
+from verifier.errors import missing
 
 FEASIBILITY_ATOL = 1e-7  # how far a row or a switch may be off; at 1e-9 HiGHS 1.15 called feasible programs infeasible
-INSTALL = "python -m pip install highspy"
 
 
 class Status(enum.Enum):
@@ -78,7 +77,7 @@ def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, p
     try:
         import highspy
     except ImportError as error:
-        raise MissingDependencyError(f"HiGHS is not installed; install it with: {INSTALL}") from error
+        raise missing("HiGHS (the package highspy) is not installed", "exact") from error
     solver = _silent_solver(highspy)
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("random_seed", 0)
