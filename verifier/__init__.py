@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from verifier.errors import MissingDependencyError as MissingDependencyError
     from verifier.errors import NetworkError as NetworkError
     from verifier.errors import OptionError as OptionError
+    from verifier.errors import ResultComparisonError as ResultComparisonError
     from verifier.errors import SpecError as SpecError
     from verifier.errors import UnsupportedLayerError as UnsupportedLayerError
     from verifier.errors import VerifierError as VerifierError
@@ -55,8 +56,8 @@ _HOME = {
     **dict.fromkeys(("Bounds",), "enclosure"),
     **dict.fromkeys(
         (
-            "BoundsError", "MissingDependencyError", "NetworkError", "OptionError", "SpecError",
-            "UnsupportedLayerError", "VerifierError", "VerifierWarning",
+            "BoundsError", "MissingDependencyError", "NetworkError", "OptionError", "ResultComparisonError",
+            "SpecError", "UnsupportedLayerError", "VerifierError", "VerifierWarning",
         ),
         "errors",
     ),

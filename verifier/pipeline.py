@@ -185,10 +185,11 @@ def check_options(
         raise OptionError(f"max_counterexamples: expected a whole number >= 0, found {max_counterexamples!r}")
     if not (_is_whole(seed) and seed >= 0):
         raise OptionError(f"seed: expected a whole number >= 0, found {seed!r}")
-    if counterexamples is not None and not callable(getattr(counterexamples, "extend", None)):
+    is_class = isinstance(counterexamples, type)
+    if counterexamples is not None and (is_class or not callable(getattr(counterexamples, "extend", None))):
+        found = f"the class {counterexamples.__name__} itself" if is_class else type(counterexamples).__name__
         raise OptionError(
-            f"counterexamples: expected a list to append to, found {type(counterexamples).__name__}; pass cases = [] "
-            "and look into it afterwards"
+            f"counterexamples: expected a list to append to, found {found}; pass cases = [] and look into it afterwards"
         )
 
 

@@ -12,15 +12,18 @@ import numpy as np
 
 from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
-from verifier.errors import SpecError
+from verifier.errors import ResultComparisonError, SpecError
 from verifier.network import Affine, Subject, propagate_interval
 from verifier.question.margins import Margins, compile_margins
 from verifier.question.numbers import as_numbers
 from verifier.question.spec import Box, Clause, OutputSpec
 
 
-class Verdict(enum.Enum):
-    """Verified, falsified or unknown; VNN-LIB tools print unsat, sat, unknown."""
+class Verdict(enum.StrEnum):
+    """Verified, falsified or unknown; VNN-LIB tools print unsat, sat, unknown.
+
+    A verdict equals its text, so that `result.verdict == "verified"` means what it says.
+    """
 
     VERIFIED = "verified"
     FALSIFIED = "falsified"
@@ -207,6 +210,21 @@ class Result:
     def __bool__(self) -> bool:
         """Whether the spec is verified."""
         return self.verdict is Verdict.VERIFIED
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same Result.
+
+        Raises:
+            ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
+        """
+        if isinstance(other, (bool, np.bool_, str)):
+            raise ResultComparisonError(
+                f"a Result was compared with {str(other) if isinstance(other, Verdict) else other!r}; write `if result:` "
+                'to ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+            )
+        return self is other
+
+    __hash__ = object.__hash__
 
     def __str__(self) -> str:
         """Write the verdict in one line, and the counterexample in a second."""
