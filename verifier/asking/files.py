@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from verifier.answer.verdict import TIME_LIMIT, Result, Verdict
+from verifier.answer.reason import Why, time_is_up
+from verifier.answer.verdict import Result, Verdict
 from verifier.enclosure import Bounds
 from verifier.errors import NetworkError, SpecError
 from verifier.frontends.read import read_subject
@@ -59,24 +60,24 @@ def verify_files(
     check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
     if timeout_s is not None:
         timeout_s = min(timeout_s, LONGEST_S)
-    time_is_up = _clock(started, timeout_s)
+    late = _clock(started, timeout_s)
     text = vnnlib_text(Path(vnnlib))
     subject = read_subject(onnx, None, declared_inputs(text))  # before the property, which may be long
     try:
-        asked = problem(text, Path(vnnlib).name, time_is_up)
+        asked = problem(text, Path(vnnlib).name, late)
     except ReadingStopped:
-        return _unasked(subject, Verdict.UNKNOWN, f"{TIME_LIMIT} of {timeout_s:g} s reached while reading", started)
+        return _unasked(subject, started, time_is_up(float(timeout_s or 0.0), "reached while reading"))
     _check_fit(asked, subject)
     cases = asked.cases
     if not cases:  # no input meets the assertions, so that none is unsafe
-        return _unasked(subject, Verdict.VERIFIED, "", started)
+        return _unasked(subject, started)
     results: dict[int, Result] = {}
     spent = 0  # subdomains
     waiting = list(range(len(cases)))
     for part in ROUNDS if len(cases) > 1 else (1.0,):
         still_open = []
         for position, index in enumerate(waiting):
-            if time_is_up():
+            if late():
                 still_open += waiting[position:]
                 break
             share = None
@@ -91,23 +92,23 @@ def verify_files(
             )  # fmt: skip
             spent += found.subdomains
             results[index] = found
-            if found.verdict is Verdict.FALSIFIED or found.reason == "interrupted":
+            if found.verdict is Verdict.FALSIFIED or found.interrupted:
                 return _joined(results, found, started, spent)
             if found.verdict is Verdict.UNKNOWN and (found.timed_out or work is not None):
                 still_open.append(index)  # more of it may help
         waiting = still_open
-        if not waiting or time_is_up():
+        if not waiting or late():
             break
     unsettled = [i for i in range(len(cases)) if i not in results or results[i].verdict is Verdict.UNKNOWN]
     if not unsettled:
         return _joined(results, results[len(cases) - 1], started, spent)
-    unasked = _unasked(subject, Verdict.UNKNOWN, TIME_LIMIT, started)
+    unasked = _unasked(subject, started, time_is_up(float(timeout_s or 0.0)))
     if len(results) < len(cases):
         results[len(cases)] = unasked  # whose outputs nothing bounds
     first = results.get(unsettled[0], unasked)
     reason = first.reason
-    if timeout_s is not None and reason.startswith(TIME_LIMIT):
-        reason = f"{TIME_LIMIT} of {timeout_s:g} s reached"  # the caller's limit, not the share of one box
+    if timeout_s is not None and first.timed_out:
+        reason = str(time_is_up(timeout_s))  # the caller's limit, not the share of one box
     if len(cases) > 1:
         reason += f" in box {unsettled[0] + 1} of {len(cases)}"
     return _joined(results, dataclasses.replace(first, reason=reason), started, spent)
@@ -120,13 +121,14 @@ def _clock(started: float, timeout_s: float | None) -> Callable[[], bool]:
     return lambda: time.perf_counter() - started >= timeout_s
 
 
-def _unasked(subject: Subject, verdict: Verdict, reason: str, started: float) -> Result:
-    """An answer without a search: time ran out before, or the property describes nothing."""
+def _unasked(subject: Subject, started: float, why: Why | None = None) -> Result:
+    """An answer without a search: UNKNOWN for a reason, or VERIFIED where the property describes no input."""
     infinite = np.full(subject.network.outputs, math.inf)
-    settled = verdict is Verdict.VERIFIED
+    verdict, stage, guarantee = (Verdict.VERIFIED, "property", "exact") if why is None else (Verdict.UNKNOWN, "", "")
     return Result(
-        verdict, "property" if settled else "", "exact" if settled else "", reason, Bounds(-infinite, infinite),
-        math.inf if settled else -math.inf, 0, time.perf_counter() - started, AllOf(()),
+        verdict, stage, guarantee, "" if why is None else str(why), Bounds(-infinite, infinite),
+        math.inf if why is None else -math.inf, 0, time.perf_counter() - started, AllOf(()),
+        cause=None if why is None else why.reason,
     )  # fmt: skip
 
 
