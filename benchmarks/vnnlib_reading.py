@@ -1,7 +1,7 @@
 """How fast VNN-LIB properties are read: `python -m benchmarks.vnnlib_reading [--data FOLDER]`.
 
-Files of the kinds that are public are generated, and read in one process: megabytes for each CPU second. With --data the
-competition's properties in that folder (its sub-folder vnncomp) are read, too.
+Files of the kinds that are public are generated, and read in one process: megabytes for each CPU second. With --data
+the competition's properties in that folder (its sub-folder vnncomp) are read, too.
 """
 
 from __future__ import annotations

@@ -40,12 +40,13 @@ def attack(
 ) -> Array:  # fmt: skip
     """Look for inputs that violate the spec.
 
-    Every clause is a target of its own; of more than MAX_TARGETS, those with the lowest margins at a few points. A clause is violated where its largest margin is negative, and along the ridge
-    where two margins tie a step down one is a step up the other; the largest is therefore replaced by a
-    softmax-weighted sum whose temperature falls from step to step. Walks have momentum and differ in where they start
-    (the given points, the centre, random points, random points on faces of the box, points whose logits were
-    driven in a random direction) and in how they step: a signed step moves every input by as much of its side, which
-    leads into corners; a scale-free one moves them in proportion to the gradient, which stays on a slope.
+    Every clause is a target of its own; of more than MAX_TARGETS, those with the lowest margins at a few points. A
+    clause is violated where its largest margin is negative, and along the ridge where two margins tie a step down one
+    is a step up the other; the largest is therefore replaced by a softmax-weighted sum whose temperature falls from
+    step to step. Walks have momentum and differ in where they start (the given points, the centre, random points,
+    random points on faces of the box, points whose logits were driven in a random direction) and in how they step: a
+    signed step moves every input by as much of its side, which leads into corners; a scale-free one moves them in
+    proportion to the gradient, which stays on a slope.
 
     Args:
         question: What is asked.

@@ -34,7 +34,8 @@ def verify_files(
     """Decide whether a network file meets a VNN-LIB property.
 
     Networks: those of verify(), from an .onnx, .onnx.gz or .nnet file. Spec: VNN-LIB 1.0, which describes what is
-    unsafe: VERIFIED is `unsat`, there is no such input; FALSIFIED is `sat`, with an input that onnxruntime replayed.
+    unsafe: VERIFIED is `unsat`, there is no such input; FALSIFIED is `sat`, with an input that was replayed, an ONNX
+    file's in onnxruntime unless the Result's note says otherwise.
     Where the inputs are several boxes, all must be verified and one counterexample settles it; the boxes share a tenth
     of the time first, those left open half of the rest, then all that is left. Sound and complete as verify().
 
@@ -128,7 +129,7 @@ def _unasked(subject: Subject, started: float, why: Why | None = None) -> Result
     return Result(
         verdict, stage, guarantee, "" if why is None else str(why), Bounds(-infinite, infinite),
         math.inf if why is None else -math.inf, 0, time.perf_counter() - started, AllOf(()),
-        cause=None if why is None else why.reason,
+        cause=None if why is None else why.reason, note=subject.note if why is not None else "",
     )  # fmt: skip
 
 

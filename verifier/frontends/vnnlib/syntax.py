@@ -102,7 +102,7 @@ def interpret(command: list[Term], variables: dict[str, None], where: str) -> Te
     return None
 
 
-class ReadingStopped(Exception):  # noqa: N818 - running out of time is not an error
+class ReadingStopped(Exception):
     """The caller's `stop` said that reading should end."""
 
 
@@ -119,9 +119,7 @@ class Source:
         SpecError: The file is of VNN-LIB 2.0.
     """
 
-    def __init__(
-        self, text: str, name: str, strict: bool = False, stop: Callable[[], bool] | None = None
-    ) -> None:
+    def __init__(self, text: str, name: str, strict: bool = False, stop: Callable[[], bool] | None = None) -> None:
         """Stand before the first command."""
         if _NEWER.match(text):
             raise SpecError(f"{name}: written in VNN-LIB 2.0 (declare-network); only VNN-LIB 1.0 is supported")
@@ -155,7 +153,8 @@ class Source:
 
     def command(self) -> list[Term] | None:
         """Read one command as nested lists; None at the end of the file."""
-        text, match, open_lists, tokens = self.text, _TOKEN.match, [], 0
+        text, match, tokens = self.text, _TOKEN.match, 0
+        open_lists: list[list[Term]] = []
         while self.position < len(text):
             found = match(text, self.position)
             if found is None:
