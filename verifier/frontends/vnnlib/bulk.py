@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 
-from verifier.frontends.vnnlib.parts import Bounds, Form, Part, Row, Terms
+from verifier.frontends.vnnlib.parts import Bounds, Form, Part, Row
 from verifier.frontends.vnnlib.syntax import Source
 
 RUN = 5_000  # comparisons between two looks at the clock
@@ -37,6 +37,7 @@ BOUND, BOUNDS = re.compile(_BOUND), _run(_BOUND)
 ASSERTED, ASSERTED_RUN = re.compile(_ASSERTED), _run(_ASSERTED)
 DECLARED, DECLARED_RUN = re.compile(_DECLARED), _run(_DECLARED)
 ROW, ROWS = re.compile(_ROW), _run(_ROW)
+ALL_ROWS = re.compile(rf"\(\s*and\s*{ROWS.pattern}\)\s*")  # a conjunction of nothing else, the commonest disjunct
 ASSERT = re.compile(r"\(\s*assert\s*(?=\()")
 OR, AND, CLOSE = re.compile(r"\(\s*or\s*(?=\()"), re.compile(r"\(\s*and\s*(?=\()"), re.compile(r"\)\s*")
 SPACE = re.compile(r"\s*")
@@ -53,7 +54,7 @@ class Bulk:
     def __init__(self, source: Source, variables: dict[str, None]) -> None:
         """Read nothing yet."""
         self.source, self.variables = source, variables
-        self._known: dict[Terms, Terms] = {}
+        self._known: dict[tuple[str, ...], Row] = {}  # files repeat their rows
         self._counted, self._inputs, self._outputs = 0, 0, 0
 
     def read(self) -> Form | None:
@@ -98,19 +99,23 @@ class Bulk:
             form = None if part is None else [part]
         else:
             form, at = [], found.end()
-            while (close := CLOSE.match(text, at)) is None:
+            while not text.startswith(")", at):
                 self.source.look()
                 part, at = self._disjunct(at)
                 if part is None:
                     return None, at
                 form.append(part)
-            at = close.end()
+            close = CLOSE.match(text, at)
+            at = close.end() if close is not None else at
         end = CLOSE.match(text, at)
         return (None, at) if end is None else (form, end.end())
 
     def _disjunct(self, at: int) -> tuple[Part | None, int]:
         """Read a conjunction, or one comparison."""
         text, part = self.source.text, Part()
+        found = ALL_ROWS.match(text, at)
+        if found is not None:
+            return (part, found.end()) if self._rows(part, at, found.end()) else (None, at)
         found = AND.match(text, at)
         if found is None:
             return (part, end) if (end := self._comparisons(part, at, single=True)) else (None, at)
@@ -135,10 +140,23 @@ class Bulk:
         found = (ROW if single else ROWS).match(text, at)
         if found is None:
             return 0
-        for written in ROW.findall(text, at, found.end()):
-            if not self._row(part, *written):
-                return 0
-        return found.end()
+        return found.end() if self._rows(part, at, found.end()) else 0
+
+    def _rows(self, part: Part, start: int, end: int) -> bool:
+        """Add the rows of a stretch to a part; false where an output is not declared."""
+        known, rows = self._known, part.rows
+        for written in ROW.findall(self.source.text, start, end):
+            row = known.get(written)
+            if row is None:
+                row = self._row(*written)
+                if row is None:
+                    return False
+                known[written] = row
+            if row.terms:
+                rows.append(row)
+            else:
+                part.possible &= not row.strict  # y <= y always holds, y < y never
+        return True
 
     def _bounds(self, pattern: re.Pattern[str], start: int, end: int) -> Bounds | None:
         """Read bounds as arrays; None where an input is not declared."""
@@ -149,25 +167,12 @@ class Bulk:
         upper = np.frombuffer("".join(sides).encode(), dtype=np.uint8) == ord("<")
         return index, upper, np.array(list(map(float, limits)))
 
-    def _row(
-        self, part: Part, side: str, closed: str, left: str, right: str, limit: str, number: str, output: str
-    ) -> bool:
-        """Add one comparison of outputs to a part; false where an output is not declared."""
-        sign, first = 1.0 if (side == "<") is not bool(output) else -1.0, int(left or output)  # c <= y is y >= c
-        if first >= self._outputs:
-            return False
+    def _row(self, side: str, closed: str, left: str, right: str, limit: str, number: str, output: str) -> Row | None:
+        """Read one comparison of outputs, without terms where both sides are the same; None for one not declared."""
+        sign = 1.0 if (side == "<") is not bool(output) else -1.0  # c <= y is y >= c
+        first, second = int(left or output), int(right or 0)
+        if max(first, second) >= self._outputs:
+            return None
         if not right:
-            part.rows.append(Row(self._terms(((first, sign),)), sign * float(limit or number) + 0.0, not closed))
-            return True
-        second = int(right)
-        if second >= self._outputs:
-            return False
-        if first != second:
-            part.rows.append(Row(self._terms(((first, sign), (second, -sign))), 0.0, not closed))
-        else:
-            part.possible &= bool(closed)  # y <= y always holds, y < y never
-        return True
-
-    def _terms(self, terms: Terms) -> Terms:
-        """Equal terms as one object, of which there are few."""
-        return self._known.setdefault(terms, terms)
+            return Row(((first, sign),), sign * float(limit or number) + 0.0, not closed)
+        return Row(((first, sign), (second, -sign)) if first != second else (), 0.0, not closed)
