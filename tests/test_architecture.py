@@ -168,6 +168,18 @@ def test_packages_import_only_the_packages_they_may(path):
     assert ours <= MAY_IMPORT[path.relative_to(ROOT).parts[0]]
 
 
+@pytest.mark.parametrize("path", GRADING_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_grading_decides_nothing_by_the_words_of_a_message(path):
+    """`"..." in str(error)` and the like; what decides travels as an enum or an attribute."""
+    texts = {"message", "detail", "note", "reason", "printed"}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            words = isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)
+            right = node.comparators[0]
+            said = isinstance(right, ast.Call) and getattr(right.func, "id", "") in ("str", "repr")
+            assert not (words and (said or getattr(right, "attr", "") in texts)), f"{path}: line {node.lineno}"
+
+
 @pytest.mark.parametrize(("library", "home"), HOME_OF_LIBRARY.items())
 def test_only_one_file_of_the_verifier_knows_a_solver_by_name(library, home):
     importers = {

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy.exc import SAWarning
@@ -18,10 +19,18 @@ from grading.course import Course, CourseError
 from grading.lab.submission import read_blueprint, read_submission
 from grading.limits import Limits
 from grading.run.many import Job, imports_of, in_parallel
-from grading.run.one import Graded
+from grading.run.one import Graded, Status
 from grading.sandbox.bubblewrap import HOW_TO_GET_BUBBLEWRAP, bubblewrap
 
-RETRIED = ("judge", "lost")  # how a status begins that says more of the machine than of the submission
+FINAL = set(Status) - {Status.NOT_JUDGED}  # what a rerun would find again
+
+
+class Unrun(StrEnum):
+    """Why there is no new result of a submission."""
+
+    UNCHANGED = "unchanged"
+    NOT_GRADED = "not graded"
+    NOT_RECORDED = "not recorded"
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Row:
         student: Whose it is.
         points: Earned, or None where it was not graded.
         max_points: The most that there are.
-        status: "graded", "unchanged", "not graded", or what ended the notebook early.
+        status: What became of it in this run, or why it was not run.
         seconds: On the clock.
         note: One line, or empty.
         by_hand: Cells that wait for the instructor.
@@ -41,7 +50,7 @@ class Row:
     student: str
     points: float | None
     max_points: float
-    status: str
+    status: Status | Unrun
     seconds: float
     note: str = ""
     by_hand: int = 0
@@ -98,14 +107,14 @@ def autograde(
                 submission = read_submission(course.submitted(student, lab), lab, set(blueprint))
             except Exception as error:  # whatever is in one folder, the others are graded
                 said = str(error) if isinstance(error, (CourseError, OSError)) else type(error).__name__
-                rows[student] = Row(student, None, 0.0, "not graded", 0.0, said)
+                rows[student] = Row(student, None, 0.0, Unrun.NOT_GRADED, 0.0, said)
                 told(rows[student])
                 continue
             stamp = next((content for name, content in submission.files if name == "timestamp.txt"), "")
             marks[student] = fingerprint(submission, blueprint, limits, stamp)
             known = read_mark(course, student, lab)
-            if not force and known.get("fingerprint") == marks[student] and not known["status"].startswith(RETRIED):
-                rows[student] = Row(student, known["points"], known["max_points"], "unchanged", 0.0)
+            if not force and known.get("fingerprint") == marks[student] and known["status"] in FINAL:
+                rows[student] = Row(student, known["points"], known["max_points"], Unrun.UNCHANGED, 0.0)
                 told(rows[student])
                 continue
             jobs[student] = Job(submission, blueprint, limits, unsafe)
@@ -120,7 +129,7 @@ def autograde(
 
 def _recorded(recorder: Recorder, student: str, result: Graded | Exception, mark: str) -> Row:
     if isinstance(result, Exception):
-        return Row(student, None, 0.0, "not graded", 0.0, str(result).partition("\n")[0])
+        return Row(student, None, 0.0, Unrun.NOT_GRADED, 0.0, str(result).partition("\n")[0])
     notes = list(result.notes)
     late = [outcome.grade_id for outcome in result.outcomes if outcome.out_of_time]
     if late:
@@ -130,7 +139,7 @@ def _recorded(recorder: Recorder, student: str, result: Graded | Exception, mark
     try:
         points, most = recorder.record(student, result, mark)
     except Exception as error:  # whatever is in one submission, the others are recorded
-        return Row(student, None, 0.0, "not recorded", result.seconds, f"{type(error).__name__}: {error}")
+        return Row(student, None, 0.0, Unrun.NOT_RECORDED, result.seconds, f"{type(error).__name__}: {error}")
     return Row(student, points, most, result.status, result.seconds, "; ".join(notes))
 
 
@@ -155,7 +164,7 @@ def table(rows: list[Row]) -> str:
             f"{_shown(row.note)}".rstrip()
         )
     failed = sum(row.failed for row in rows)
-    unchanged = sum(row.status == "unchanged" for row in rows)
+    unchanged = sum(row.status is Unrun.UNCHANGED for row in rows)
     graded = len(rows) - failed - unchanged
     lines.append(f"{graded} graded, {unchanged} unchanged, {failed} not graded")
     return "\n".join(lines)

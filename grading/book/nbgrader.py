@@ -42,8 +42,8 @@ def load_config(course: Course) -> Config:
     earlier = course.config.parent / "gradebook.db"
     if earlier.is_file():  # an empty gradebook beside a full one would be taken for the truth
         raise CourseError(
-            f"{earlier} belongs in {course.gradebook} now, as do submitted/, autograded/, release/ and feedback/ beside "
-            "it: move them there"
+            f"{earlier} belongs in {course.gradebook} now, as do submitted/, autograded/, release/ and feedback/ "
+            "beside it: move them there"
         )
     return PyFileConfigLoader(course.config.name, path=str(course.config.parent)).load_config()
 

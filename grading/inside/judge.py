@@ -28,8 +28,8 @@ from grading.lab.contract import TestCell, uses_with_shapes
 from grading.limits import JUDGES_SPARE_MB, Limits
 from grading.wire.arrays import WireError
 from grading.wire.channel import Channel
-from grading.wire.messages import MAX_MESSAGE_BYTES, parse
-from grading.wire.outcome import Outcome
+from grading.wire.messages import MAX_MESSAGE_BYTES, TooLargeError, parse
+from grading.wire.outcome import Loss, Outcome
 from grading.wire.values import decode, encode
 
 MAX_MESSAGE_CHARACTERS = 500  # of what a student's exception says
@@ -58,17 +58,23 @@ class Worker:
         self._channel = Channel(connection)
         self._timeout_s = cell_s + PATIENCE_S
         self._letters, self._values_bytes = output_kb * 1024 + ROOM_LETTERS, values_mb * 2**20
-        self._lost = ""
+        self._lost: WorkerLostError | None = None
         self._forks: list[Worker] = []
 
-    def run(self, source: str) -> tuple[list[Any], tuple[list[str], str] | None]:
-        """Run one cell: its outputs, which hold nothing but texts, and its error, as described() reads it."""
+    @property
+    def loss(self) -> Loss | None:
+        """Why it cannot be asked any more, or None while it can."""
+        return None if self._lost is None else self._lost.loss
+
+    def run(self, source: str) -> tuple[list[Any], tuple[list[str], str] | None, bool]:
+        """Run one cell: its outputs, which hold nothing but texts; its error, as described() reads it; and whether it
+        was interrupted because it took too long."""
         most = BYTES_OF_A_LETTER * self._letters + ROOM_BYTES
         answer = self._understand(self._ask({"run": source}, most=most))
-        if not isinstance(answer, list) or len(answer) != 2:
-            raise self._give_up("its answer is not one")
+        if not isinstance(answer, list) or len(answer) != 3:
+            raise self._give_up(Loss.UNREADABLE, "its answer is not one")
         outputs, self._letters = only_texts(answer[0], self._letters)
-        return outputs, None if answer[1] is None else described(answer[1])
+        return outputs, None if answer[1] is None else described(answer[1]), answer[2] is True
 
     def take(self, names: dict[str, tuple[int, ...] | None]) -> Callable[[], dict[str, Any]]:
         """Take the values of names as they are now; they are read when what is returned is called, which gives an
@@ -90,7 +96,7 @@ class Worker:
         try:
             answer = self._understand(said)
             if not isinstance(answer, list) or len(answer) != len(names):
-                raise self._give_up("its answer is not one a name")
+                raise self._give_up(Loss.UNREADABLE, "its answer does not hold one value for each name")
         except Exception as error:
             return dict.fromkeys(names, error)
         return {name: self._read(value) for name, value in zip(names, answer, strict=True)}
@@ -127,38 +133,38 @@ class Worker:
     def _ask(
         self, request: dict[str, Any], handed_over: socket.socket | None = None, most: int = MAX_MESSAGE_BYTES
     ) -> bytes:
-        if self._lost:
-            raise WorkerLostError(self._lost)
+        if self._lost is not None:
+            raise self._lost
         try:
             self._channel.send(request, self._timeout_s)
             if handed_over is not None:
                 socket.send_fds(self._channel.socket, [b"s"], [handed_over.fileno()])
             return self._channel.receive_bytes(self._timeout_s, most)
         except TimeoutError:
-            raise self._give_up(f"it took longer than {self._timeout_s:g} s") from None
+            raise self._give_up(Loss.TIME, f"it took longer than {self._timeout_s:g} s") from None
         except (OSError, EOFError):
-            raise self._give_up("it ended") from None
+            raise self._give_up(Loss.ENDED, "it ended") from None
+        except TooLargeError:  # of ours: it was not sent, and the next may be
+            raise
         except WireError as error:
-            if "too large to hand over" in str(error):
-                raise
-            raise self._give_up(str(error)) from None
+            raise self._give_up(Loss.UNREADABLE, str(error)) from None
 
     def _understand(self, said: bytes) -> Any:
         """What an answer holds; an exception of the student's code is raised."""
         try:
             reply = parse(said)
         except WireError as error:
-            raise self._give_up(str(error)) from None
+            raise self._give_up(Loss.UNREADABLE, str(error)) from None
         if isinstance(reply, dict) and set(reply) == {"answer"}:
             return reply["answer"]
         if isinstance(reply, dict) and set(reply) == {"error"}:
             raise as_exception(*described(reply["error"]))
-        raise self._give_up("its reply is neither an answer nor an error")
+        raise self._give_up(Loss.UNREADABLE, "its reply is neither an answer nor an error")
 
-    def _give_up(self, reason: str) -> WorkerLostError:
+    def _give_up(self, loss: Loss, said: str) -> WorkerLostError:
         self._channel.close()
-        self._lost = f"the notebook's process stopped answering: {reason}"
-        return WorkerLostError(self._lost)
+        self._lost = WorkerLostError(loss, said)
+        return self._lost
 
 
 def judge_parts(parts: list[dict[str, Any]], worker: Worker, limits: Limits) -> tuple[list[Any], list[Outcome]]:
@@ -170,8 +176,8 @@ def judge_parts(parts: list[dict[str, Any]], worker: Worker, limits: Limits) -> 
         limits: Those of the judge.
 
     Returns:
-        One entry for each cell, its outputs and whether it failed, or None where its process was lost before it ended;
-        and one outcome for each test.
+        One entry for each cell, its outputs, whether it failed and whether it was interrupted, or None where its
+        process was lost before it ended; and one outcome for each test.
     """
     started = time.monotonic()
     cells: list[Any] = []
@@ -179,8 +185,8 @@ def judge_parts(parts: list[dict[str, Any]], worker: Worker, limits: Limits) -> 
     for part in parts:
         if "cell" in part:
             try:
-                outputs, error = worker.run(part["cell"])
-                cells.append([outputs, error is not None])
+                outputs, error, interrupted = worker.run(part["cell"])
+                cells.append([outputs, error is not None, interrupted])
             except Exception:  # each test that comes later says so
                 cells.append(None)
         else:
@@ -202,7 +208,8 @@ def main(peer: socket.socket, job: socket.socket, limits: Limits) -> None:
     channel = Channel(job)
     worker = Worker(peer, limits.cell_s, limits.output_kb, (limits.memory_mb - JUDGES_SPARE_MB) // 2)
     cells, outcomes = judge_parts(channel.receive(), worker, limits)
-    channel.send({"cells": cells, "outcomes": [outcome.to_data() for outcome in outcomes]})
+    said = {"cells": cells, "outcomes": [outcome.to_data() for outcome in outcomes], "lost": worker.loss}
+    channel.send(said)
 
 
 def described(data: Any) -> tuple[list[str], str]:

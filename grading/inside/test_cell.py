@@ -12,7 +12,7 @@ from typing import Any
 
 from grading.inside.hints import hint, one_line
 from grading.lab.contract import TestCell
-from grading.wire.outcome import Outcome
+from grading.wire.outcome import Loss, Outcome
 
 SEED = 0  # of every test cell, so that its points do not depend on the cells before it
 MAX_PRINTED = 10_000
@@ -20,7 +20,16 @@ ASKED_OF_A_NETWORK = ("verify", "output_bounds", "split_trace", "verify_robust")
 
 
 class WorkerLostError(Exception):
-    """The notebook's process ended, said something unreadable or took too long; nothing more can be asked of it."""
+    """Nothing more can be asked of the notebook's process.
+
+    Args:
+        loss: Why.
+        said: The same in words.
+    """
+
+    def __init__(self, loss: Loss, said: str) -> None:
+        super().__init__(f"the notebook's process stopped answering: {said}")
+        self.loss = loss
 
 
 def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
@@ -35,12 +44,16 @@ def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
     """
     earlier = [value for value in values.values() if isinstance(value, Exception)]
     if earlier:  # all of this was said before any test ran
-        lost = isinstance(earlier[0], WorkerLostError)
-        said = str(earlier[0]) if lost else one_line(type(earlier[0]).__name__, str(earlier[0]))
-        return Outcome(test.grade_id, 0.0, test.max_points, said, said, out_of_time=lost and "time" in said)
+        first = earlier[0]
+        lost = first.loss if isinstance(first, WorkerLostError) else None
+        said = one_line(type(first).__name__, str(first)) if lost is None else str(first)
+        return Outcome(
+            test.grade_id, 0.0, test.max_points, said, said, out_of_time=lost is Loss.TIME, lost=lost
+        )  # fmt: skip
     calls_functions = _holds_function(list(values.values()))
     printed = io.StringIO()
-    late: list[str] = []
+    late: list[object] = []  # what time kept from being found
+    lost: Loss | None = None
     _seed()
     try:
         with (
@@ -56,13 +69,14 @@ def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
         points = 0.0
         message = hint(test.source, test.grade_id, error, calls_functions)
         detail = one_line(type(error).__name__, str(error))
-        if isinstance(error, WorkerLostError) and "longer than" in str(error):
-            late.append(str(error))
+        lost = error.loss if isinstance(error, WorkerLostError) else None
+        if lost is Loss.TIME:
+            late.append(error)
     if points > test.max_points:
         points, message = 0.0, f"the test cell itself gives {points:g} points; mend the test cell"
     return Outcome(
         test.grade_id, points, test.max_points, message, detail, printed.getvalue()[:MAX_PRINTED],
-        bool(late) and points < test.max_points,
+        bool(late) and points < test.max_points, lost,
     )  # fmt: skip
 
 
@@ -107,7 +121,7 @@ def _partial_credit(value: Any, max_points: float) -> float:
 
 
 @contextlib.contextmanager
-def _careful_verifier(source: str, late: list[str]) -> Iterator[None]:
+def _careful_verifier(source: str, late: list[object]) -> Iterator[None]:
     """Refuse a file's name where a network is asked for, and note answers that time kept from being found."""
     if "verifier" not in sys.modules and "verifier" not in source:
         yield

@@ -57,7 +57,7 @@ def _in_a_child(trials: Sequence[Trial], limits: Limits, deadline: float) -> lis
         for test, _ in trials:
             seconds = min(limits.cell_s + BEYOND_A_CELL_S, deadline - time.monotonic())
             try:
-                outcomes.append(Outcome(**channel.receive(max(0.0, seconds))))
+                outcomes.append(Outcome.from_data(channel.receive(max(0.0, seconds))))
             except (EOFError, OSError, WireError) as error:
                 why = "there was not enough time" if isinstance(error, TimeoutError) else "its process was ended"
                 outcomes.append(_unfinished(test, why))

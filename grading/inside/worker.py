@@ -2,7 +2,7 @@
 guard.
 
 Requests, each answered by {"answer": ...} or {"error": [[exception names, own first], message]}:
-  {"run": source}                                    run one cell; the answer is [outputs, None or its error]
+  {"run": source}                                    run one cell: [outputs, None or its error, interrupted]
   {"take": [[name, shape or null], ...]}             values of names as plain data: {"value": ...} or {"error": ...}
   {"call": [number, [argument, ...], {name: ...}]}   call a function that was taken
 
@@ -139,15 +139,16 @@ class Session:
         _seed()
 
     def run(self, source: str) -> list[Any]:
-        """Run one cell, not longer than a cell may take; its outputs and its error."""
+        """Run one cell, not longer than a cell may take; its outputs, its error, and whether it was interrupted."""
         self._outputs.begin()
-        with _interrupted_after(self._cell_s):
+        with _interrupted_after(self._cell_s) as interrupted:
             result = self._shell.run_cell(source, store_history=True)
         error = result.error_before_exec or result.error_in_exec
-        return [self._outputs.plain(), None if error is None else describe(error)]
+        return [self._outputs.plain(), None if error is None else describe(error), bool(interrupted)]
 
-    def take(self, wanted: list[Any], calls: socket.socket | None) -> list[Any]:
-        """Values of names; with a function among them, a fork of this process answers calls on the socket."""
+    def take(self, wanted: list[Any], calls: socket.socket | None, peer: socket.socket) -> list[Any]:
+        """Values of names; with a function among them, a fork of this process answers calls on the socket `calls`, and
+        leaves the one to the judge, `peer`, to this process."""
         self._functions = []
         values: list[Any] = []
         for name, shape in wanted:
@@ -162,6 +163,7 @@ class Session:
         if calls is not None:
             if self._functions and os.fork() == 0:
                 with contextlib.suppress(BaseException):
+                    peer.close()  # else the judge would wait for a notebook that has ended
                     _serve_calls(self, calls)
                 os._exit(0)
             calls.close()
@@ -209,14 +211,16 @@ def describe(error: BaseException) -> list[Any]:
     return [[cls.__name__ for cls in type(error).__mro__], _text(error)]
 
 
-def answer(session: Session, request: dict[str, Any], calls: socket.socket | None) -> dict[str, Any]:
+def answer(
+    session: Session, request: dict[str, Any], calls: socket.socket | None, peer: socket.socket
+) -> dict[str, Any]:
     """One request's reply; whatever a student's code raises becomes an error for the judge."""
     try:
         ((kind, content),) = request.items()
         if kind == "run":
             return {"answer": session.run(content)}
         if kind == "take":
-            return {"answer": session.take(content, calls)}
+            return {"answer": session.take(content, calls, peer)}
         if kind == "call":
             return {"answer": session.call(*content)}
         raise WireError(f"unknown request {kind!r}")
@@ -248,7 +252,7 @@ def main(peer: socket.socket, job: socket.socket, limits: Limits, isolated: bool
         if "take" in request:
             _, descriptors, _, _ = socket.recv_fds(peer, 1, 1)
             calls = socket.socket(fileno=descriptors[0])
-        _reply(channel, answer(session, request, calls))
+        _reply(channel, answer(session, request, calls, peer))
 
 
 def _serve_calls(session: Session, calls: socket.socket) -> None:
@@ -257,7 +261,7 @@ def _serve_calls(session: Session, calls: socket.socket) -> None:
         sys.modules["torch"].set_num_threads(1)
     channel = Channel(calls)
     while True:
-        _reply(channel, answer(session, channel.receive(), None))
+        _reply(channel, answer(session, channel.receive(), None, calls))
 
 
 def _reply(channel: Channel, reply: dict[str, Any]) -> None:
@@ -268,16 +272,21 @@ def _reply(channel: Channel, reply: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _interrupted_after(seconds: float) -> Iterator[None]:
-    """Raise in the running code after some time; code that goes on regardless is ended later, by the guard."""
+def _interrupted_after(seconds: float) -> Iterator[list[float]]:
+    """Raise in the running code after some time; code that goes on regardless is ended later, by the guard.
+
+    What is given is empty, until the time has come.
+    """
+    interrupted: list[float] = []
 
     def interrupt(*_: object) -> None:
+        interrupted.append(seconds)
         raise TimeoutError(f"the cell took longer than {seconds:g} s")
 
     try:
         signal.signal(signal.SIGALRM, interrupt)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        yield
+        yield interrupted
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -55,7 +55,7 @@ def main() -> None:
 def _serve(request: dict[str, Any], descriptors: list[int], isolated: bool) -> None:
     """What a forked process does with one request."""
     from grading.inside import judge, worker
-    from grading.limits import Limits
+    from grading.limits import Ended, Limits
     from grading.sandbox.guard import confine_and_run
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -69,9 +69,9 @@ def _serve(request: dict[str, Any], descriptors: list[int], isolated: bool) -> N
             judge.main(peer, job, limits)
 
     try:
-        confine_and_run(lifeline, limits, main, isolated)
+        confine_and_run(lifeline, (peer, job), limits, main, isolated)
     except OSError as error:
-        lifeline.sendall(json.dumps({"ended": f"not isolated: {error}", "cpu_s": 0.0, "peak_mb": 0.0}).encode())
+        lifeline.sendall(json.dumps({"ended": Ended.LOST, "why": f"not isolated: {error}"}).encode())
 
 
 def _become_another_user() -> None:

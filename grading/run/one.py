@@ -12,24 +12,41 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from grading.lab.submission import GradedCell, Part, Submission, job_of, lay_out, read_cells
-from grading.limits import JUDGES_SPARE_MB, Limits
+from grading.limits import JUDGES_SPARE_MB, Ended, Limits
 from grading.run.sanitise import cut, error, sanitise_outputs, stream
 from grading.sandbox.bubblewrap import Sandbox
 from grading.wire.arrays import WireError
 from grading.wire.channel import Channel
-from grading.wire.outcome import Outcome
+from grading.wire.outcome import Loss, Outcome, read_loss
 
 # The kernel counts descriptors under way in sockets over all processes of a user, other submissions' included, and
 # refuses to send one where there are more than the sender may have open: so the judge may have more than they can send.
 JUDGES_FILES = 2**20
-ENDED = {
-    "time": "it took longer than {wall_s:g} s",
-    "cpu": "it computed for more than {cpu_s:g} s",
-    "memory": "it used more than {memory_mb} MiB of memory",
+NOTED_CELLS = 5  # interrupted cells that the instructor is told of one by one
+
+
+class Status(StrEnum):
+    """What became of one submission."""
+
+    GRADED = "graded"
+    TIME = "time"  # the notebook's process did not reach its end, for want of time, computing or memory
+    CPU = "cpu"
+    MEMORY = "memory"
+    ENDED = "ended"  # it ended by itself
+    NOT_JUDGED = "not judged"  # the judge did not reach its end, which says more of the machine than of the submission
+
+
+REASONS = {
+    Status.TIME: "it took longer than {wall_s:g} s",
+    Status.CPU: "it computed for more than {cpu_s:g} s",
+    Status.MEMORY: "it used more than {memory_mb} MiB of memory",
+    Status.ENDED: "it ended by itself",
 }
+BY_THE_GUARD = {Ended.TIME: Status.TIME, Ended.CPU: Status.CPU, Ended.MEMORY: Status.MEMORY}
 
 
 @dataclass(frozen=True)
@@ -37,8 +54,7 @@ class Graded:
     """What came of one submission.
 
     Args:
-        status: "graded"; or "time", "cpu", "memory", "ended" where the notebook's process did not reach its end; or
-            "judge ..." where the judge did not.
+        status: Whether the notebook and its tests reached their end, or what kept them from it.
         outcomes: One a test cell.
         notebook: The notebook with its outputs, as nbformat's JSON; None where nothing was judged.
         notes: For the instructor.
@@ -48,7 +64,7 @@ class Graded:
         judge_cpu_s: Of computing, in the judge.
     """
 
-    status: str
+    status: Status
     outcomes: list[Outcome]
     notebook: dict[str, Any] | None
     notes: list[str]
@@ -65,7 +81,8 @@ class Graded:
     def from_json(cls, text: str) -> "Graded":
         """What to_json() wrote."""
         data = json.loads(text)
-        return cls(**{**data, "outcomes": [Outcome(**outcome) for outcome in data["outcomes"]]})
+        outcomes = [Outcome.from_data(outcome) for outcome in data["outcomes"]]
+        return cls(**{**data, "status": Status(data["status"]), "outcomes": outcomes})
 
 
 def grade(sandbox: Sandbox, submission: Submission, blueprint: dict[str, GradedCell], limits: Limits) -> Graded:
@@ -94,23 +111,51 @@ def grade(sandbox: Sandbox, submission: Submission, blueprint: dict[str, GradedC
     finally:
         judged, worked = judge.end(), worker.end()
     cells, outcomes = _read(said, parts, blueprint)
-    lost = [index for index, cell in enumerate(cells) if cell is None]
-    status = "graded"
-    if said is None:
-        status = f"judge {judged['ended']}"
-    elif worked["ended"] in ENDED:
-        status = worked["ended"]
-    elif lost:
-        status = "ended"
-    reason = ENDED.get(worked["ended"], "it ended by itself").format(**limits.to_data())
-    if status in ("time", "cpu"):
-        outcomes = [replace(one, out_of_time=True) if "stopped answering" in one.detail else one for one in outcomes]
+    status, reason = _status(said, cells, worked["ended"], limits)
+    if status in (Status.TIME, Status.CPU):
+        outcomes = [replace(one, out_of_time=True) if one.lost is not None else one for one in outcomes]
+    notes = [*submission.notes, *_notes(status, reason, parts, cells, limits)]
+    if status is Status.NOT_JUDGED:
+        notes.append(f"the judge did not finish: {judged['why'] or judged['ended']}")
     notebook = _notebook(parts, cells, outcomes, blueprint, reason) if said is not None else None
     return Graded(
-        status, outcomes, notebook, [*submission.notes], round(time.monotonic() - started, 2), worked["cpu_s"],
-        worked["peak_mb"],
+        status, outcomes, notebook, notes, round(time.monotonic() - started, 2), worked["cpu_s"], worked["peak_mb"],
         judged["cpu_s"],
     )  # fmt: skip
+
+
+def _status(said: Any, cells: list[Any], ended: Ended, limits: Limits) -> tuple[Status, str]:
+    """What became of the submission, and in words why its notebook did not reach its end."""
+    if said is None:
+        return Status.NOT_JUDGED, ""
+    if ended in BY_THE_GUARD:
+        status = BY_THE_GUARD[ended]
+    elif all(cell is not None for cell in cells):
+        return Status.GRADED, ""
+    elif isinstance(said, dict) and read_loss(said.get("lost")) is Loss.TIME:
+        return Status.TIME, f"one cell took longer than {limits.cell_s:g} s and could not be interrupted"
+    else:
+        status = Status.ENDED
+    return status, REASONS[status].format(**limits.to_data())
+
+
+def _notes(status: Status, reason: str, parts: list[Part], cells: list[Any], limits: Limits) -> list[str]:
+    """What the instructor should know of the run: where the notebook was ended, which cells were interrupted."""
+    numbers = [number for number, part in enumerate(parts, 1) if part.cell_type == "code" and not part.test]
+    lost = [number for number, cell in zip(numbers, cells, strict=True) if cell is None]
+    late = [number for number, cell in zip(numbers, cells, strict=True) if _interrupted(cell)]
+    notes = []
+    if late:
+        more = f" and {len(late) - NOTED_CELLS} more" if len(late) > NOTED_CELLS else ""
+        which = f"cell {', '.join(map(str, late[:NOTED_CELLS]))}{more}"
+        notes.append(f"{which} took longer than {limits.cell_s:g} s and was interrupted")
+    if reason:
+        notes.append(f"the notebook was ended in cell {lost[0]}: {reason}" if lost else f"a test did not end: {reason}")
+    return notes
+
+
+def _interrupted(cell: Any) -> bool:
+    return isinstance(cell, list) and len(cell) == 3 and cell[2] is True
 
 
 def modules_of(sources: Iterable[str]) -> list[str]:
@@ -151,8 +196,11 @@ def _read(said: Any, parts: list[Part], blueprint: dict[str, GradedCell]) -> tup
             one = {"message": "this test was not judged", "detail": "the judge did not finish", "out_of_time": True}
         texts = {key: cut(str(one.get(key, "")), 200, 10_000) for key in ("message", "detail", "printed")}
         outcomes.append(
-            Outcome(name, min(max(points, 0.0), most), most, **texts, out_of_time=bool(one.get("out_of_time")))
-        )
+            Outcome(
+                name, min(max(points, 0.0), most), most, **texts, out_of_time=bool(one.get("out_of_time")),
+                lost=read_loss(one.get("lost")),
+            )
+        )  # fmt: skip
     return cells, outcomes
 
 

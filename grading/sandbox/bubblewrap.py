@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from grading.course import CourseError
-from grading.limits import Limits
+from grading.limits import Ended, Limits
 
 COURSE_INSIDE, ENVIRONMENT_INSIDE = "/opt/course", "/opt/environment"
 SECONDS_TO_WARM_UP = 300.0
@@ -62,7 +62,7 @@ class Launched:
     job: socket.socket
 
     def end(self, timeout_s: float = 5.0) -> dict[str, Any]:
-        """End it, and say how it ended ("stopped", "ended", "time", "cpu" or "memory") and what it used."""
+        """End it, and say how it ended (`Ended`) and what it used."""
         said = b""
         try:
             self.lifeline.shutdown(socket.SHUT_WR)
@@ -76,9 +76,10 @@ class Launched:
             self.job.close()
         try:
             told = json.loads(said)
-            return {"ended": str(told["ended"]), "cpu_s": float(told["cpu_s"]), "peak_mb": float(told["peak_mb"])}
-        except (ValueError, KeyError, TypeError):
-            return {"ended": "lost", "cpu_s": 0.0, "peak_mb": 0.0}
+            used = {name: float(told.get(name, 0.0)) for name in ("cpu_s", "peak_mb")}
+            return {**used, "ended": Ended(told["ended"]), "why": str(told.get("why", ""))}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {"ended": Ended.LOST, "why": "", "cpu_s": 0.0, "peak_mb": 0.0}
 
 
 class Sandbox:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from grading.limits import Limits
+from grading.limits import Ended, Limits
 from grading.sandbox import kernel_calls
 
 HOME = Path("/tmp/home")  # in the namespace's own /tmp
@@ -29,12 +29,19 @@ FREE_SOCKETS, SOCKET_BYTES = 64, 2**19  # what a socket can hold in the kernel, 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def confine_and_run(lifeline: socket.socket, limits: Limits, main: Callable[[], None], isolated: bool) -> None:
+def confine_and_run(
+    lifeline: socket.socket,
+    sockets: tuple[socket.socket, socket.socket],
+    limits: Limits,
+    main: Callable[[], None],
+    isolated: bool,
+) -> None:
     """Run `main` in namespaces of its own, watched; never returns.
 
     Args:
         lifeline: From whoever asked: one end of a socket. When the other end closes, everything is ended; when
             everything has ended, one line of JSON says how.
+        sockets: What `main` talks through: to the other process of the submission, and to whoever asked.
         limits: What may be used.
         main: What the watched process does.
         isolated: Whether to make namespaces; without them only the limits hold (for `--unsafe-no-sandbox`).
@@ -54,9 +61,11 @@ def confine_and_run(lifeline: socket.socket, limits: Limits, main: Callable[[], 
         os._exit(0)
     if isolated:
         kernel_calls.set_hidden(True)
-    said = {"ended": "stopped", "cpu_s": 0.0, "peak_mb": 0.0}
+    peer, job = sockets
+    job.close()
+    said = {"ended": Ended.LOST, "cpu_s": 0.0, "peak_mb": 0.0}
     with contextlib.suppress(Exception):
-        said = _watch(watched, lifeline, limits, isolated)
+        said = _watch(watched, lifeline, peer, limits, isolated)
     with contextlib.suppress(OSError):
         lifeline.sendall(json.dumps(said).encode() + b"\n")
     if not isolated:
@@ -100,29 +109,35 @@ def _limit(limits: Limits, isolated: bool) -> None:
     os.environ["HOME"] = str(HOME) if isolated else str(Path.cwd())
 
 
-def _watch(watched: int, lifeline: socket.socket, limits: Limits, isolated: bool) -> dict[str, Any]:
+def _watch(
+    watched: int, lifeline: socket.socket, peer: socket.socket, limits: Limits, isolated: bool
+) -> dict[str, Any]:
     """Look now and then, until everything has ended or must end."""
-    started, ended, cpu_s, peak = time.monotonic(), "", 0.0, 0
+    started, cpu_s, peak = time.monotonic(), 0.0, 0
+    ended: Ended | None = None
     shared = _status(watched)  # it still has its pages in common with the zygote
     poll = select.poll()
     poll.register(lifeline, select.POLLIN | select.POLLHUP)
     while not ended:
         if poll.poll(1000 * SECONDS_BETWEEN_LOOKS):
-            ended = "stopped"
+            ended = Ended.STOPPED
         alive = _reap(watched)
+        if not alive:  # children that hold its socket cannot make the other end wait for an answer
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
         pids = list(_others()) if isolated else [watched] if alive else []
         used, computing = _used(pids, shared), _computing(pids)
         if used > limits.memory_mb * MIB:
             used = sum(_proportional(pid, shared) for pid in pids) + _elsewhere() if isolated else used
         cpu_s, peak = max(cpu_s, computing), max(peak, used)
         if not pids:
-            ended = ended or "ended"
+            ended = ended or Ended.ENDED
         elif time.monotonic() - started > limits.wall_s:
-            ended = "time"
+            ended = Ended.TIME
         elif computing > limits.cpu_s:
-            ended = "cpu"
+            ended = Ended.CPU
         elif used > limits.memory_mb * MIB:
-            ended = "memory"
+            ended = Ended.MEMORY
     if isolated:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)

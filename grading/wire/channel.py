@@ -22,7 +22,7 @@ class Channel:
         """Send one message.
 
         Raises:
-            WireError: It is too large.
+            TooLargeError: It is larger than any message may be.
             OSError: The other end is gone, or does not read in time.
         """
         self.socket.settimeout(timeout_s)

@@ -10,6 +10,10 @@ MAX_MESSAGE_BYTES = 128 * 2**20  # a network of about twenty million float32 wei
 _LENGTH = struct.Struct(">Q")
 
 
+class TooLargeError(WireError):
+    """A message of ours that is larger than any may be; nothing of it was sent."""
+
+
 class Stream(Protocol):
     """What a message is read from or written to: a file of bytes, or a channel."""
 
@@ -27,12 +31,12 @@ def write_message(stream: Stream, message: Any) -> None:
     """Send one message.
 
     Raises:
-        WireError: The message is larger than MAX_MESSAGE_BYTES.
+        TooLargeError: The message is larger than MAX_MESSAGE_BYTES.
         OSError: The other side has gone.
     """
     body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii")
     if len(body) > MAX_MESSAGE_BYTES:
-        raise WireError(
+        raise TooLargeError(
             f"too large to hand over: {len(body) / 2**20:.0f} MiB of at most {MAX_MESSAGE_BYTES / 2**20:.0f} MiB"
         )
     stream.write(_LENGTH.pack(len(body)) + body)

@@ -1,7 +1,16 @@
 """What became of one test cell, as the judge says it."""
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
+
+
+class Loss(StrEnum):
+    """Why nothing more can be asked of a process that runs a student's code."""
+
+    TIME = "time"  # it did not answer in time
+    ENDED = "ended"  # its end of the socket was closed
+    UNREADABLE = "unreadable"  # what it said is not an answer
 
 
 @dataclass(frozen=True)
@@ -16,6 +25,7 @@ class Outcome:
         detail: The same for the instructor; it may hold text of the student's.
         printed: What the cell printed, for the instructor.
         out_of_time: It did not pass, and time may be the reason: someone has to look.
+        lost: Why the process with the student's values could not be asked, where that was so.
     """
 
     grade_id: str
@@ -25,6 +35,7 @@ class Outcome:
     detail: str = ""
     printed: str = ""
     out_of_time: bool = False
+    lost: Loss | None = None
 
     @property
     def passed(self) -> bool:
@@ -34,3 +45,13 @@ class Outcome:
     def to_data(self) -> dict[str, Any]:
         """The outcome as JSON holds it."""
         return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "Outcome":
+        """What to_data() wrote."""
+        return cls(**{**data, "lost": read_loss(data.get("lost"))})
+
+
+def read_loss(told: Any) -> Loss | None:
+    """A loss as JSON holds it; None where it is not one."""
+    return Loss(told) if told in list(Loss) else None

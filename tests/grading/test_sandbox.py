@@ -5,9 +5,9 @@ import shutil
 import sys
 
 import pytest
+from grading.parallel import judge_notebook
 
 from grading.course import CourseError
-from grading.parallel import judge_notebook
 from grading.sandbox import Sandbox, bubblewrap, trouble
 from tests.grading.conftest import LAB
 

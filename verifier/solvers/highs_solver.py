@@ -117,7 +117,7 @@ def _silent_solver(highspy: Any) -> Any:
     """
 
     class Silent(highspy.Highs):  # type: ignore[misc]
-        def enableCallbacks(self) -> None:  # noqa: N802  # HiGHS's own name
+        def enableCallbacks(self) -> None:  # HiGHS's own name
             self.setOptionValue("output_flag", False)
             self.setOptionValue("log_to_console", False)
             super().enableCallbacks()

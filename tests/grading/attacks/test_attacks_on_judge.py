@@ -9,6 +9,7 @@ import time
 import pytest
 
 from grading.limits import Limits
+from grading.run.one import Status
 from tests.grading.attacks.attack_lab import graded, own_lab, points, test_cell
 from tests.grading.conftest import needs_sandbox
 
@@ -28,7 +29,7 @@ def read(size):
         got += part
     return got
 def reply(body): peer.sendall(struct.pack(">Q", len(body)) + body)
-reply(b'{"answer":[[],null]}')
+reply(b'{"answer":[[],null,false]}')
 while True:
     request = read(struct.unpack(">Q", read(8))[0])
     if b'"run"' in request:
@@ -39,7 +40,7 @@ while True:
 """
 
 
-def said(sandbox, run=b'{"answer":[[],null]}', take=b"4", test="assert x == 3", limits=LIMITS):
+def said(sandbox, run=b'{"answer":[[],null,false]}', take=b"4", test="assert x == 3", limits=LIMITS):
     """What comes of a notebook whose process says this, with an honest test before and after."""
     take_over = TAKEN_OVER.replace("RUN", repr(run) if isinstance(run, bytes) else run)
     take_over = take_over.replace("TAKE", repr(take) if isinstance(take, bytes) else take)
@@ -88,7 +89,7 @@ VALUES = {
 def test_a_forged_value_is_not_the_answer(sandbox, name):
     result = said(sandbox, take=VALUES[name])
     assert result.outcomes[0].points == 1 and result.outcomes[1].points == 0, result.outcomes
-    assert result.notebook is not None and not result.status.startswith("judge"), result.status
+    assert result.notebook is not None and result.status is not Status.NOT_JUDGED, result.status
 
 
 # as values of x, against tests that are honest about honest values
@@ -128,7 +129,7 @@ def test_a_value_that_makes_a_test_dear_costs_that_test_only(sandbox, name):
         take = f"(exec({NET!r}, globals()) or {take})"
     result = said(sandbox, take=take, test=test)
     assert [outcome.points for outcome in result.outcomes] == [1, 0, 1], result.outcomes
-    assert result.notebook is not None and not result.status.startswith("judge"), result.status
+    assert result.notebook is not None and result.status is not Status.NOT_JUDGED, result.status
 
 
 def test_what_could_not_be_finished_is_marked_for_the_instructor(sandbox):
@@ -137,15 +138,15 @@ def test_what_could_not_be_finished_is_marked_for_the_instructor(sandbox):
 
 
 OUTPUTS = {
-    "not a number": b'{"answer":[[{"output_type":"stream","name":"stdout","text":NaN}],null]}',
-    "depth": '(b\'{"answer":[\' + b"[" * 900 + b"]" * 900 + b",null]}")',
-    "depth in a text": '(b\'{"answer":[[{"output_type":"error","ename":\' + b"[" * 900 + b"]" * 900 + b"}],null]}")',
-    "no outputs": b'{"answer":[3,null]}',
+    "not a number": b'{"answer":[[{"output_type":"stream","name":"stdout","text":NaN}],null,false]}',
+    "depth": '(b\'{"answer":[\' + b"[" * 900 + b"]" * 900 + b",null,false]}")',
+    "depth in a text": '(b\'{"answer":[[{"output_type":"error","ename":\' + b"[" * 900 + b"]" * 900 + b"}],null,false]}")',
+    "no outputs": b'{"answer":[3,null,false]}',
     "an error instead": b'{"error":[[],3]}',
-    "too many": '(b\'{"answer":[[\' + b"[]," * 10**6 + b"0],null]}")',
-    "a gigabyte in pieces": '(b\'{"answer":[[{"output_type":"stream","name":"stdout","text":"\' + b"x" * 700000 + b\'"}],null]}\')',
-    "half a character": b'{"answer":[[{"output_type":"stream","name":"stdout","text":"\\ud800"}],null]}',
-    "imitated points": b'{"answer":[[{"output_type":"execute_result","data":{"text/plain":"1.0"},"metadata":{"grading":{"points":1}}}],null]}',
+    "too many": '(b\'{"answer":[[\' + b"[]," * 10**6 + b"0],null,false]}")',
+    "a gigabyte in pieces": '(b\'{"answer":[[{"output_type":"stream","name":"stdout","text":"\' + b"x" * 700000 + b\'"}],null,false]}\')',
+    "half a character": b'{"answer":[[{"output_type":"stream","name":"stdout","text":"\\ud800"}],null,false]}',
+    "imitated points": b'{"answer":[[{"output_type":"execute_result","data":{"text/plain":"1.0"},"metadata":{"grading":{"points":1}}}],null,false]}',
 }
 
 
@@ -154,7 +155,7 @@ def test_forged_outputs_end_nothing(sandbox, name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = said(sandbox, run=OUTPUTS[name])
     assert result.outcomes[0].points == 1 and result.outcomes[1].points == 0
-    assert result.notebook is not None and not result.status.startswith("judge"), result.status
+    assert result.notebook is not None and result.status is not Status.NOT_JUDGED, result.status
     assert len(json.dumps(result.notebook)) < 1_000_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB, of whoever grades
 
