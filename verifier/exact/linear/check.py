@@ -61,7 +61,7 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
         if not (low > 0 or (low >= 0 and not strict)):
             verified = False
             if answer.point is not None and candidate is None:
-                found = check_counterexample(question, answer.point[: question.subject.network.inputs])
+                found = check_counterexample(question, answer.point[: question.network.inputs])
                 candidate = found if isinstance(found, Counterexample) else None
     margin = min(lows, default=np.inf)
     if verified:
@@ -127,7 +127,7 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
         if answer.status is Status.INFEASIBLE:
             continue
         if answer.point is not None:
-            found = check_counterexample(question, answer.point[: question.subject.network.inputs])
+            found = check_counterexample(question, answer.point[: question.network.inputs])
             if isinstance(found, Counterexample):
                 return Outcome.refuted(found)
         if answer.status is Status.OPTIMAL:

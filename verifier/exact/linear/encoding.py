@@ -83,7 +83,7 @@ def encode_clause(
         Tjeng, Xiao, Tedrake. Evaluating Robustness of Neural Networks with Mixed Integer Programming. ICLR 2019;
         Ehlers. Formal Verification of Piece-Wise Linear Feed-Forward Neural Networks. ATVA 2017 (the triangle).
     """
-    network, box, margins = question.subject.network, question.box, question.margins
+    network, box, margins = question.network, question.box, question.margins
     builder = Builder()
     h = builder.columns(box.lower, box.upper)
     reach = np.maximum(np.abs(box.lower), np.abs(box.upper))
@@ -143,7 +143,7 @@ def _size(question: Question, clause: tuple[int, ...], logits: Bounds) -> float:
 
 def tolerance_gain(question: Question, clause: tuple[int, ...]) -> float:
     """How much larger a tolerance on every row can be at the clause's margins: the weights after it, added up."""
-    margins, layers = question.margins, question.subject.network.layers
+    margins, layers = question.margins, question.network.layers
     used = [margins.margins[number].row for number in clause]
     seen = np.abs(margins.rows[[row for row in used if row is not None]]).max(axis=0, initial=0.0)
     total = 1.0 + seen.sum()

@@ -37,7 +37,7 @@ def leaf_check(question: Question, clause: tuple[int, ...], signs: Sequence[Arra
     Source:
         Neumaier, Shcherbina. Safe bounds in linear and mixed-integer linear programming. Math. Program. 2004.
     """
-    network, box, margins = question.subject.network, question.box, question.margins
+    network, box, margins = question.network, question.box, question.margins
     builder = Builder()
     h = builder.columns(box.lower, box.upper)
     reach = np.maximum(np.abs(box.lower), np.abs(box.upper))

@@ -64,7 +64,7 @@ def encode_violation(
     Returns:
         The input variables and the margins; None where time ran out first.
     """
-    network, box = question.subject.network, question.box
+    network, box = question.network, question.box
     h: list[Any] = [
         solver.constant(low) if low == high else solver.variable(f"x{i}", low, high)
         for i, (low, high) in enumerate(zip(box.lower, box.upper, strict=True))
