@@ -123,7 +123,7 @@ def test_the_network_with_carried_functions_computes_them_exactly() -> None:
 def test_a_relation_of_the_wrong_size_is_refused() -> None:
     with pytest.raises(verifier.SpecError, match=r"linear\(x=...\) has 2 coefficients, but the network has 1 inputs"):
         verifier.verify(doubling(), [(0, 1)], linear([1], x=[1, 2]))
-    with pytest.raises(verifier.SpecError, match=r"linear\(x=\)\[0\] is NaN"):
+    with pytest.raises(verifier.SpecError, match=r"linear\(x\)\[0\] is NaN"):
         linear([1], x=[float("nan")])
     with pytest.raises(verifier.SpecError, match="beyond 1e150"):
         verifier.verify(doubling(torch.float64), [(0, 1e10)], linear([1], x=[1e150]))

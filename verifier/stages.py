@@ -83,6 +83,7 @@ class Run:
     pre: tuple[Bounds, ...] = ()
     near: bool = False
     attacked: bool = False  # thoroughly
+    missing: MissingDependencyError | None = None  # of a step that "auto" had to leave out
     slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
@@ -153,6 +154,15 @@ class Run:
             if self.why is not None:
                 return
             stage()
+        if self.missing is not None and not self.settled and not self.budget.exhausted():
+            raise self.missing
+
+    def where_installed(self, step: Callable[[], None]) -> None:
+        """Take a step of "auto"; where a library is missing the steps after it may still settle the question."""
+        try:
+            step()
+        except MissingDependencyError as error:
+            self.missing = self.missing or error
 
     def bound_root(self, stage: str, bound: BoundingMethod, may_settle: bool = True) -> None:
         """Bound the outputs and the margins over the whole box."""
@@ -256,10 +266,10 @@ class Run:
         else:
             self.attack_thoroughly()
             if not self.settled and not self.budget.exhausted():
-                self.split_relus()
+                self.where_installed(self.split_relus)
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
-            self.ask_z3(self.budget.seconds_left * share)
+            self.where_installed(partial(self.ask_z3, self.budget.seconds_left * share))
         if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split_inputs(search, fresh=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -21,7 +22,8 @@ class Budget:
     Args:
         timeout_s: Wall time allowed, in seconds; infinite for no limit.
         max_subdomains: Subdomains allowed, or None for no limit.
-        show: True or False for a progress bar or none, None for one that appears after a second.
+        show: True or False for a progress bar or none, None for one that appears after a second where someone can
+            see it (see somebody_watches()).
     """
 
     timeout_s: float = math.inf
@@ -61,7 +63,7 @@ class Budget:
     def count(self, subdomains: int, note: Callable[[], str] | None = None) -> None:
         """Book subdomains as bounded; a search that goes on passes a note for the progress bar."""
         self.subdomains += subdomains
-        if note is None or self.show is False or (self.show is None and self.seconds < PROGRESS_DELAY_S):
+        if note is None or not _shows(self.show, self.seconds):
             return
         if self._bar is None:
             self._bar = _open_bar()
@@ -74,6 +76,24 @@ class Budget:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def somebody_watches() -> bool:
+    """Whether a progress bar would be seen: in a terminal or a notebook, not in a log file or a pipe."""
+    stream = sys.stderr
+    if stream is None or stream.closed:
+        return False
+    if stream.isatty():
+        return True
+    shell = sys.modules.get("IPython")  # a notebook's bar is a widget, whatever its streams are
+    return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
+
+
+def _shows(asked: bool | None, seconds: float) -> bool:
+    """Whether a bar is drawn by now: as asked, or after a second where somebody watches."""
+    if asked is not None:
+        return asked
+    return seconds >= PROGRESS_DELAY_S and somebody_watches()
 
 
 def _open_bar(what: str = "verify", unit: str = " subdomains", total: int | None = None) -> Any:
@@ -100,8 +120,7 @@ class ImageBar:
     def step(self, verified: int) -> None:
         """One image more is done; so many are verified by now."""
         self._done += 1
-        early = self._show is None and time.perf_counter() - self._started < PROGRESS_DELAY_S
-        if self._show is False or early:
+        if not _shows(self._show, time.perf_counter() - self._started):
             return
         if self._bar is None:
             self._bar = _open_bar("images", " images", self._images)

@@ -12,14 +12,19 @@ import numpy as np
 
 from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
+from verifier.errors import ResultComparisonError, SpecError
 from verifier.network import Affine, Network, Subject, propagate_interval
 from verifier.question.carried import carry_functions
 from verifier.question.margins import Margins, compile_margins
+from verifier.question.numbers import as_numbers
 from verifier.question.spec import Box, Clause, Inequality, OutputSpec
 
 
-class Verdict(enum.Enum):
-    """Verified, falsified or unknown; VNN-LIB tools print unsat, sat, unknown."""
+class Verdict(enum.StrEnum):
+    """Verified, falsified or unknown; VNN-LIB tools print unsat, sat, unknown.
+
+    A verdict equals its text, so that `result.verdict == "verified"` means what it says.
+    """
 
     VERIFIED = "verified"
     FALSIFIED = "falsified"
@@ -55,9 +60,10 @@ class Question:
         """Put a question together.
 
         Raises:
-            SpecError: The spec does not fit the network's outputs.
+            SpecError: The box does not fit the network's inputs, or the spec its outputs.
         """
         network = subject.network
+        box = Box.from_pairs(box, network.inputs)
         margins = compile_margins(spec, network.outputs, network.head, network.inputs)
         hull, points = box.hull(subject.round), box.inward(subject.round)
         seen = network if margins.functions is None else carry_functions(network, hull, margins.functions)
@@ -100,12 +106,19 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
 
     Returns:
         A Counterexample, or a Rejection that says which of the checks failed.
+
+    Raises:
+        SpecError: The candidate is no point of so many numbers.
     """
     subject, box = question.subject, question.box
+    if not isinstance(candidate, np.ndarray) or candidate.shape != box.lower.shape:
+        candidate = np.asarray(as_numbers(candidate, "candidate")).reshape(-1)
+        if candidate.shape != box.lower.shape:
+            raise SpecError(f"candidate: {candidate.size} numbers, but the network takes {box.lower.size}")
     x = into_box(question, candidate)
     if not box.contains(x):
         return Rejection("outside the box")
-    y = subject.run(x[None])[0]
+    y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
     in_caller = _violated_outputs(question.clauses, x, y)
     logits = question.network.enclose_logits(x[None])
     margins = question.margins
@@ -206,6 +219,21 @@ class Result:
     def __bool__(self) -> bool:
         """Whether the spec is verified."""
         return self.verdict is Verdict.VERIFIED
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same Result.
+
+        Raises:
+            ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
+        """
+        if isinstance(other, (bool, np.bool_, str)):
+            raise ResultComparisonError(
+                f"a Result was compared with {str(other) if isinstance(other, Verdict) else other!r}; write `if result:` "
+                'to ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+            )
+        return self is other
+
+    __hash__ = object.__hash__
 
     def __str__(self) -> str:
         """Write the verdict in one line, and the counterexample in a second."""

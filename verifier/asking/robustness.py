@@ -272,6 +272,11 @@ def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None) -> 
             f"image: {x.size} inputs, but the network takes {subject.network.inputs}; was one image meant, and is it "
             "resized as in training?"
         )
+    if subject.network.outputs == 1:
+        raise SpecError(
+            "net: a network with one output has no largest output, so no class; ask verify() what the output must be, "
+            "e.g. verify(net, box, less_than(0.5)) or greater_than(0.5)"
+        )
     return subject
 
 

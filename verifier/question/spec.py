@@ -44,11 +44,16 @@ class Box:
     def __post_init__(self) -> None:
         """Read the two vectors and refuse what is no box."""
         lower, upper = (
-            np.atleast_1d(as_numbers(side, f"Box {name}")).reshape(-1)
+            np.atleast_1d(as_numbers(side, f"Box {name}"))
             for side, name in ((self.lower, "lower"), (self.upper, "upper"))
         )
-        if lower.shape != upper.shape:
+        if lower.size != upper.size:
             raise SpecError(f"Box: lower has {lower.size} numbers, upper {upper.size}; they must be equal")
+        if lower.shape != upper.shape and lower.squeeze().shape != upper.squeeze().shape:
+            raise SpecError(f"Box: lower has shape {lower.shape}, upper {upper.shape}; they must be equal")
+        if not lower.size:
+            raise SpecError("Box: empty; expected one lower and one upper bound per input")
+        lower, upper = lower.reshape(-1), upper.reshape(-1)
         _check_sides(lower, upper, "Box")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
@@ -212,7 +217,12 @@ class ArgmaxIs(OutputSpec):
     label: int
 
     def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause a rival."""
+        """One clause per rival."""
+        if outputs == 1:
+            raise SpecError(
+                f"y_specs: argmax_is({self.label}), but the network has one output, which is always the largest; ask "
+                "what it must be, e.g. less_than(0.5) or greater_than(0.5)"
+            )
         if self.label >= outputs:
             raise SpecError(
                 f"y_specs: argmax_is({self.label}), but the network has {outputs} outputs, numbered 0 to {outputs - 1}"
@@ -357,15 +367,22 @@ def linear(y: Any, offset: float = 0.0, strict: bool = False, *, x: Any = None) 
         Linear(coefficients=(1.0, -1.0), offset=0.0, strict=False, inputs=())
         >>> near = linear(y=[1], x=[-2], offset=0.1) & linear(y=[-1], x=[2], offset=0.1)  # |y - 2 x| <= 0.1
     """
-    offset, inputs = as_finite(offset, "linear(offset=)"), () if x is None else _row(x, "linear(x=)", "input")
+    if not isinstance(strict, bool | np.bool_):
+        raise SpecError(f"linear(strict=): expected True or False, found {shown(strict)}")
+    offset, inputs = as_finite(offset, "linear(offset=)"), () if x is None else _row(x, "linear(x)", "input")
     return Linear(_row(y, "linear(y)", "output"), offset, bool(strict), inputs if any(inputs) else ())
 
 
 def _row(values: Any, name: str, what: str) -> tuple[float, ...]:
-    row = as_numbers(values, name).reshape(-1)
+    row = np.asarray(as_numbers(values, name))
     if row.size == 0 or not np.isfinite(row).all():
-        raise SpecError(f"{name}: expected one finite number for each {what}")
-    return tuple(float(c) for c in row)
+        raise SpecError(f"{name}: expected one finite number per {what}")
+    if row.ndim != 1 and row.shape != (1, row.size):
+        raise SpecError(
+            f"{name}: found shape {row.shape}, expected one number per {what}; join several inequalities with all_of() "
+            "or any_of()"
+        )
+    return tuple(float(c) for c in row.reshape(-1))
 
 
 def all_of(*specs: Any) -> OutputSpec:

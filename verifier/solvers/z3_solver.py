@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from verifier.errors import MissingDependencyError
+from verifier.errors import missing
 
 CANCELLED = ("canceled", "interrupted", "interrupted from keyboard")  # Z3's words for a cancelled check
 MAX_WORK = 2**32 - 1  # Z3 keeps its limit in 32 bits; 0 means none
-INSTALL = "python -m pip install z3-solver"
 
 
 class Answer(enum.Enum):
@@ -48,7 +47,7 @@ class RationalSolver:
         try:
             import z3
         except ImportError as error:
-            raise MissingDependencyError(f"Z3 is not installed; install it with: {INSTALL}") from error
+            raise missing("Z3 (the package z3-solver) is not installed", "exact") from error
         self._z3 = z3
         self._context = z3.Context()
         self._solver = z3.SolverFor("QF_LRA", ctx=self._context)

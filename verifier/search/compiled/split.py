@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from verifier.answer.reason import BELOW_ROUNDING, Why
 from verifier.answer.verdict import Counterexample, Question
 from verifier.attack import THOROUGH_STEPS, attack
 from verifier.enclosure import Array, Bounds
+from verifier.errors import installed, warn_caller
 from verifier.search.compiled.network import CompiledNetwork, flatten, network_work
 from verifier.search.inputs.split import InputSplit
 from verifier.search.protocol import Replayer
@@ -209,12 +210,21 @@ def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> Comp
     """
     if not search.question.margins.linear or network_work(search.question.network) > MAX_WORK:
         return None
-    if importlib.util.find_spec("numba") is None:
+    if not installed("numba"):
+        _say_that_it_is_slow()
         return None
     net = flatten(search.question)
     if net is None or (budget.seconds_left < COMPILE_S and not _is_compiled()):
         return None
     return CompiledSplit(search.question, net, search.open_boxes, stuck=search.stuck, seed=seed)
+
+
+@cache  # once in a process
+def _say_that_it_is_slow() -> None:
+    warn_caller(
+        "Numba is not installed, so splitting the inputs goes on without compiled code and takes many times as long; "
+        "pip install 'nn-verification-course[fast]'"
+    )
 
 
 def _is_compiled() -> bool:
