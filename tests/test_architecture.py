@@ -29,8 +29,8 @@ STAGES = (
     "asking",
     "synthesis",
     "command",
-    "__main__",
     "__init__",
+    "__main__",
 )
 # the only file that may import each of these
 HOME_OF_LIBRARY = {

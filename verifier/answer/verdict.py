@@ -227,9 +227,10 @@ class Result:
             ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
         """
         if isinstance(other, (bool, np.bool_, str)):
+            shown = str(other) if isinstance(other, Verdict) else repr(other)
             raise ResultComparisonError(
-                f"a Result was compared with {str(other) if isinstance(other, Verdict) else other!r}; write `if result:` "
-                'to ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+                f"a Result was compared with {shown}; write `if result:` to "
+                'ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
             )
         return self is other
 
