@@ -12,9 +12,9 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
-from grading.build import build_notebook
-from grading.contract import uses, violations
-from grading.parallel import judge_notebook
+from grading.lab.build import build_notebook
+from grading.lab.contract import uses, violations
+from grading.run.many import judge_notebook
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)

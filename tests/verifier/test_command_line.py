@@ -275,4 +275,4 @@ def test_ctrl_c_ends_running_processes_and_leaves_a_file_to_go_on_from(tmp_path,
 def test_without_dask_the_message_says_how_to_install_it(tmp_path, listed, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["batch", str(listed), "--results", str(tmp_path / "out.csv")]) == 2
-    assert "pip install 'dask[distributed]'" in capsys.readouterr().err
+    assert "pip install 'nn-verification-course[batch]'" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verifier.errors import MissingDependencyError, OptionError, SpecError
+from verifier.errors import OptionError, SpecError, missing
 
 COLUMNS = ("onnx", "vnnlib", "verdict", "seconds", "cpu_seconds", "subdomains", "stage")
 VERDICTS = ("unsat", "sat", "unknown", "timeout")
@@ -273,7 +273,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[tuple[Any, Any]]:
     try:
         from distributed import Client, LocalCluster, as_completed
     except ImportError as error:
-        raise MissingDependencyError("batch: Dask is not installed; pip install 'dask[distributed]'") from error
+        raise missing("batch: Dask (the package distributed) is not installed", "batch") from error
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout="20s")

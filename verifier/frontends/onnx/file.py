@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from verifier.enclosure import Array
-from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError, VerifierError
+from verifier.errors import NetworkError, UnsupportedLayerError, VerifierError, missing
 from verifier.frontends.lowering.lower import lower_steps
 from verifier.frontends.lowering.steps import INPUT, Step
 from verifier.frontends.onnx.constants import FOLDED, shape_of
@@ -66,9 +66,7 @@ def _load(path: Path) -> tuple[Any, bytes | None]:
     try:
         import onnx
     except ImportError as error:
-        raise MissingDependencyError(
-            f"net: {path.name} is an ONNX file, and the package onnx is not installed; pip install onnx onnxruntime"
-        ) from error
+        raise missing(f"net: {path.name} is an ONNX file, and the package onnx is not installed", "onnx") from error
     try:
         if path.stat().st_size == 0:
             raise NetworkError(f"net: {str(path)!r} is an empty file")

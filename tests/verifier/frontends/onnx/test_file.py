@@ -313,8 +313,9 @@ def test_missing_files_and_files_that_are_no_onnx_are_refused(tmp_path, monkeypa
         with pytest.raises(NetworkError, match=r"cannot be read|is no ONNX file"):
             read_subject(tmp_path / name)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingDependencyError, match="pip install onnx"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'nn-verification-course\[onnx\]'") as told:
         read_subject(tmp_path / "bad.onnx")
+    assert told.value.extra == "onnx"
 
 
 def broken_files(folder: Any) -> Any:
