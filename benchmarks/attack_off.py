@@ -49,7 +49,9 @@ HIDDEN = {"attack": no_points, "thorough_attack": no_points, "check_counterexamp
 @contextmanager
 def hidden_counterexamples() -> Iterator[int]:
     """Replace every attack and every replay in every module of the verifier; gives how many names were replaced."""
-    names = [one.name for one in pkgutil.walk_packages(verifier.__path__, "verifier.") if one.name != "verifier.__main__"]
+    names = [
+        one.name for one in pkgutil.walk_packages(verifier.__path__, "verifier.") if one.name != "verifier.__main__"
+    ]
     homes = {"verifier.attack", "verifier.answer.verdict"}  # where they are defined: others imported them by name
     replaced: list[tuple[Any, str, Any]] = []
     for name in names:
@@ -92,7 +94,10 @@ def random_problems(count: int) -> Iterator[Row]:
 def table(rows: list[Row], command: str) -> str:
     """The page: counts by family, then whatever was verified."""
     lines = ["# Satisfiable instances with every counterexample hidden", "", f"`{command}`", "", describe(), ""]
-    lines += ["| family | satisfiable | verified (wrong) | falsified (was not hidden) | unknown | CPU s |", "|" + "---|" * 6]
+    lines += [
+        "| family | satisfiable | verified (wrong) | falsified (was not hidden) | unknown | CPU s |",
+        "|" + "---|" * 6,
+    ]
     for name in dict.fromkeys(row[0] for row in rows):
         mine = [row for row in rows if row[0] == name]
         counts = Counter(row[2] for row in mine)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from verifier.answer.budget import Budget
+from verifier.answer.reason import Reason, Why
 from verifier.answer.verdict import Counterexample, Question, Result, Verdict
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import Array, Bounds, Indices
 from verifier.network import Head, Network, Subject
 from verifier.question.spec import Box, OutputSpec
-from verifier.stages import Run
+from verifier.stages import UNDECIDED, Run
 
 MANY_OUTPUTS = 1000  # beyond which a question is asked in parts
 WHOLE_OUTPUTS = 4000  # beyond which one that has no parts is not asked: its matrices would take gigabytes
@@ -77,8 +78,8 @@ class NarrowedRun:
     """
 
     def __init__(
-        self, subject: Subject, box: Box, spec: OutputSpec, parts: list[Part] | None, budget: Budget, seed: int, method: str,
-        wanted: int,
+        self, subject: Subject, box: Box, spec: OutputSpec, parts: list[Part] | None, budget: Budget, seed: int,
+        method: str, wanted: int,
     ) -> None:  # fmt: skip
         """Know nothing yet."""
         self.subject, self.box, self.spec, self.budget = subject, box, spec, budget
@@ -87,10 +88,11 @@ class NarrowedRun:
         self._open = list(parts or ())
         self._runs: dict[int, Run] = {}  # the last one of each part
         self._pre: tuple[Bounds, ...] = ()
-        self._reason = ""
+        self.why: Why | None = None
         if parts is None:
-            self._reason = (
-                f"a spec on {subject.network.outputs:,} outputs that is neither comparisons nor limits joined by all_of()"
+            count = f"{subject.network.outputs:,} outputs"
+            self.why = Why(
+                Reason.MEMORY, f"a spec on {count} that is neither comparisons nor limits joined by all_of()"
             )
         self._lower = np.full(subject.network.outputs, -np.inf)
         self._upper = np.full(subject.network.outputs, np.inf)
@@ -98,15 +100,15 @@ class NarrowedRun:
 
     def go(self) -> None:
         """Ask all parts by CROWN, then those left by the method, until one is falsified or a limit is reached."""
-        if self._reason:
+        if self.why is not None:
             return
         for method in [FIRST_METHOD, self.method] if self.method == "auto" else [self.method]:
             for part in list(self._open):
-                self._reason = self.budget.exhausted()
-                if self._reason:
+                self.why = self.budget.exhausted()
+                if self.why is not None:
                     return
                 run = self._ask(part, method)
-                if run.verdict is Verdict.FALSIFIED or self._reason:
+                if run.verdict is Verdict.FALSIFIED:
                     return
                 if run.verdict is Verdict.VERIFIED:
                     self._open.remove(part)
@@ -114,33 +116,38 @@ class NarrowedRun:
     def _ask(self, part: Part, method: str) -> Run:
         run = Run(Question.ask(part.subject, self.box, part.spec), self.budget, self.seed, method, self.wanted)
         run.pre = self._pre
-        try:
-            run.go()
-        except KeyboardInterrupt:
-            self._reason = "" if run.settled else "interrupted"
+        self._runs[id(part)] = run
+        run.go()
         self._pre = self._pre or run.pre
-        self._runs[id(part)], self.counterexamples = run, run.counterexamples
+        self.counterexamples = run.counterexamples
         self._lower[part.outputs] = np.maximum(self._lower[part.outputs], run.logits.lower)
         self._upper[part.outputs] = np.minimum(self._upper[part.outputs], run.logits.upper)
         self._margins[id(part)] = max(self._margins[id(part)], run.margin)
         return run
 
+    @property
+    def settled(self) -> bool:
+        """Whether there is an answer."""
+        return bool(self.counterexamples) or not (self._open or self.why)
+
     def result(self) -> Result:
         """Put the parts' answers together: the weakest guarantee, the worst margin."""
         runs = list(self._runs.values())
         falsified = next((run for run in runs if run.verdict is Verdict.FALSIFIED), None)
-        verdict = Verdict.UNKNOWN if self._open or self._reason else Verdict.VERIFIED
-        settled_by, reason = runs[-1] if runs else None, ""
+        verdict = Verdict.UNKNOWN if self._open or self.why else Verdict.VERIFIED
+        settled_by, why = runs[-1] if runs else None, None
         if falsified is not None:
             verdict, settled_by = Verdict.FALSIFIED, falsified
         elif verdict is Verdict.UNKNOWN:
-            left = [self._runs[id(part)].reason for part in self._open if id(part) in self._runs]
-            settled_by, reason = None, self._reason or next(iter(left), "no stage settled it")
+            left = [self._runs[id(part)].why for part in self._open if id(part) in self._runs]
+            settled_by, why = None, self.why or next((one for one in left if one is not None), UNDECIDED)
         weakest = max((run.guarantee for run in runs), key=_STRENGTH.index, default="exact")
         guarantee = falsified.guarantee if falsified is not None else weakest if verdict is Verdict.VERIFIED else ""
         case = falsified.counterexamples[0] if falsified is not None else None
         return Result(
-            verdict=verdict, stage="" if settled_by is None else settled_by.stage, guarantee=guarantee, reason=reason,
+            verdict=verdict, stage="" if settled_by is None else settled_by.stage, guarantee=guarantee,
+            reason="" if why is None else str(why), cause=None if why is None else why.reason,
+            note=self.subject.note,
             output_bounds=head_bounds(Bounds(self._lower, self._upper), self.subject.network.head),
             margin=min(self._margins.values(), default=-np.inf), subdomains=self.budget.subdomains,
             seconds=self.budget.seconds, spec=self.spec,

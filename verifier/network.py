@@ -163,7 +163,10 @@ class Maxima:
 
     def bounds(self, outputs: Bounds) -> Bounds:
         """Bound the layer's first pre-activations from bounds on the source's outputs, (..., neurons) each."""
-        values = outputs if self.values is None else propagate_interval(self.values, outputs)
+        values = outputs
+        if self.values is not None:
+            count = self.values.weight.shape[1]  # further neurons may have been put behind them
+            values = propagate_interval(self.values, Bounds(outputs.lower[..., :count], outputs.upper[..., :count]))
         maxima = Bounds(values.lower[..., self.groups].max(axis=-1), values.upper[..., self.groups].max(axis=-1))
         return propagate_interval(self.combine, maxima)
 
@@ -320,7 +323,8 @@ def _check_layer(where: str, layer: Affine) -> None:
     """Refuse a layer whose parts do not fit together, or are not finite."""
     if layer.weight.ndim != 2 or layer.bias.shape != (layer.weight.shape[0],):
         raise NetworkError(
-            f"{where}: weight {layer.weight.shape} and bias {layer.bias.shape} do not fit; expected (out, in) and (out,)"
+            f"{where}: weight {layer.weight.shape} and bias {layer.bias.shape} do not fit; expected (out, in) and "
+            "(out,)"
         )
     if 0 in layer.weight.shape:
         raise NetworkError(f"{where}: weight has shape {layer.weight.shape}; expected at least one input and output")
@@ -380,6 +384,7 @@ class Subject:
             which the caller's object may overwrite.
         name: What to call it in messages.
         from_file: Whether it was read from a file, for which torch is not imported.
+        note: What a Result should say of the replay, e.g. that onnxruntime took no part in it; "" for nothing.
     """
 
     network: Network
@@ -388,6 +393,7 @@ class Subject:
     to_caller: Callable[[Array], Any]
     name: str = "net"
     from_file: bool = False
+    note: str = ""
 
     @staticmethod
     def of_network(network: Network) -> Subject:

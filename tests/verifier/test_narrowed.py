@@ -12,7 +12,18 @@ import pytest
 import verifier
 from tests.verifier.networks import random_network
 from verifier import (
-    Head, Network, OutputSpec, SpecError, Verdict, all_of, any_of, argmax_is, greater_than, less_than, linear, verify,
+    Head,
+    Network,
+    OutputSpec,
+    SpecError,
+    Verdict,
+    all_of,
+    any_of,
+    argmax_is,
+    greater_than,
+    less_than,
+    linear,
+    verify,
     within,
 )  # fmt: skip
 from verifier.narrowed import parts_of

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from verifier.answer.verdict import TIME_LIMIT
+from verifier.answer.reason import Reason, Why, time_is_up
 
 PROGRESS_DELAY_S = 1.0  # a call that is over sooner shows no bar
 
@@ -48,13 +48,17 @@ class Budget:
         """Subdomains left; infinite without a limit."""
         return math.inf if self.max_subdomains is None else max(0, self.max_subdomains - self.subdomains)
 
-    def exhausted(self) -> str:
-        """Say in words which limit is reached, or nothing."""
+    def exhausted(self) -> Why | None:
+        """Say which limit is reached, or None."""
         if self.seconds_left <= 0:
-            return f"{TIME_LIMIT} of {self.timeout_s:g} s reached"
+            return time_is_up(self.timeout_s)
         if self.subdomains_left <= 0:
-            return f"limit of {self.max_subdomains:,} subdomains reached"
-        return ""
+            return Why(Reason.WORK_LIMIT, f"limit of {self.max_subdomains:,} subdomains reached")
+        return None
+
+    def time_is_up(self) -> bool:
+        """Whether no time is left: what long steps are handed as `stop`, and ask now and then."""
+        return self.seconds_left <= 0
 
     def count(self, subdomains: int, note: Callable[[], str] | None = None) -> None:
         """Book subdomains as bounded; a search that goes on passes a note for the progress bar."""

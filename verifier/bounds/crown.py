@@ -67,7 +67,7 @@ def crown_bounds(
         intersect: Whether hidden bounds and rows keep the better of interval and backward bound, one by one; False
             is CROWN as published, and equal to auto-LiRPA's. A network with max pooling always does.
         stop: Asked now and then whether time is up; then the hidden neurons left keep interval bounds.
-        influence: Whether to keep what each input does to each neuron, which only a search that splits inputs needs;
+        influence: Whether to keep what inputs do to each neuron, which only a search that splits inputs needs;
             it takes neurons times inputs numbers.
 
     Returns:
@@ -111,7 +111,9 @@ def crown_bounds(
     if intersect:  # a line below ReLU can lose at a kink what the interval of its output keeps
         bounds = bounds.intersect(row_interval(network, outputs[-1], rows))
     error_weight = tuple(_cost(weights, one) for weights, one in zip(lower_pass.weights, passed, strict=True))
-    return LayerBounds(tuple(one.pre for one in passed), bounds, plane, tuple(slopes) if influence else None, error_weight)
+    return LayerBounds(
+        tuple(one.pre for one in passed), bounds, plane, tuple(slopes) if influence else None, error_weight
+    )
 
 
 def _cost(weights: Array, passed: _Passed) -> Array:

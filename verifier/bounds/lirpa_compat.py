@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from verifier.errors import MissingDependencyError
+from verifier.errors import MissingDependencyError, missing
 
-INSTALL = "python -m pip install --no-deps auto-LiRPA && python -m pip install appdirs tqdm pyyaml ninja"
+INSTALL = "pip install 'nn-verification-course[lirpa]' && pip install --no-deps auto-LiRPA"
 
 
 @cache
@@ -40,9 +40,7 @@ def import_auto_lirpa() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise MissingDependencyError(
-            "auto-LiRPA needs torch, which is not installed: python -m pip install torch"
-        ) from error
+        raise missing("auto-LiRPA needs torch, which is not installed", "lirpa") from error
     try:
         _give_back_numpy_isin()
         _give_back_set_opset_version()
@@ -53,7 +51,7 @@ def import_auto_lirpa() -> Any:
             _let_slopes_leave_their_limits(torch)
     except Exception as error:  # a release may fail on a torch of another year in any way
         raise MissingDependencyError(
-            f"auto-LiRPA cannot be imported ({first_line(error)}); install it with: {INSTALL}"
+            f"auto-LiRPA cannot be imported ({first_line(error)}); install it with: {INSTALL}", "lirpa"
         ) from error
     return module
 

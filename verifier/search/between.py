@@ -20,7 +20,7 @@ def really_violated(question: Question, point: Array) -> bool:
     """Whether the real network surely violates the spec at a real point of the box, (inputs,), whatever its dtype."""
     if not question.box.contains(point):
         return False
-    logits, margins = question.subject.network.enclose_logits(point[None]), question.margins
+    logits, margins = question.network.enclose_logits(point[None]), question.margins
     rows = propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
     return margins.violated(margins.upper(rows.upper)[0])
 

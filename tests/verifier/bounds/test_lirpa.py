@@ -99,7 +99,7 @@ def test_bounds_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch)
     class Module:
         def __init__(self, *args: Any, **options: Any) -> None: ...
 
-        def compute_bounds(self, C: torch.Tensor, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: N803
+        def compute_bounds(self, C: torch.Tensor, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
             side = torch.full((1, C.shape[1]), math.nan)
             return side, side
 

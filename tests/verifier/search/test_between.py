@@ -1,4 +1,4 @@
-"""Violations between two values of the caller's dtype end a search at once: there is neither proof nor counterexample."""
+"""Violations between two values of the caller's dtype end a search: there is neither proof nor counterexample."""
 
 from __future__ import annotations
 

@@ -87,9 +87,7 @@ def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
     back = matrix.selection(np.arange(windows), windows)
     after_weight = back if positive else matrix.stacked([back, -back], 1)
     stages.append(
-        Stage(
-            Affine(before_weight, np.zeros(before_weight.shape[0])), Affine(after_weight, np.zeros(windows)), groups
-        )  # fmt: skip
+        Stage(Affine(before_weight, np.zeros(before_weight.shape[0])), Affine(after_weight, np.zeros(windows)), groups)
     )
     return stages
 
