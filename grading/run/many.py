@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Job:
     blueprint: dict[str, GradedCell]
     limits: Limits
     unsafe: bool = False
+    beside_others: bool = False
 
     def to_data(self) -> dict[str, Any]:
         """The job as plain data."""
@@ -48,6 +49,7 @@ class Job:
             {name: GradedCell(**cell) for name, cell in data["blueprint"].items()},
             Limits.from_data(data["limits"]),
             data["unsafe"],
+            data["beside_others"],
         )
 
 
@@ -89,7 +91,9 @@ def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
     for _ in range(RETRIES + 1):
         sandbox = _sandbox(imports, job.unsafe)
         try:
-            came = grade(sandbox, job.submission, job.blueprint, job.limits)
+            came = grade(
+                sandbox, job.submission, job.blueprint, job.limits, beside_others=job.beside_others
+            )
         except CourseError as error:
             came = error
         if sandbox.alive:
@@ -183,24 +187,40 @@ def _with_dask(
 
         def submit() -> Any:
             for student, job in waiting:
-                future = client.submit(run_job, job.to_data(), imports, pure=False, retries=RETRIES)
+                data = replace(job, beside_others=True).to_data()
+                future = client.submit(run_job, data, imports, pure=False, retries=RETRIES)
                 students[future.key] = student
                 return future
             return None
 
         space = AT_ONCE * max(1, sum(client.nthreads().values()) or workers)
         first = [future for _ in range(space) if (future := submit()) is not None]
-        running = as_completed(first)
+        running, starved = as_completed(first), []
         for future in running:
             student = students.pop(future.key)
-            try:
-                yield student, Graded.from_json(future.result())
-            except Exception as error:  # KilledWorker after its retries, or what the submission itself led to
-                yield student, error if isinstance(error, CourseError) else CourseError(_reason(error))
+            result = _result(future)
+            if isinstance(result, Graded) and result.starved:
+                starved.append(student)
+            else:
+                yield student, result
             future.release()
             following = submit()
             if following is not None:
                 running.add(following)
+        for student in starved:
+            future = client.submit(run_job, jobs[student].to_data(), imports, pure=False, retries=RETRIES)
+            result = _result(future)
+            if isinstance(result, Graded):
+                result.notes.append("graded a second time, by itself: beside others it had too little computing time")
+            yield student, result
+            future.release()
+
+
+def _result(future: Any) -> Graded | Exception:
+    try:
+        return Graded.from_json(future.result())
+    except Exception as error:  # KilledWorker after its retries, or what the submission itself led to
+        return error if isinstance(error, CourseError) else CourseError(_reason(error))
 
 
 def _stop() -> None:
