@@ -19,6 +19,7 @@ from grading.sandbox.bubblewrap import Sandbox
 from grading.wire.outcome import Outcome
 
 RETRIES = 2
+SECONDS_TO_CONNECT = 20
 AT_ONCE = 4  # submissions handed to the cluster for each of its workers, so that memory holds only those
 _sandboxes: dict[tuple[tuple[str, ...], bool], Sandbox] = {}
 _one_at_a_time = threading.Lock()
@@ -78,8 +79,11 @@ def in_parallel(
 
 
 def run_job(data: dict[str, Any], imports: tuple[str, ...]) -> str:
-    """What a Dask worker does."""
-    return grade_here(Job.from_data(data), imports).to_json()
+    """What a Dask worker does; what cannot be graded is an answer too, since Dask shows an exception as its own."""
+    try:
+        return grade_here(Job.from_data(data), imports).to_json()
+    except CourseError as error:
+        return json.dumps({"refused": str(error)})
 
 
 def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
@@ -181,7 +185,7 @@ def _with_dask(
             client = stack.enter_context(Client(cluster))
             stack.callback(_stop)
         else:
-            client = stack.enter_context(Client(scheduler, timeout=30))
+            client = stack.enter_context(_connected(scheduler))
         waiting = iter(jobs.items())
         students: dict[str, str] = {}
 
@@ -216,9 +220,36 @@ def _with_dask(
             future.release()
 
 
+def _connected(scheduler: str) -> Any:
+    """A client of a running cluster.
+
+    Raises:
+        CourseError: Nothing listens there, or it has no workers.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=SECONDS_TO_CONNECT)
+    except (OSError, ValueError, TypeError) as error:
+        raise CourseError(
+            f"no Dask scheduler answers at {scheduler} ({type(error).__name__}); start one with `dask scheduler`, and "
+            "workers with `dask worker ADDRESS`"
+        ) from None
+    try:
+        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+    except (OSError, TimeoutError):
+        client.close()
+        raise CourseError(
+            f"the Dask scheduler at {scheduler} has no workers; start some with `dask worker {scheduler}`"
+        ) from None
+    return client
+
+
 def _result(future: Any) -> Graded | Exception:
     try:
-        return Graded.from_json(future.result())
+        said = future.result()
+        refused = json.loads(said).get("refused")
+        return Graded.from_json(said) if refused is None else CourseError(refused)
     except Exception as error:  # KilledWorker after its retries, or what the submission itself led to
         return error if isinstance(error, CourseError) else CourseError(_reason(error))
 
