@@ -8,7 +8,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 import numpy as np
-from termcolor import colored
+
+from verifier.errors import missing
+
+try:
+    from termcolor import colored
+except ImportError as error:
+    raise missing("course_utils.checks needs termcolor, which is not installed", "labs") from error
 
 # what a lab uses: the name it is installed under, and what for
 PACKAGES = {

@@ -1,4 +1,4 @@
-"""The command line of grading: `python -m grading COMMAND`, from anywhere inside the course's environment."""
+"""The command line of grading: `nnv-grade COMMAND`, from anywhere inside a course; `python -m grading` is the same."""
 
 import argparse
 import io
@@ -8,6 +8,9 @@ from pathlib import Path
 
 from grading.course import Course, CourseError, shown
 from grading.limits import Limits
+from verifier.errors import MissingDependencyError, missing
+
+OURS = ("grading", "course_utils", "verifier")
 
 # Each command imports what it needs when it runs, so that `--help` and `judge` do not wait for nbgrader.
 
@@ -183,10 +186,11 @@ def _add_limits(command: argparse.ArgumentParser) -> None:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     root = argparse.ArgumentParser(
-        prog="python -m grading", description="Build, release and grade the labs of the course."
+        prog="nnv-grade" if Path(sys.argv[0]).stem == "nnv-grade" else "python -m grading",
+        description="Build, release and grade the labs of the course.",
     )
     root.add_argument(
-        "--course", type=Path, default=None, help="folder of the course (default: the one of this package)"
+        "--course", type=Path, default=None, help="folder of the course (default: the one you are in)"
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -271,11 +275,19 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
-    course = Course(options.course.resolve()) if options.course else Course.here()
+    course = Course(options.course.resolve()) if options.course else Course.nearest(Path.cwd())
     try:
         return int(options.run(course, options))
     except CourseError as error:
         print("\n".join(map(shown, f"grading: {error}".split("\n"))), file=sys.stderr)
+        return 1
+    except MissingDependencyError as error:
+        print(f"grading: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in OURS:
+            raise
+        print(f"grading: {missing(f'{error.name} is not installed', 'grading')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("grading: stopped; what is done is kept, and the same command goes on from there", file=sys.stderr)

@@ -32,6 +32,14 @@ class Course:
         """The course that this package belongs to."""
         return cls(Path(__file__).resolve().parent.parent)
 
+    @classmethod
+    def nearest(cls, folder: Path) -> "Course":
+        """The course that a folder belongs to: its own or that of a folder above; else the one of this package."""
+        for root in (folder, *folder.parents):
+            if cls(root).labs.is_dir() and cls(root).config.is_file():
+                return cls(root)
+        return cls.here()
+
     @property
     def labs(self) -> Path:
         """Labs with their solutions and hidden tests: nbgrader's source folder."""

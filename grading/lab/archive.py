@@ -1,5 +1,6 @@
 """What students receive: each lab once in `work/`, and the one archive with everything that they need."""
 
+import re
 import shutil
 import tomllib
 import zipfile
@@ -76,12 +77,23 @@ def student_pyproject(text: str) -> str:
     ]
     kept = ("name", "version", "description", "readme", "requires-python", "license", "license-files", "dependencies")
     lines += [f"{key} = {_toml(project[key])}" for key in kept if key in project]
-    lines += ["", "[project.optional-dependencies]", f"labs = {_toml(project['optional-dependencies']['labs'])}", ""]
+    extras = project["optional-dependencies"]
+    lines += ["", "[project.optional-dependencies]"]
+    lines += [f"{name} = {_toml(extras[name])}" for name in _named_by("labs", extras, project["name"])] + [""]
     setuptools = read["tool"]["setuptools"]
     data = {name: globs for name, globs in setuptools["package-data"].items() if name in PACKAGES}
     lines += ["[tool.setuptools.packages.find]", f"include = {_toml([f'{name}*' for name in PACKAGES])}", ""]
     lines += ["[tool.setuptools.package-data]", *(f"{name} = {_toml(globs)}" for name, globs in data.items()), ""]
     return "\n".join(lines)
+
+
+def _named_by(extra: str, extras: dict[str, list[str]], project: str) -> list[str]:
+    """An extra, and those that it takes in by naming the project itself."""
+    names = [extra]
+    for line in extras[extra]:
+        if own := re.fullmatch(rf"{project}\[(.*)\]", line):
+            names += [found for name in own[1].split(",") for found in _named_by(name, extras, project)]
+    return list(dict.fromkeys(names))
 
 
 def _contents(course: Course) -> Iterator[tuple[str, bytes]]:

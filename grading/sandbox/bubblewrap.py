@@ -99,19 +99,25 @@ class Sandbox:
     def __init__(self, imports: Sequence[str] = (), *, unsafe: bool = False) -> None:
         self.isolated = not unsafe
         settings = json.dumps({"isolated": self.isolated, "imports": list(imports)})
+        command = unsafe_command(settings) if unsafe else command_in_bubblewrap(settings)
         _allow_many_descriptors()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = unsafe_command(settings) if unsafe else command_in_bubblewrap(settings)
-        self._process = subprocess.Popen(
-            command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment(),
-            start_new_session=True,
-        )  # fmt: skip
-        theirs.close()
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment(),
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            raise CourseError(f"the sandbox does not start: {error}. {_cure(str(error))}") from None
+        finally:
+            theirs.close()
         self._control = ours
         ours.settimeout(SECONDS_TO_WARM_UP)
         try:
             self.told: dict[str, Any] = json.loads(ours.recv(65536))
         except (OSError, ValueError):
+            ours.close()
             self._process.kill()
             said = (self._process.communicate()[1] or b"").decode(errors="replace").strip()[-600:]
             raise CourseError(f"the sandbox does not start: {said or 'no reason given'}. {_cure(said)}") from None

@@ -70,7 +70,7 @@ def test_planes_stand_side_by_side_with_names_on_their_axes():
     before, after = plots.planes("before", "after")
     assert before.figure is after.figure
     assert [ax.get_title() for ax in (before, after)] == ["before", "after"]
-    assert before.get_xlabel() == after.get_xlabel() == plots.INPUT_NAMES[0]
+    assert before.get_xlabel() == after.get_xlabel() == "input x1 (no unit)"
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 2)])

@@ -11,7 +11,8 @@ import torch
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-from course_utils.image_plots import (
+from course_utils.plots import (
+    COLOURS,
     draw_accuracy_curves,
     draw_counterexample_image,
     draw_output_limits,
@@ -19,7 +20,6 @@ from course_utils.image_plots import (
     draw_robustness_gaps,
     plot_mnist,
 )
-from course_utils.plots import COLOURS
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
-"""The pictures of lab 2: digits, limits on ten outputs, maps of 784 pixels, and curves against the radius.
+"""Pictures of images: digits, an image next to its counterexample, limits on ten outputs, maps of 784 pixels.
 
-Colours and style are those of `course_utils.plots`. Images come normalised, as the networks take them, and are drawn as
-grey values, 0 black and 1 white; a pixel beyond the valid range is drawn as the nearest end of it.
+Digits come normalised, as the networks take them, and are drawn as grey values, 0 black and 1 white; a pixel beyond the
+valid range is drawn as the nearest end of it.
 """
 
 from __future__ import annotations
@@ -16,24 +16,44 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from course_utils.data import grey_values
-from course_utils.plots import COLOURS, draw_image_pair, in_course_style
+from course_utils.plots.style import COLOURS, in_course_style
 
 ROW, COLUMN, GREY = "row (pixels)", "column (pixels)", "grey value (0 black, 1 white)"
-CURVES = {"clean": "truth", "attacked": "counterexample", "verified": "verified"}  # the meaning of a curve: its colour
-NETWORK_LOOKS: tuple[dict[str, Any], ...] = (  # of a network's curves; a hollow mark leaves what lies under it visible
-    {"linestyle": "-", "marker": "o", "markersize": 4},
-    {"linestyle": "--", "marker": "s", "markersize": 8, "markerfacecolor": "none"},
-    {"linestyle": ":", "marker": "^", "markersize": 9, "markerfacecolor": "none"},
-    {"linestyle": "-.", "marker": "D", "markersize": 10, "markerfacecolor": "none"},
-)
 METHOD_MARKS = {"interval": ("<", 9.0), "CROWN": ("s", 7.0), "verify": (">", 9.0)}
 
 
 def _grey(image: Any) -> Any:
     return grey_values(torch.as_tensor(image).detach().float().reshape(28, 28)).numpy()
+
+
+@in_course_style
+def draw_image_pair(
+    image: Any, noisy: Any, titles: Sequence[str] = ("image", "image with noise"), *, middle: str = "the noise"
+) -> Figure:
+    """Draw an image, the same image with noise, and the noise between them, which is scaled up to be seen at all.
+
+    Args:
+        image: Grey values in [0, 1], shape (rows, columns).
+        noisy: The same shape.
+        titles: What stands above the two images.
+        middle: What stands above the noise.
+    """
+    first, second = (np.asarray(torch.as_tensor(part).detach(), float) for part in (image, noisy))
+    noise = second - first
+    largest = float(np.abs(noise).max()) or 1.0
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.4))
+    for ax, picture, title in zip(axes, (first, noise, second), (titles[0], middle, titles[1]), strict=True):
+        is_noise = picture is noise
+        limits = (
+            {"vmin": -largest, "vmax": largest, "cmap": "PuOr"} if is_noise else {"vmin": 0, "vmax": 1, "cmap": "gray"}
+        )
+        shown = ax.imshow(picture, **limits)
+        ax.set(title=title, xlabel="column (pixels)", ylabel="row (pixels)")
+        unit = "change of grey value" if is_noise else "grey value (0 black, 1 white)"
+        figure.colorbar(shown, ax=ax, shrink=0.75, label=unit)
+    return figure
 
 
 @in_course_style
@@ -198,32 +218,5 @@ def draw_robustness_gaps(
     ax.set(xlabel=f"radius ({unit} units)", ylabel="image", ylim=(-0.6, len(images) - 0.4))
     ax.set_xlim(left=0.0)
     ax.set_yticks(rows, images)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
-    return ax
-
-
-@in_course_style
-def draw_accuracy_curves(
-    radii: Sequence[float], curves: Mapping[str, Mapping[str, Sequence[float]]], *, unit: str = "grey values"
-) -> Axes:
-    """Draw clean, attacked and verified accuracy against the radius; what lies between the last two is not known.
-
-    Args:
-        radii: Where each curve has its points.
-        curves: By network, then by meaning ("clean", "attacked", "verified"), fractions; a line style a network.
-        unit: Of the radii.
-    """
-    ax = plt.subplots(figsize=(7.4, 4.2))[1]
-    for (name, rows), look in zip(curves.items(), NETWORK_LOOKS, strict=False):
-        for meaning, values in rows.items():
-            label = f"{meaning}, {name}" if name else meaning
-            ax.plot(radii, values, color=COLOURS[CURVES[meaning]], label=label, **look)
-        if {"attacked", "verified"} <= set(rows):
-            ax.fill_between(
-                radii, rows["verified"], rows["attacked"], color=COLOURS["unknown"], alpha=0.15, linewidth=0
-            )
-    ax.set(xlabel=f"radius ({unit})", ylabel="accuracy (share of the images)", ylim=(-0.02, 1.04))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlim(left=0.0)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
     return ax
