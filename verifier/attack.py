@@ -72,7 +72,7 @@ def attack(
         return np.zeros((0, box.lower.size))
     if walks is None:
         walks = max(MIN_WALKS, min(WALKS, MAX_WALKS // len(targets.member)))
-    runner = _Runner(question.subject.network, margins, box)
+    runner = _Runner(question.network, margins, box)
     with np.errstate(over="ignore", invalid="ignore"):
         kinds = FEW_KINDS if np.count_nonzero(box.width) <= FEW_INPUTS else MANY_KINDS
         points = _starts(runner, box, starts, walks, len(kinds), np.random.default_rng(seed))
@@ -102,7 +102,7 @@ def thorough_attack(
 
     Of the given starts as many are used as there are other walks.
     """
-    network, margins = question.subject.network, question.margins
+    network, margins = question.network, question.margins
     # a step runs forward and back; what it does to each margin, neuron and input costs as much as hundreds of products
     targets = min(len(margins.clauses), MAX_TARGETS)
     step = 6 * _weights(network) + 400 * (len(margins.margins) + network.neurons + network.inputs)

@@ -273,7 +273,8 @@ def _check_layer(where: str, layer: Affine) -> None:
     """Refuse a layer whose parts do not fit together, or are not finite."""
     if layer.weight.ndim != 2 or layer.bias.shape != (layer.weight.shape[0],):
         raise NetworkError(
-            f"{where}: weight {layer.weight.shape} and bias {layer.bias.shape} do not fit; expected (out, in) and (out,)"
+            f"{where}: weight {layer.weight.shape} and bias {layer.bias.shape} do not fit; expected (out, in) and "
+            "(out,)"
         )
     if 0 in layer.weight.shape:
         raise NetworkError(f"{where}: weight has shape {layer.weight.shape}; expected at least one input and output")

@@ -111,7 +111,7 @@ def output_bounds(
     if not isinstance(method, str) or method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     question = _ask(net, x_specs, AllOf(()), input_shape)
-    network, root = question.subject.network, root_box(question)
+    network, root = question.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
     bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))

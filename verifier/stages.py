@@ -94,7 +94,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Know nothing of the outputs yet."""
-        infinite = np.full(self.question.subject.network.outputs, np.inf)
+        infinite = np.full(self.question.network.outputs, np.inf)
         self.logits = Bounds(-infinite, infinite)
 
     @property
@@ -138,7 +138,7 @@ class Run:
 
     def too_large(self) -> bool:
         """Whether bounds could overflow; then nothing is asked, and the reason says so."""
-        largest = self.question.subject.network.reach(root_box(self.question).magnitude[0])
+        largest = self.question.network.reach(root_box(self.question).magnitude[0])
         rows = np.abs(self.question.margins.rows).sum(axis=1).max(initial=1.0)
         if largest > MAX_MAGNITUDE / max(1.0, float(rows)):
             self.why = Why(Reason.TOO_LARGE, f"values beyond {MAX_MAGNITUDE:.0e} are too large for bounds in float64")
@@ -172,7 +172,7 @@ class Run:
 
     def bound_root(self, stage: str, bound: BoundingMethod, may_settle: bool = True) -> None:
         """Bound the outputs and the margins over the whole box."""
-        network, margins = self.question.subject.network, self.question.margins
+        network, margins = self.question.network, self.question.margins
         rows = np.concatenate([np.eye(network.outputs), margins.rows])
         known = tuple(Bounds(one.lower[None], one.upper[None]) for one in self.pre) or None
         found = bound(network, root_box(self.question), rows, known)
@@ -304,7 +304,7 @@ class Run:
     def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
         """Search, from some boxes on with the compiled search where it can be had."""
         if fresh:
-            boxes = NUMPY_WORK // max(network_work(self.question.subject.network), 1)
+            boxes = NUMPY_WORK // max(network_work(self.question.network), 1)
             self.split(search, max_boxes=min(max(boxes, 1), NUMPY_BOXES))
         if not self.settled and search.open_boxes and not self.budget.exhausted():
             compiled = continue_compiled(search, self.budget, self.seed)  # it attacks on its own, after some boxes
@@ -382,7 +382,8 @@ class Run:
 
     def result(self) -> Result:
         """Write down what was found."""
-        question = self.question
+        question, network = self.question, self.question.subject.network
+        outputs = Bounds(self.logits.lower[: network.outputs], self.logits.upper[: network.outputs])
         counterexample = self.counterexamples[0] if self.counterexamples else None
         why = self.why
         margin = self.hull_margin if self.ruled_out and counterexample is None else self.margin
@@ -391,7 +392,7 @@ class Run:
         return Result(
             verdict=self.verdict, stage=self.stage, guarantee=self.guarantee,
             reason="" if why is None else str(why), cause=None if why is None else why.reason,
-            output_bounds=head_bounds(self.logits, question.subject.network.head), margin=margin,
+            output_bounds=head_bounds(outputs, network.head), margin=margin,
             subdomains=self.budget.subdomains, seconds=self.budget.seconds, spec=question.spec,
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),

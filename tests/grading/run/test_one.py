@@ -20,7 +20,9 @@ HANGS = "def f():\n" + "\n".join(f"    {line}" for line in SWALLOWS.splitlines()
 
 
 def test_a_cell_that_swallows_its_interrupt_ends_as_time_and_waits_for_the_instructor(sandbox):
-    lab = own_lab("x = 1", test_cell("before", "x", "assert x == 1"), SWALLOWS, test_cell("after", "x", "assert x == 1"))
+    lab = own_lab(
+        "x = 1", test_cell("before", "x", "assert x == 1"), SWALLOWS, test_cell("after", "x", "assert x == 1")
+    )
     result = graded(sandbox, *lab, limits=LIMITS)
     before, after = result.outcomes
     assert before.points == 1 and not before.out_of_time

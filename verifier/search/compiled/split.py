@@ -208,7 +208,7 @@ def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> Comp
     It takes margins linear in the logits and networks of which a box costs well below a second. Where Numba is missing,
     or where its code would have to be compiled first and the time left is short, the numpy search goes on.
     """
-    if not search.question.margins.linear or network_work(search.question.subject.network) > MAX_WORK:
+    if not search.question.margins.linear or network_work(search.question.network) > MAX_WORK:
         return None
     if not installed("numba"):
         _say_that_it_is_slow()

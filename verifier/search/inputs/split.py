@@ -87,7 +87,7 @@ class InputSplit:
         self.stuck: list[float] = []  # margins of boxes too small to split
         self._numbers = itertools.count()
         self._open: list[_Open] = []
-        self._layers = question.subject.network.layers[:-1]
+        self._layers = question.network.layers[:-1]
         self._push(question.box.lower, question.box.upper, known, 0, -np.inf, -np.inf)
 
     @property
@@ -138,7 +138,7 @@ class InputSplit:
         """Bound a batch of boxes and settle, cut or split each."""
         question, margins = self.question, self.question.margins
         boxes = Bounds(np.array([box.lower for box in batch]), np.array([box.upper for box in batch]))
-        bounds = self.bound(question.subject.network, boxes, margins.rows, self._known(batch))
+        bounds = self.bound(question.network, boxes, margins.rows, self._known(batch))
         margin_lower = margins.lower(bounds.rows.lower)
         settled = margins.settled(margin_lower)
         status = [BoxStatus.VERIFIED] * len(batch)
@@ -162,7 +162,7 @@ class InputSplit:
     ) -> None:  # fmt: skip
         """Look for counterexamples in the boxes that are still open, and split them."""
         question, margins = self.question, self.question.margins
-        network = question.subject.network
+        network = question.network
         clause_lower = np.where(settled, np.inf, margins.clause_margins(margin_lower))
         worst_clause = clause_lower.argmin(axis=1)
         worst = np.array(
