@@ -266,6 +266,8 @@ class Subject:
         to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is.
         name: What to call it in messages.
         from_file: Whether it was read from a file, for which torch is not imported.
+        check: Compares what the caller's object gave at points (batch, inputs), (batch, outputs), with the network;
+            raises NetworkError where they differ by more than rounding.
     """
 
     network: Network
@@ -274,6 +276,7 @@ class Subject:
     to_caller: Callable[[Array], Any]
     name: str = "net"
     from_file: bool = False
+    check: Callable[[Array, Array], None] | None = None
 
     @staticmethod
     def of_network(network: Network) -> Subject:

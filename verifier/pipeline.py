@@ -201,5 +201,5 @@ def _is_whole(value: Any) -> bool:
 def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
     box = Box.from_pairs(x_specs)
     spec = output_spec(y_specs)
-    subject = read_subject(net, input_shape, box.lower.size)
+    subject = read_subject(net, input_shape, box.lower.size, (box.lower, box.upper))
     return Question.ask(subject, Box.from_pairs(box, subject.network.inputs), spec)

@@ -104,6 +104,8 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
     if not box.contains(x):
         return Rejection("outside the box")
     y = subject.run(x[None])[0]
+    if subject.check is not None:
+        subject.check(x[None], y[None])
     in_caller = _violated_outputs(question.clauses, y)
     logits = subject.network.enclose_logits(x[None])
     margins = question.margins

@@ -60,6 +60,9 @@ def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
         if len(step.sources) != 2:
             raise UnsupportedLayerError(f"{step.where}: a sum of {len(step.sources)} values cannot be rebuilt")
         return Sum(tuple(options["signs"]))
+    if step.kind in ("Select", "Join"):
+        index = options["index"] if step.kind == "Join" else [options["index"]]
+        return Join([[int(place) for place in one] for one in index], step.shape)
     if step.kind == "BatchNorm":
         kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
         layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
@@ -119,6 +122,28 @@ class Sum(nn.Module):
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Add."""
         return self.signs[0] * first + self.signs[1] * second
+
+
+class Join(nn.Module):
+    """Put values of several tensors together, 0 where none is meant."""
+
+    def __init__(self, index: list[list[int]], shape: tuple[int, ...]) -> None:
+        """Take, for each tensor, which of its values stands at each place (-1 for none), and the result's shape."""
+        super().__init__()
+        self.index = [torch.tensor(one, dtype=torch.int64) for one in index]
+        self.shape = shape
+
+    def forward(self, *parts: torch.Tensor) -> torch.Tensor:
+        """Pick from tensors of shape (batch, ...)."""
+        batch = parts[0].shape[0] // self._rows(parts[0])
+        result = parts[0].new_zeros((batch, self.index[0].numel()))
+        for part, index in zip(parts, self.index, strict=True):
+            picked = part.reshape(batch, -1)[:, index.clamp(min=0)]
+            result = torch.where(index >= 0, picked, result)
+        return result.reshape(batch * self.shape[0], *self.shape[1:])
+
+    def _rows(self, part: torch.Tensor) -> int:
+        return 1
 
 
 class Reshape(nn.Module):
