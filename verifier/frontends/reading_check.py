@@ -32,10 +32,10 @@ def sample_points(box: tuple[Array, Array] | None, inputs: int) -> Array:
         return around
     low, high = (np.clip(side, -1e30, 1e30) for side in box)
     width = high - low
-    inside = low + rng.uniform(0, 1, (2, inputs)) * width
-    corner = np.where(rng.integers(0, 2, (1, inputs)) == 1, low, high)
-    outside = low + rng.uniform(-1, 2, (1, inputs)) * np.maximum(width, 1e-3)
-    return np.concatenate([low[None], high[None], low[None] + width / 2, corner, inside, outside, around[1:3]])
+    inside = low + rng.uniform(0, 1, inputs) * width
+    corner = np.where(rng.integers(0, 2, inputs) == 1, low, high)
+    outside = low + rng.uniform(-1, 2, inputs) * np.maximum(width, 1e-3)
+    return np.stack([low, high, low + width / 2, corner, inside, outside, around[2]])
 
 
 def sensitivity(network: Network, points: Array, floor: float = 0.0) -> Array:

@@ -112,7 +112,7 @@ def own_copy(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def recorded_points(box: tuple[Array, Array] | None, shape: tuple[int, ...]) -> list[Array]:
-    """Three points at which a forward is recorded: in the box that is asked about where there is one, (inputs,)."""
+    """Points at which a forward is recorded: in the box that is asked about where there is one, (inputs,)."""
     size = int(np.prod(shape))
     rng = np.random.default_rng(0)
     if box is None:

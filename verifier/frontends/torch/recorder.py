@@ -9,8 +9,7 @@ catches exceptions: it is noted while the forward runs and raised when it has en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from verifier.frontends.torch.memory import (
 )
 from verifier.frontends.torch.naming import Names
 from verifier.frontends.torch.numbers import array
+from verifier.frontends.torch.schema import signature_of, tensors
 
 # Methods and functions that hand values or memory to something beside torch, without an operation that passes by.
 TAKES_VALUES = {
@@ -68,6 +68,11 @@ class Recorder(TorchDispatchMode):
         self.shapes: dict[int, tuple[int, ...]] = {}
         self._reshaped: dict[tuple[int, tuple[int, ...]], int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Let torch not import its compiler, which takes seconds."""
+        return False
+
     def begin(self, x: torch.Tensor) -> None:
         """Take x as the input."""
         self.shapes[INPUT] = tuple(x.shape)
@@ -80,6 +85,8 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation as it is, and record it."""
+        if signature_of(func).view:
+            return func(*args, **(kwargs or {}))
         with torch._C.DisableTorchFunction():
             call = Call(self, func, args, kwargs or {})
             try:
@@ -181,32 +188,11 @@ class Recorder(TorchDispatchMode):
         return known
 
 
-class _Signature:
-    """What an operation's schema says of its arguments."""
-
-    def __init__(self, func: Any) -> None:
-        schema = func._schema
-        self.base = schema.name.split("::")[-1]
-        self.namespace = schema.name.split("::")[0]
-        self.name = self.base[:-1] if self.base.endswith("_") and not self.base.endswith("__") else self.base
-        self.arguments = [(one.name, one.kwarg_only, one.default_value) for one in schema.arguments]
-        self.writes = {one.name for one in schema.arguments if one.alias_info is not None and one.alias_info.is_write}
-        self.outs = {one.name for one in schema.arguments if one.is_out}
-        tags = {str(tag).split(".")[-1] for tag in func.tags}
-        self.random = "nondeterministic_seeded" in tags
-        self.dynamic = "dynamic_output_shape" in tags
-
-
-@lru_cache(maxsize=1024)
-def _signature(func: Any) -> _Signature:
-    return _Signature(func)
-
-
 class Call:
     """One operation with its arguments, as the functions of aten_operations.py read it."""
 
     def __init__(self, recorder: Recorder, func: Any, args: Any, kwargs: Any) -> None:
-        self.recorder, self.signature = recorder, _signature(func)
+        self.recorder, self.signature = recorder, signature_of(func)
         self.name = self.signature.name
         self.arguments: dict[str, Any] = {}
         for i, (name, kwarg_only, default) in enumerate(self.signature.arguments):
@@ -432,15 +418,6 @@ MOVES = {
     "upsample_nearest1d", "upsample_nearest2d", "_unsafe_index", "reflection_pad1d", "reflection_pad2d",
     "replication_pad1d", "replication_pad2d", "take", "fill", "zero", "squeeze", "unsqueeze", "detach",
 }  # fmt: skip
-
-
-def tensors(value: Any) -> Iterator[torch.Tensor]:
-    """The tensors in an argument or a result."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from tensors(one)
 
 
 def _plain_values(result: Any) -> bool:

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from verifier.frontends.reading_check import NOISE
 from verifier.frontends.torch.memory import key
+from verifier.frontends.torch.schema import signature_of, tensors
 from verifier.frontends.torch.numbers import as_computed
 
 WIDE = torch.float64
@@ -39,6 +40,11 @@ class Shadow(TorchDispatchMode):
         self._storages: dict[int, torch.Tensor] = {}
         self._kept: list[Any] = []
         self._enter(x, x.to(WIDE))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Let torch not import its compiler, which takes seconds."""
+        return False
 
     def value(self, tensor: torch.Tensor) -> torch.Tensor:
         """A tensor of the forward in float64; one that does not depend on the input is what it is."""
@@ -68,32 +74,31 @@ class Shadow(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and run it in float64 where it takes what depends on the input."""
         kwargs = kwargs or {}
-        schema = func._schema
-        named = dict(zip((one.name for one in schema.arguments), args, strict=False)) | kwargs
-        writes = {one.name for one in schema.arguments if one.alias_info is not None and one.alias_info.is_write}
-        involved = any(key(one) in self._storages for value in named.values() for one in _tensors(value))
-        if not involved or schema.name == "aten::set_":
+        signature = signature_of(func)
+        if signature.view:
             return func(*args, **kwargs)
-        for name in writes:  # a constant that receives data becomes data
-            for one in _tensors(named.get(name)):
-                if key(one) not in self._storages and one.is_floating_point():
-                    self._enter(one, one.to(WIDE))
-        before = {key(one): one for value in named.values() for one in _tensors(value)}
+        named = dict(zip(signature.names, args, strict=False)) | kwargs
+        inputs = {key(one): one for value in named.values() for one in tensors(value)}
+        if not inputs.keys() & self._storages.keys() or signature.name == "set":
+            return func(*args, **kwargs)
+        writes = [one for name in signature.writes for one in tensors(named.get(name))]
+        for one in writes:  # a constant that receives data becomes data
+            if key(one) not in self._storages and one.is_floating_point():
+                self._enter(one, one.to(WIDE))
         dtype = _computed_in(named)
         wide_args = tuple(self._wide(value, dtype) for value in args)
         wide_kwargs = {name: self._wide(value, dtype) for name, value in kwargs.items()}
         result = func(*args, **kwargs)
-        fresh = [one for one in _tensors(result) if key(one) not in before]
+        fresh = [one for one in tensors(result) if key(one) not in inputs]
         if not writes and not fresh:
             return result  # a view, or a value
         wide_result = func(*wide_args, **wide_kwargs)
-        for one, values in zip(_tensors(result), _tensors(wide_result), strict=True):
-            if key(one) not in before and one.is_floating_point():
+        for one, values in zip(tensors(result), tensors(wide_result), strict=True):
+            if key(one) not in inputs and one.is_floating_point():
                 self._enter(one, values)
-        for name in writes:
-            for one in _tensors(named.get(name)):
-                if key(one) in self._storages:
-                    self._disturb(one)
+        for one in writes:
+            if key(one) in self._storages:
+                self._disturb(one)
         return result
 
     def _wide(self, value: Any, dtype: torch.dtype | None) -> Any:
@@ -114,15 +119,7 @@ def _computed_in(named: dict[str, Any]) -> torch.dtype | None:
     """The dtype of the widest tensor with axes, which says how Python's numbers are rounded."""
     widest: torch.dtype | None = None
     for value in named.values():
-        for one in _tensors(value):
+        for one in tensors(value):
             if one.is_floating_point() and one.ndim and (widest is None or one.dtype.itemsize > widest.itemsize):
                 widest = one.dtype
     return widest
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if isinstance(value, list | tuple):
-        return [tensor for one in value for tensor in _tensors(one)]
-    return []
