@@ -14,10 +14,11 @@ from verifier.frontends.torch.numbers import array, as_computed
 from verifier.frontends.torch.recorder import Call
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, AvgPool1d/2d, MaxPool1d/2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, ReLU6, "
+    "Linear, Conv1d, Conv2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, ReLU6, "
     "LeakyReLU, PReLU, view/reshape/squeeze, slices, cat, sum and mean, abs, clamp, maximum and minimum, adding or "
     "multiplying constants, adding two values, and a final Sigmoid, Softmax or LogSoftmax"
 )
+_CASTS = {"to", "half", "bfloat16", "float", "double", "type", "type_as", "copy_", "__setitem__"}
 MAX_WEIGHTS = 2**26  # entries of a matrix that is written out here
 
 Read = int | Elements | list[Elements]
@@ -56,7 +57,8 @@ def _check_cast(call: Call, before: torch.dtype, after: torch.dtype) -> None:
     if not before.is_floating_point or torch.finfo(after).eps > torch.finfo(before).eps * 1.0:
         if before is torch.float32 and call.recorder.dtype is after:
             return  # back to the module's own dtype, as an operation in it rounds
-        cause = " (torch.autocast?)" if torch.is_autocast_enabled("cpu") else ""
+        asked = call.recorder.names.word in _CASTS  # autocast is off here, but what it converts nobody asked for
+        cause = "" if asked else ", as torch.autocast does"
         raise call.refuse(f"changes {before} to {after}{cause}, which rounds; use one dtype throughout")
     if torch.finfo(after).max < torch.finfo(before).max:
         raise call.refuse(f"changes {before} to {after}, which holds smaller numbers only; use one dtype throughout")
@@ -679,4 +681,11 @@ def _softmax(call: Call) -> Read:
             f"{given or f'dim={dim}'} runs over {data.shape[dim]} of the {data.numel()} outputs; use dim=-1 so that "
             "it runs over all of them"
         )
-    return call.emit("LogSoftmax" if "log" in call.name else "Softmax", call.take(data))
+    return _head(call, "LogSoftmax" if "log" in call.name else "Softmax")
+
+
+def _head(call: Call, kind: str) -> int:
+    """A head over all values, in a row."""
+    data = call["self"]
+    source = _reshape(call, call.take(data), (1, data.numel()))
+    return _reshape(call, call.emit(kind, source, call.shape(source)), tuple(call.result.shape))

@@ -107,8 +107,15 @@ class Memory:
         return Elements(steps, index, shape)
 
     def write(self, tensor: torch.Tensor, elements: Elements | None) -> None:
-        """Note what a tensor's elements are after an operation has written them; None for constants."""
+        """Note what a tensor's elements are after an operation has written them; None for constants.
+
+        Raises:
+            OtherBytesError: The tensor writes over data of another type.
+            SharedMemoryError: Data come where something beside torch reads.
+        """
         content = self._contents.get(key(tensor))
+        if elements is not None and key(tensor) in self.shared and (elements.steps != CONSTANT).any():
+            raise SharedMemoryError
         if content is None:
             if elements is None:
                 return
@@ -144,6 +151,10 @@ class Memory:
 
 class ChangedMemoryError(Exception):
     """Something beside torch has written into memory that holds data."""
+
+
+class SharedMemoryError(Exception):
+    """Data are written where something beside torch reads."""
 
 
 class OtherBytesError(Exception):

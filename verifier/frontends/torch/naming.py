@@ -24,6 +24,7 @@ class Names:
 
     def __init__(self, module: nn.Module) -> None:
         self._paths = {id(part): name for name, part in module.named_modules(remove_duplicate=True)}
+        self.kind = type(module).__name__
         self._single = _is_torch_layer(module)
         self._last: Any = None
         self._layer = 0

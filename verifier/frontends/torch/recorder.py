@@ -25,6 +25,7 @@ from verifier.frontends.torch.memory import (
     Elements,
     Memory,
     OtherBytesError,
+    SharedMemoryError,
     counting,
     key,
 )
@@ -104,6 +105,11 @@ class Recorder(TorchDispatchMode):
                 call.finish(result)
             except OtherBytesError:
                 self.violate(f"{self.names.here(call.name)}: writes numbers of one type over numbers of another")
+            except SharedMemoryError:
+                self.violate(
+                    f"{self.names.here(call.name)}: writes values that depend on the input where numpy or another "
+                    "library reads, and so out of torch; write it with torch's own operations"
+                )
             return result
 
     def output(self, result: torch.Tensor) -> Elements | None:
@@ -203,6 +209,7 @@ class Call:
         self._known: dict[int, Elements | None] = {}
         self._before: dict[int, torch.Tensor] = {}  # values that the operation overwrites
         self.has_data = False
+        self.takes_shape = self.name in TAKES_SHAPE
         self.where = ""
         self.result: torch.Tensor
 
@@ -220,7 +227,7 @@ class Call:
                         f"{self.recorder.names.here(self.name)}: takes memory that numpy or another library shares "
                         "with a tensor that depends on the input"
                     )
-                found = memory.elements(tensor)
+                found = None if self.takes_shape else memory.elements(tensor)
                 self._known[id(tensor)] = found
                 self.has_data |= found is not None
                 if name in self.signature.writes:
@@ -322,9 +329,9 @@ class Call:
                 if int(step) in recorder.refusals and recorder.steps[int(step)].options.get("random"):
                     recorder.violate(recorder.refusals[int(step)])
         recorder.violate(
-            f"{recorder.names.here(self.name)}: its forward decides something by the values of its input, which no "
-            f"single chain of layers does ({recorder.names.word or self.name} takes a value out of torch); write it "
-            "without if, for, while, item() or float() on tensors of the input"
+            f"net ({recorder.names.kind}): its forward decides something by the values of its input, which no single "
+            f"chain of layers does: {recorder.names.here(self.name)} takes a value out of torch; write it without if, "
+            "for, while, item() or float() on tensors of the input"
         )
 
     def _shape_by_values(self) -> bool:
@@ -360,9 +367,9 @@ class Call:
         targets = written or fresh
         sources = [one for value in self.arguments.values() for one in tensors(value) if self.is_data(one)]
         for one in sources:  # a refused step that is used makes refused results, whatever is done with it
-            steps = np.unique(self.elements(one).steps)
-            found = next((int(step) for step in steps if int(step) in recorder.refusals), None)
-            if found is not None and self.name not in MOVES:
+            steps = [int(step) for step in np.unique(self.elements(one).steps)]
+            found = next((step for step in steps if step in recorder.refusals), None)
+            if found is not None and (self.name not in MOVES or len(steps) == 1):
                 for target in (*written, *fresh):
                     position = recorder.emit(Refused.KIND, recorder.steps[found].where, tuple(target.shape))
                     recorder.refusals[position] = recorder.refusals[found]
@@ -409,6 +416,11 @@ class Call:
             self._assign(one, self.recorder.refuse(self.where, why, tuple(one.shape)))
 
 
+# of their argument only the shape and the dtype
+TAKES_SHAPE = {
+    "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty",
+    "new_empty_strided",
+}  # fmt: skip
 OVERWRITES = {"copy", "fill", "zero"}  # in place, and what was there before does not count
 # results made of elements of the arguments, so that a refused element stays where it is
 MOVES = {
@@ -449,22 +461,25 @@ class Words(TorchFunctionMode):
         names.calls += 1
         try:
             result = func(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor) and outer == "":
+            if not outer and isinstance(result, torch.Tensor) and self._holds_data(result):
                 names.passed()
             return result
         finally:
             names.word = outer
+
+    def _holds_data(self, tensor: torch.Tensor) -> bool:
+        with torch._C.DisableTorchFunction():
+            try:
+                return self.recorder.memory.holds_data(tensor)
+            except (ChangedMemoryError, OtherBytesError):
+                return True
 
     def _look(self, name: str, args: Any) -> None:
         memory, listed = self.recorder.memory, name in MAKES_TENSORS
         if listed and args and isinstance(args[0], torch.Tensor):
             return  # an operation tells of it
         for one in tensors(args):
-            try:
-                data = memory.holds_data(one)
-            except (ChangedMemoryError, OtherBytesError):
-                data = True
-            if data:
+            if self._holds_data(one):
                 place = self.names.here(name)
                 self.recorder.violate(
                     f"{place}: {name} takes values that depend on the input out of torch; "

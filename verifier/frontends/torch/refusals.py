@@ -37,6 +37,10 @@ def refuse_unreadable(module: nn.Module) -> None:
                 raise NetworkError(f"{label}: not initialised yet; run one batch through the network first")
             if tensor is None:
                 continue
+            if not tensor.numel() and key in ("weight", "bias"):
+                raise NetworkError(
+                    f"{label}: has no weights (shape {tuple(tensor.shape)}); every layer needs a neuron"
+                )
             if tensor.is_complex():
                 raise UnsupportedLayerError(f"{label}: has complex numbers; only real ones are supported")
             if tensor.layout is not torch.strided or tensor.is_quantized:
