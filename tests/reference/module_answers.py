@@ -46,7 +46,9 @@ def _fresh(net: RandomModule) -> RandomModule:
     return fresh
 
 
-def climb(net: RandomModule, low: np.ndarray, high: np.ndarray, start: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def climb(
+    net: RandomModule, low: np.ndarray, high: np.ndarray, start: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """A point of the box with a larger first output: by gradient steps, or by chance where autograd refuses."""
     point, best = start.copy(), outputs(net, start[None])[0, 0]
     for step in range(6):

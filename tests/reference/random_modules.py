@@ -59,7 +59,9 @@ class RandomModule(nn.Module):
                 if statement is None:
                     continue
                 statement(self, values)
-                fits = all(one.ndim == 2 and one.shape[0] == 1 and 1 <= one.shape[1] <= WIDEST for one in values[count:])
+                fits = all(
+                    one.ndim == 2 and one.shape[0] == 1 and 1 <= one.shape[1] <= WIDEST for one in values[count:]
+                )
                 if not fits:
                     raise RuntimeError
             except (RuntimeError, ValueError, IndexError):

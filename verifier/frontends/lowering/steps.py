@@ -19,8 +19,8 @@ class Step:
     """One operation of the caller's network.
 
     Args:
-        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "Join", "Sum", "ReLU", "LeakyReLU",
-            "MaxPool2d", one of SHAPE_ONLY or of HEADS.
+        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "Join", "Sum", "ReLU",
+            "LeakyReLU", "MaxPool2d", one of SHAPE_ONLY or of HEADS.
         where: Position and name in the caller's network, for messages.
         arrays: The weights, in the dtype they are stored in.
         options: Plain data: strides, padding, eps, ...

@@ -14,8 +14,8 @@ from verifier.frontends.torch.numbers import array, as_computed
 from verifier.frontends.torch.recorder import Call
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, ReLU6, "
-    "LeakyReLU, PReLU, view/reshape/squeeze, slices, cat, sum and mean, abs, clamp, maximum and minimum, adding or "
+    "Linear, Conv1d, Conv2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, "
+    "ReLU6, LeakyReLU, PReLU, view/reshape/squeeze, slices, cat, sum and mean, abs, clamp, maximum and minimum, adding or "
     "multiplying constants, adding two values, and a final Sigmoid, Softmax or LogSoftmax"
 )
 _CASTS = {"to", "half", "bfloat16", "float", "double", "type", "type_as", "copy_", "__setitem__"}
@@ -38,7 +38,9 @@ def reads(*names: str) -> Callable[[Callable[[Call], Read]], Callable[[Call], Re
 # moves of values
 
 
-@reads("clone", "contiguous", "detach", "alias", "lift_fresh", "view", "_unsafe_view", "reshape", "squeeze", "unsqueeze")
+@reads(
+    "clone", "contiguous", "detach", "alias", "lift_fresh", "view", "_unsafe_view", "reshape", "squeeze", "unsqueeze"
+)
 def _same(call: Call) -> Read:
     return call.elements(call["self"]).reshaped(tuple(call.result.shape))
 
@@ -116,7 +118,8 @@ def _flat(value: Any) -> list[Any]:
 
 
 def _index(positions: torch.Tensor, indices: Any) -> torch.Tensor:
-    return torch.ops.aten.index.Tensor(positions, indices)
+    moved: torch.Tensor = torch.ops.aten.index.Tensor(positions, indices)
+    return moved
 
 
 OPERATIONS.update(
@@ -191,11 +194,18 @@ def _place(call: Call) -> Read:
         moved = getattr(torch.ops.aten, call.name)(positions, others, **rest)
     place = moved.reshape(-1).numpy()
     numbers = torch.cat([call.values(target).reshape(-1), source.reshape(-1).to(target.dtype)])
-    steps, index = np.concatenate([before.steps, after.steps])[place], np.concatenate([before.index, after.index])[place]
+    steps, index = (
+        np.concatenate([before.steps, after.steps])[place],
+        np.concatenate([before.index, after.index])[place],
+    )
     found = Elements(steps, index, tuple(call.result.shape))
     if call.result.untyped_storage()._cdata == target.untyped_storage()._cdata:
         return found  # in place: the constants stand where they are
-    return found if (steps != CONSTANT).all() else call.take_elements(found, numbers[moved.reshape(-1)].reshape(found.shape))
+    return (
+        found
+        if (steps != CONSTANT).all()
+        else call.take_elements(found, numbers[moved.reshape(-1)].reshape(found.shape))
+    )
 
 
 @reads("masked_fill", "where", "tril", "triu", "index_fill")
@@ -225,9 +235,7 @@ def _choose(call: Call) -> Read:
     chosen = condition.expand(shape)
     flat = chosen.reshape(-1).numpy()
     (first, one_values), (second, other_values) = sides
-    found = Elements(
-        np.where(flat, first.steps, second.steps), np.where(flat, first.index, second.index), shape
-    )
+    found = Elements(np.where(flat, first.steps, second.steps), np.where(flat, first.index, second.index), shape)
     return call.take_elements(found, torch.where(chosen, one_values, other_values))
 
 
@@ -295,9 +303,7 @@ def _combine(call: Call, left: Any, right: int, sign: int) -> int:
 def _multiply(call: Call) -> Read:
     left, right = call["self"], call["other"]
     if call.is_data(left) and call.is_data(right):
-        raise call.refuse(
-            "combines the data with itself; only constants can be multiplied or divided by"
-        )
+        raise call.refuse("combines the data with itself; only constants can be multiplied or divided by")
     divides = call.name != "mul"
     if divides and call.get("rounding_mode") is not None:
         raise call.refuse("rounds its result to whole numbers")
@@ -371,14 +377,14 @@ def _product(call: Call, left: torch.Tensor, right: torch.Tensor, bias: torch.Te
         arrays["bias"] = array(call.values(bias))
     given = call.shape(source)
     out = (*given[:-1], weight.shape[-1])
-    if weight.ndim == 2:
-        position = call.emit("Linear", source, out, arrays=arrays)
-    else:
-        position = _blocks(call, source, weight)
+    one = weight.ndim == 2
+    position = call.emit("Linear", source, out, arrays=arrays) if one else _blocks(call, source, weight)
     if call.is_data(left) or right.ndim == 1:
         return _reshape(call, position, shape)
     count = math.prod(out)
-    turned = Elements(np.full(count, position), np.arange(count), out).moved((*range(len(out) - 2), len(out) - 1, len(out) - 2))
+    turned = Elements(np.full(count, position), np.arange(count), out).moved(
+        (*range(len(out) - 2), len(out) - 1, len(out) - 2)
+    )
     return call.take_elements(turned.reshaped(shape))
 
 
@@ -393,9 +399,7 @@ def _blocks(call: Call, source: int, weight: np.ndarray[Any, Any]) -> int:
     for place in range(size):
         full[place, :, place, :] = weight[place // rows].T
     flat = call.emit("Reshape", source, (1, size * inner))
-    return call.emit(
-        "Linear", flat, (1, size * outer), arrays={"weight": full.reshape(size * outer, size * inner)}
-    )
+    return call.emit("Linear", flat, (1, size * outer), arrays={"weight": full.reshape(size * outer, size * inner)})
 
 
 def _reshape(call: Call, position: int, shape: tuple[int, ...]) -> int:

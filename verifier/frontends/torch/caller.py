@@ -178,6 +178,7 @@ class _Values:
 
 
 def _same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return bool(torch.equal(one, other)) or bool(torch.equal(torch.isnan(one), torch.isnan(other)) and torch.equal(
-        torch.nan_to_num(one), torch.nan_to_num(other)
-    ))
+    return bool(torch.equal(one, other)) or bool(
+        torch.equal(torch.isnan(one), torch.isnan(other))
+        and torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
+    )

@@ -63,7 +63,6 @@ class _Content:
         self.index: Indices = np.zeros(size, dtype=np.intp)
         self.written: bytes | None = None  # its bytes after the last write that was seen
 
-
     def grow(self) -> None:
         """Follow a storage that was made larger for a result."""
         more = self.storage.nbytes() // self.dtype.itemsize - self.steps.size

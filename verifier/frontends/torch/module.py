@@ -91,6 +91,7 @@ def dtype_of(module: nn.Module) -> tuple[torch.dtype, torch.device]:
 @contextlib.contextmanager
 def own_copy(module: nn.Module) -> Iterator[nn.Module]:
     """Make a copy of a module in eval mode, or lend the module itself, put back afterwards, where it has no copy."""
+    caller = module
     if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
         module = nn.Sequential(module)  # a single layer of torch's own, read as the network's only one
     memo: dict[int, Any] = {}
@@ -104,7 +105,7 @@ def own_copy(module: nn.Module) -> Iterator[nn.Module]:
     except Exception:  # an attribute may refuse to be copied in any way
         mine = module
     # what the forward reaches past the copy, in a closure perhaps, is put back as well
-    with left_as_it_is(module):
+    with left_as_it_is(caller):
         for part in mine.modules():
             if part.training:
                 part.training = False
@@ -116,12 +117,14 @@ def recorded_points(box: tuple[Array, Array] | None, shape: tuple[int, ...]) -> 
     size = int(np.prod(shape))
     rng = np.random.default_rng(0)
     if box is None:
-        return [np.zeros(size), rng.normal(0, 1, size), rng.uniform(0, 1, size)]
+        return [np.zeros(size), rng.normal(0, 1, size)]
     low, high = (np.clip(side, -1e30, 1e30) for side in box)
-    return [low, high, low + rng.uniform(0, 1, size) * (high - low)]
+    return [low, low + rng.uniform(0, 1, size) * (high - low)]
 
 
-def read_steps(module: nn.Module, shape: tuple[int, ...], points: Sequence[Array], batch: bool = True) -> tuple[Step, ...]:
+def read_steps(
+    module: nn.Module, shape: tuple[int, ...], points: Sequence[Array], batch: bool = True
+) -> tuple[Step, ...]:
     """Record a module of our own at some points and give its steps.
 
     Args:

@@ -135,7 +135,7 @@ class Join(nn.Module):
     """Put values of several tensors together, 0 where none is meant."""
 
     def __init__(self, index: list[list[int]], shape: tuple[int, ...], rows: list[int]) -> None:
-        """Take, for each tensor, which of its values stands at each place (-1 for none) and its rows; the result's shape."""
+        """Take, for each tensor, which of its values stands at each place (-1 for none), and its rows for one input."""
         super().__init__()
         self.index = [torch.tensor(one, dtype=torch.int64) for one in index]
         self.shape, self.rows = shape, rows

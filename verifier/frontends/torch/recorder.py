@@ -50,7 +50,7 @@ class Refused:
     KIND = "Refused"
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
     """Record operations as steps.
 
     Args:
@@ -60,7 +60,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self, names: Names, operations: dict[str, Callable[[Call], Any]], dtype: torch.dtype) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         self.names, self.operations, self.dtype = names, operations, dtype
         self.memory = Memory()
         self.steps: list[Step] = []
@@ -384,9 +384,7 @@ class Call:
         before = len(recorder.steps)
         try:
             if not self.result.is_floating_point():
-                raise self.refuse(
-                    f"gives {self.result.dtype}; only floating-point numbers are supported"
-                )
+                raise self.refuse(f"gives {self.result.dtype}; only floating-point numbers are supported")
             found_steps = read(self)
         except UnsupportedLayerError as error:
             recorder.forget(before)
@@ -425,8 +423,8 @@ OVERWRITES = {"copy", "fill", "zero"}  # in place, and what was there before doe
 # results made of elements of the arguments, so that a refused element stays where it is
 MOVES = {
     "copy", "clone", "cat", "stack", "index", "index_select", "gather", "flip", "roll", "repeat", "constant_pad_nd",
-    "select_scatter", "slice_scatter", "index_put", "scatter", "index_copy", "index_fill", "masked_fill", "tril", "triu",
-    "contiguous", "_to_copy", "im2col", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "select_scatter", "slice_scatter", "index_put", "scatter", "index_copy", "index_fill", "masked_fill", "tril",
+    "triu", "contiguous", "_to_copy", "im2col", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
     "upsample_nearest1d", "upsample_nearest2d", "_unsafe_index", "reflection_pad1d", "reflection_pad2d",
     "replication_pad1d", "replication_pad2d", "take", "fill", "zero", "squeeze", "unsqueeze", "detach",
 }  # fmt: skip

@@ -33,14 +33,12 @@ def refuse_unreadable(module: nn.Module) -> None:
                 f"{label}: a TorchScript module does not run in Python; use the nn.Module that it was made from"
             )
         for key, tensor in (*part._parameters.items(), *part._buffers.items()):
-            if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            if isinstance(tensor, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer):
                 raise NetworkError(f"{label}: not initialised yet; run one batch through the network first")
             if tensor is None:
                 continue
             if not tensor.numel() and key in ("weight", "bias"):
-                raise NetworkError(
-                    f"{label}: has no weights (shape {tuple(tensor.shape)}); every layer needs a neuron"
-                )
+                raise NetworkError(f"{label}: has no weights (shape {tuple(tensor.shape)}); every layer needs a neuron")
             if tensor.is_complex():
                 raise UnsupportedLayerError(f"{label}: has complex numbers; only real ones are supported")
             if tensor.layout is not torch.strided or tensor.is_quantized:

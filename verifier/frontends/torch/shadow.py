@@ -18,13 +18,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from verifier.frontends.reading_check import NOISE
 from verifier.frontends.torch.memory import key
-from verifier.frontends.torch.schema import signature_of, tensors
 from verifier.frontends.torch.numbers import as_computed
+from verifier.frontends.torch.schema import signature_of, tensors
 
 WIDE = torch.float64
 
 
-class Shadow(TorchDispatchMode):
+class Shadow(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
     """Carry float64 values beside a forward.
 
     Args:
@@ -34,7 +34,7 @@ class Shadow(TorchDispatchMode):
     """
 
     def __init__(self, x: torch.Tensor, seed: int | None = None, floor: float = 0.0) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         self._floor = floor
         self._random = None if seed is None else torch.Generator(device=x.device).manual_seed(seed)
         self._storages: dict[int, torch.Tensor] = {}

@@ -61,8 +61,8 @@ def read_torch(
         steps = read_steps(mine, shape, points)
         network = lower_steps(steps, shape)
         alone = _takes_no_batch(mine, shape, points, steps)
-        check = _SecondReading(module, mine, network, shape if alone else (1, *shape))
-        check.on_samples(sample_points(box, size))
+        check = _SecondReading(module, network, shape if alone else (1, *shape))
+        check.on_samples(sample_points(box, size), mine)
     _warn_of_train_mode(module)
     return Subject(network, check.run, check.round, check.to_caller, type(module).__name__, check=check.at)
 
@@ -91,14 +91,12 @@ class _SecondReading:
 
     Args:
         module: The caller's own object.
-        mine: A copy of it, which the float64 runs use while the subject is made.
         network: What was read.
         shape: In which one input is handed out.
     """
 
-    def __init__(self, module: nn.Module, mine: nn.Module, network: Network, shape: tuple[int, ...]) -> None:
+    def __init__(self, module: nn.Module, network: Network, shape: tuple[int, ...]) -> None:
         self.module, self.network, self.shape = module, network, shape
-        self._mine = mine
         self.dtype, self.device = dtype_of(module)
         self._name = f"net ({type(module).__name__})"
 
@@ -116,8 +114,12 @@ class _SecondReading:
         """Make the tensor that the module takes as it is; it shares no memory with x."""
         return torch.from_numpy(np.array(x)).to(self.dtype).to(self.device).reshape(self.shape)
 
-    def on_samples(self, points: Array) -> None:
+    def on_samples(self, points: Array, mine: nn.Module) -> None:
         """Compare the module, run twice, its float64 values and the Network at some points.
+
+        Args:
+            points: (points, inputs).
+            mine: A copy of the module in eval mode, for the runs in float64.
 
         Raises:
             NetworkError: They differ by more than rounding, or from call to call.
@@ -130,7 +132,7 @@ class _SecondReading:
         first, second = self.run(points), self.run(points[:2])
         if first[:2].tobytes() != second.tobytes():
             raise NetworkError(f"{self._name}: computes something else when it is called again on the same input")
-        self._compare(points, first)
+        self._compare(points, first, mine)
 
     def at(self, points: Array, theirs: Array) -> None:
         """Compare what the module gave at some points, (batch, outputs), with the Network.
@@ -139,15 +141,11 @@ class _SecondReading:
             NetworkError: They differ by more than rounding.
         """
         with eval_mode(self.module):
-            self._mine, kept = self.module, self._mine
-            try:
-                self._compare(points, theirs)
-            finally:
-                self._mine = kept
+            self._compare(points, theirs, self.module)
 
-    def _compare(self, points: Array, theirs: Array) -> None:
+    def _compare(self, points: Array, theirs: Array, module: nn.Module) -> None:
         network, dtype = self.network, torch.finfo(self.dtype)
-        wide = np.stack([self._wide(point) for point in points])
+        wide = np.stack([self._wide(module, point) for point in points])
         floor = float(dtype.tiny) / float(dtype.eps)
         complaint = f"{self._name}: computes something else than its layers say"
         ours, changes = network(points), "does it change from call to call, or with something beside its input?"
@@ -155,7 +153,7 @@ class _SecondReading:
             raise NetworkError(f"{complaint}; {changes}")
         size = np.abs(ours).max(axis=1, keepdims=True)
         felt = sensitivity(network, points, floor)
-        felt *= self._executed_over_folded(points, wide, felt, floor)
+        felt *= self._executed_over_folded(module, points, wide, felt, floor)
         exact = SLACK * EPS64 * (felt + size) + own_error(network, points)
         refuse_difference(wide, ours, exact, complaint, "please report it, with the network")
         finite = np.isfinite(theirs).all(axis=1)
@@ -169,21 +167,21 @@ class _SecondReading:
         allowed = exact + SLACK * float(dtype.eps) * (felt + size)
         refuse_difference(theirs[finite], ours[finite], allowed[finite], complaint, changes)
 
-    def _executed_over_folded(self, points: Array, wide: Array, felt: Array, floor: float) -> float:
+    def _executed_over_folded(self, module: nn.Module, points: Array, wide: Array, felt: Array, floor: float) -> float:
         """How much more rounding matters in what is executed than in the folded network, at the points tried."""
         most = 1.0
         for seed, place in enumerate({0, len(points) - 1}):
-            noisy = self._wide(points[place], seed, floor)
+            noisy = self._wide(module, points[place], seed, floor)
             change = float(np.abs(noisy - wide[place]).max()) / NOISE
             known = float(felt[place, 0])
             most = max(most, change / known if known > 0 else 1.0)
         return most
 
-    def _wide(self, point: Array, seed: int | None = None, floor: float = 0.0) -> Array:
+    def _wide(self, module: nn.Module, point: Array, seed: int | None = None, floor: float = 0.0) -> Array:
         """What the module executes at a point, in float64, with noise where a seed is given."""
         x = self.to_caller(point)
         shadow = Shadow(x, seed, floor)
         with torch.inference_mode(False), torch.no_grad():
             with shadow:
-                result = self._mine(x)
+                result = module(x)
             return shadow.value(result).reshape(-1).double().cpu().numpy().copy()

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import verifier
-from verifier.errors import NetworkError, UnsupportedLayerError
+from verifier.errors import UnsupportedLayerError
 from verifier.frontends.read import read_subject
 from verifier.frontends.torch.module import trace
 from verifier.frontends.torch.rebuild import rebuild

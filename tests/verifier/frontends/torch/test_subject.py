@@ -91,7 +91,9 @@ def test_a_number_times_a_half_is_computed_with_the_number_in_float32(
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.layer(x) * 0.1
 
-    assert verifier.verify(Tenth().to(dtype), [(999.0, 1000.0)], [[None, top]], max_subdomains=200).verdict.name == verdict
+    assert (
+        verifier.verify(Tenth().to(dtype), [(999.0, 1000.0)], [[None, top]], max_subdomains=200).verdict.name == verdict
+    )
 
 
 def test_weights_that_overflow_are_named() -> None:
