@@ -51,8 +51,7 @@ def main() -> int:
         "# Random modules",
         "",
         f"Made by `python -m benchmarks.module_fuzzer {' '.join(sys.argv[1:])}`".rstrip() + f" on {describe()}, in",
-        f"{spent:.0f} CPU s ({spent / max(modules, 1):.2f} s a module). Modules of up to {MOST_LAYERS} layers, float32 and "
-        "float64;",
+        f"{spent:.0f} CPU s ({spent / max(modules, 1):.2f} s each). Up to {MOST_LAYERS} layers, float32 and float64;",
         "statements: " + ", ".join(f"{name} {statements[name]:,}" for name in STATEMENTS) + ".",
         "",
         "| what | count |",

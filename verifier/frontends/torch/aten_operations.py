@@ -14,9 +14,9 @@ from verifier.frontends.torch.numbers import array, as_computed
 from verifier.frontends.torch.recorder import Call
 
 SUPPORTED = (
-    "Linear, Conv1d, Conv2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, ReLU, "
-    "ReLU6, LeakyReLU, PReLU, view/reshape/squeeze, slices, cat, sum and mean, abs, clamp, maximum and minimum, adding or "
-    "multiplying constants, adding two values, and a final Sigmoid, Softmax or LogSoftmax"
+    "Linear, Conv1d, Conv2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, BatchNorm1d/2d, Dropout, Flatten, Identity, "
+    "ReLU, ReLU6, LeakyReLU, PReLU, view/reshape/squeeze, slices, cat, sum and mean, abs, clamp, maximum and "
+    "minimum, adding or multiplying constants, adding two values, and a final Sigmoid, Softmax or LogSoftmax"
 )
 _CASTS = {"to", "half", "bfloat16", "float", "double", "type", "type_as", "copy_", "__setitem__"}
 MAX_WEIGHTS = 2**26  # entries of a matrix that is written out here
