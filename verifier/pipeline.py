@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verifier.answer.budget import Budget
+from verifier.answer.reason import INTERRUPTED
 from verifier.answer.verdict import Question, Result
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
-from verifier.question.spec import AllOf, Box, output_spec
+from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
+from verifier.network import Subject
+from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
 from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
 from verifier.stages import BOUNDING, METHODS, Run, root_box
 
@@ -62,7 +66,8 @@ def verify(
         NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
         SpecError: A spec cannot be read, or does not fit the network.
         OptionError: An option is not one of those above.
-        MissingDependencyError: The method asked for by name needs a library that is not installed.
+        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" does, and
+            what is installed did not settle the question. Its `extra` names the extra to install.
 
     Example:
         >>> from verifier import Affine, Network
@@ -74,16 +79,22 @@ def verify(
     if max_subdomains is not None:
         max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
     budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
-    question = _ask(net, x_specs, y_specs, input_shape)
-    run = Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
+    subject, box, spec = _read(net, x_specs, y_specs, input_shape)
+    wanted = 1 if counterexamples is None else max_counterexamples
+    run: Run | NarrowedRun
+    parts = parts_of(subject, spec) if subject.network.outputs > MANY_OUTPUTS else None
+    if parts is not None or subject.network.outputs > WHOLE_OUTPUTS:
+        run = NarrowedRun(subject, box, spec, parts, budget, seed, method, wanted)
+    else:
+        run = Run(Question.ask(subject, box, spec), budget, seed, method, wanted)
     try:
         run.go()
     except KeyboardInterrupt:
-        run.reason = "" if run.settled else "interrupted"  # a counterexample that was met before stays one
+        run.why = None if run.settled else INTERRUPTED  # a counterexample that was met before stays one
     finally:
         budget.close()
     if counterexamples is not None:
-        counterexamples.extend(question.subject.to_caller(c.x) for c in run.counterexamples[:max_counterexamples])
+        counterexamples.extend(subject.to_caller(c.x) for c in run.counterexamples[:max_counterexamples])
     return run.result()
 
 
@@ -106,14 +117,21 @@ def output_bounds(
         BoundsError: Values are so large that float64 would overflow.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
-    if method not in BOUNDING:
+    if not isinstance(method, str) or method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     question = _ask(net, x_specs, AllOf(()), input_shape)
-    network, root = question.subject.network, root_box(question)
+    network, root = question.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
-    bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))
-    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), network.head)
+    bound, known, sides = BOUNDING[method][1], None, []
+    for first in range(0, network.outputs, MANY_OUTPUTS):  # a row for each output would be a square
+        last = network.layers[-1].part(np.arange(first, min(first + MANY_OUTPUTS, network.outputs)))
+        some = dataclasses.replace(network, layers=(*network.layers[:-1], last))
+        found = bound(some, root, np.eye(some.outputs), known)
+        known = found.pre or None
+        sides.append(found.rows)
+    lower, upper = (np.concatenate([getattr(one, side)[0] for one in sides]) for side in ("lower", "upper"))
+    return head_bounds(Bounds(lower, upper), network.head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +160,7 @@ def split_trace(
         OptionError, NetworkError, SpecError: As for verify().
     """
     check_options(None, None, max_subdomains, 1, "split", 0)
-    if method not in BOUNDING:
+    if not isinstance(method, str) or method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     boxes: list[TracedBox] = []
 
@@ -183,10 +201,11 @@ def check_options(
         raise OptionError(f"max_counterexamples: expected a whole number >= 0, found {max_counterexamples!r}")
     if not (_is_whole(seed) and seed >= 0):
         raise OptionError(f"seed: expected a whole number >= 0, found {seed!r}")
-    if counterexamples is not None and not callable(getattr(counterexamples, "extend", None)):
+    is_class = isinstance(counterexamples, type)
+    if counterexamples is not None and (is_class or not callable(getattr(counterexamples, "extend", None))):
+        found = f"the class {counterexamples.__name__} itself" if is_class else type(counterexamples).__name__
         raise OptionError(
-            f"counterexamples: expected a list to append to, found {type(counterexamples).__name__}; pass cases = [] "
-            "and look into it afterwards"
+            f"counterexamples: expected a list to append to, found {found}; pass cases = [] and look into it afterwards"
         )
 
 
@@ -198,8 +217,14 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
+def _read(
+    net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None
+) -> tuple[Subject, Box, OutputSpec]:  # fmt: skip
     box = Box.from_pairs(x_specs)
     spec = output_spec(y_specs)
     subject = read_subject(net, input_shape, box.lower.size, (box.lower, box.upper))
-    return Question.ask(subject, Box.from_pairs(box, subject.network.inputs), spec)
+    return subject, Box.from_pairs(box, subject.network.inputs), spec
+
+
+def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
+    return Question.ask(*_read(net, x_specs, y_specs, input_shape))

@@ -35,7 +35,7 @@
 
 # %%
 from course_utils.data import mnist
-from course_utils.image_plots import plot_mnist
+from course_utils.plots import plot_mnist
 
 train_set = mnist("train")
 test_set = mnist("test", subset=True)
@@ -378,7 +378,7 @@ result
 # counterexample: on the left as they are, on the right each output by itself, counted from the middle of its limits.
 
 # %%
-from course_utils.image_plots import draw_counterexample_image, draw_output_limits
+from course_utils.plots import draw_counterexample_image, draw_output_limits
 
 bounds = output_bounds(network, x_specs_5)
 outputs = network(cases[0].reshape(1, 784)).detach() if cases else None
@@ -517,7 +517,7 @@ assert not proves_label(huge_rule, blank, 3, 0.5, 0), "is every answer but one n
 import numpy as np
 from tqdm.auto import tqdm
 
-from course_utils.image_plots import draw_pixel_map
+from course_utils.plots import draw_pixel_map
 from verifier import Verdict
 
 with torch.no_grad():
@@ -675,7 +675,7 @@ print(f"largest difference between the two CROWNs: {apart:.1e}")
 # gets its turn on three images. Which will reach further, and what can lie between `lower` and `upper`?
 
 # %%
-from course_utils.image_plots import draw_robustness_gaps
+from course_utils.plots import draw_robustness_gaps
 from verifier import pointwise_robustness
 
 # how closely to look: the two bounds are cheap, and verify() takes seconds a radius
@@ -778,7 +778,7 @@ assert abs(attacked_accuracy(step_rule, dots, 0 * truth, 0.6) - 1.0) < 1e-6, "do
 
 # %%
 from course_utils.attacks import pgd
-from course_utils.image_plots import draw_accuracy_curves
+from course_utils.plots import draw_accuracy_curves
 from verifier import verified_accuracy
 
 exam_images, exam_labels = test_set.images[:100], test_set.labels[:100]

@@ -12,7 +12,6 @@ import numpy as np
 from verifier.answer.budget import Budget, ImageBar
 from verifier.answer.verdict import Question, Verdict
 from verifier.asking.robustness import (
-    INTERRUPTED,
     perturbation_box,
     read_classifier,
     read_image,
@@ -23,6 +22,7 @@ from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import SpecError
+from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
 from verifier.pipeline import check_options
 from verifier.question.numbers import shown
@@ -171,7 +171,7 @@ def verified_accuracy(
 
         right = [i for i in range(len(rows)) if predicted[i] == checked[i]]
         stages = {"auto": ("ibp", "crown"), "ibp": ("ibp",), "crown": ("crown",)}.get(method, ())
-        for stage in stages:
+        for stage in stages if subject.network.outputs <= MANY_OUTPUTS or method != "auto" else ():
             right = _settle_in_batches(subject, stage, boxes, checked, right, keep)
         if method in ("ibp", "crown"):
             for i in right:
@@ -179,7 +179,7 @@ def verified_accuracy(
         for i in sorted(set(range(len(rows))) - set(found)):
             cases: list[Any] = []
             result = verify_box(subject, rows[i], checked[i], boxes[i], cases, {**options, "progress": False})
-            if result.reason == INTERRUPTED:
+            if result.interrupted:
                 raise KeyboardInterrupt
             case = cases[0] if cases else None
             keep(i, result.verdict, result.stage or result.reason, result.seconds, case)

@@ -8,6 +8,7 @@ from typing import Any
 
 from verifier.enclosure import Array
 from verifier.errors import NetworkError
+from verifier.frontends.keras.subject import is_keras, read_keras
 from verifier.network import Network, Subject
 
 
@@ -30,6 +31,8 @@ def read_subject(
         return net
     if isinstance(net, Network):
         return Subject.of_network(net)
+    if is_keras(net):  # on its torch backend it is a torch module, too
+        return read_keras(net, input_shape)
     torch = sys.modules.get("torch")  # no torch module exists before torch was imported
     if torch is not None and isinstance(net, torch.nn.Module):
         from verifier.frontends.torch.subject import read_torch
@@ -40,7 +43,7 @@ def read_subject(
     if isinstance(net, type):
         raise NetworkError(f"net: the class {net.__name__}, not an object of it; write {net.__name__}()")
     raise NetworkError(
-        f"net: expected a torch.nn.Module or a verifier.Network, found {type(net).__name__}"
+        f"net: expected a torch.nn.Module, a Keras model or a verifier.Network, found {type(net).__name__}"
         + ("; call its method module() for an nn.Module" if type(net).__name__ == "ExportedProgram" else "")
         + ("; a plain function cannot be verified, wrap its layers in an nn.Module" if callable(net) else "")
     )

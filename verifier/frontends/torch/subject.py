@@ -103,7 +103,7 @@ class _SecondReading:
     def run(self, x: Array) -> Array:
         """Run the module on points (batch, inputs), one by one as they are handed out."""
         with eval_mode(self.module):
-            rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy() for point in x]
+            rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy().copy() for point in x]
         return np.stack(rows)
 
     def round(self, x: Array) -> Array:
@@ -112,7 +112,7 @@ class _SecondReading:
 
     def to_caller(self, x: Array) -> torch.Tensor:
         """Make the tensor that the module takes as it is; it shares no memory with x."""
-        return torch.from_numpy(np.array(x)).to(self.dtype).to(self.device).reshape(self.shape)
+        return torch.from_numpy(np.array(x, order="C")).to(self.dtype).to(self.device).reshape(self.shape)
 
     def on_samples(self, points: Array, mine: nn.Module) -> None:
         """Compare the module, run twice, its float64 values and the Network at some points.
