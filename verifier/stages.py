@@ -163,8 +163,14 @@ class Run:
             if self.reason:
                 return
             stage()
-        if self.missing is not None and not self.settled and not self.budget.exhausted():
+        if self.missing is not None and self.lacks("torch"):  # it is the only search for many inputs
             raise self.missing
+
+    def lacks(self, extra: str = "") -> bool:
+        """Whether "auto" left the question open with time to spare, and had to leave out a step that needs an extra."""
+        if self.missing is None or self.settled or self.budget.exhausted():
+            return False
+        return extra in ("", self.missing.extra)
 
     def where_installed(self, step: Callable[[], None]) -> None:
         """Take a step of "auto"; where a library is missing the steps after it may still settle the question."""
@@ -373,6 +379,8 @@ class Run:
         reason = self.reason
         if not self.settled and not reason:
             reason = self.budget.exhausted() or (BELOW_ROUNDING if self.near else "no stage settled it")
+        if self.lacks():
+            reason = f"{reason}; {self.missing}"
         return Result(
             verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "", reason=reason,
             output_bounds=head_bounds(self.logits, question.subject.network.head), margin=self.margin,
