@@ -188,6 +188,7 @@ def test_test_cells_import_only_what_a_judge_has(lab):
 
 
 @pytest.mark.slow
+@pytest.mark.needs_sandbox
 @each_lab
 def test_judge_gives_the_solved_lab_every_point(lab, tmp_path):
     """The second way to run a test cell: in a process that never runs a student's code."""

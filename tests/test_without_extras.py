@@ -50,7 +50,7 @@ def said(source, hidden=EXTRAS, **options):
 
 
 def test_the_verifier_answers_without_any_extra():
-    """|x| over [-1, 1] is at most 1, so above it a limit holds, and at 0.9 it fails; over [-0.4, 0.5] it is at most 0.5."""
+    """|x| over [-1, 1] is at most 1, so a limit above it holds and 0.9 fails; over [-0.4, 0.5] it is at most 0.5."""
     assert said(
         "cases = []\n"
         "print(verify(pair, [[-1, 1]], [[-0.5, 1.5]]).verdict.name)\n"

@@ -8,12 +8,13 @@ from grading.contract import read_test_cells
 from grading.course import Course
 from grading.parallel import judge_notebook
 from grading.recorder import points, release
-from tests.grading.conftest import edit
+from tests.grading.conftest import edit, needs_sandbox
 
 LAB = "lab1_circle"
 SOURCE = Course.here().source_notebook(LAB)
 
 pytestmark = [
+    needs_sandbox,
     pytest.mark.slow,
     pytest.mark.xdist_group("lab1_loop"),
     pytest.mark.filterwarnings("default"),  # nbgrader, nbconvert and zmq remark on themselves
