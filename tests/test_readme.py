@@ -34,8 +34,8 @@ def test_linked_files_exist(path):
 
 
 def test_make_targets_exist():
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    named = set(re.findall(r"^`?make ([a-z]+)|`make ([a-z]+)", README, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = set(re.findall(r"^`?make ([a-z-]+)|`make ([a-z-]+)", README, flags=re.MULTILINE))
     assert named and {first or second for first, second in named} <= targets
 
 
