@@ -41,19 +41,19 @@ class Course:
         return self.root / "labs"
 
     @property
-    def grading(self) -> Path:
-        """nbgrader's configuration, and below it everything that grading makes."""
-        return self.root / "grading"
+    def gradebook(self) -> Path:
+        """nbgrader's folder: everything that grading makes, and nothing else."""
+        return self.root / "gradebook"
 
     @property
     def config(self) -> Path:
         """nbgrader's configuration file."""
-        return self.grading / "nbgrader_config.py"
+        return self.root / "grading" / "nbgrader_config.py"
 
     @property
     def released(self) -> Path:
         """Labs as students receive them: no solution, no hidden test."""
-        return self.grading / "release"
+        return self.gradebook / "release"
 
     @property
     def work(self) -> Path:
@@ -62,7 +62,7 @@ class Course:
 
     def submitted(self, student: str, lab: str) -> Path:
         """The folder that holds one student's submission of one lab."""
-        return self.grading / "submitted" / student / lab
+        return self.gradebook / "submitted" / student / lab
 
     def text_source(self, lab: str) -> Path:
         """The text that a lab's notebook is built from."""

@@ -20,7 +20,7 @@ from course_utils.models import accuracy, regression_model
 from course_utils.plots import draw_circle, draw_counterexamples, draw_network, draw_search, draw_spec
 from course_utils.training import train
 from grading.course import Course
-from grading.sandbox import lacking
+from grading.sandbox.bubblewrap import lacking
 from verifier import OutputSpec, Result, less_than, split_trace, verify
 
 LAB = "lab1_circle"
@@ -128,8 +128,8 @@ def grade(course: Course, folder: Path) -> bool:
     """
     print("\n3. Release and grade lab 1 (loading nbgrader takes some seconds)", flush=True)
     with _step("released, without solutions and hidden tests"):
-        from grading.autograde import grade_one
-        from grading.recorder import points, release
+        from grading.book.autograde import grade_one
+        from grading.book.nbgrader import points, release
 
         small = _copy(course, folder)
         release(small, LAB)
@@ -161,7 +161,7 @@ def _copy(course: Course, folder: Path) -> Course:
     shutil.rmtree(folder, ignore_errors=True)
     small = Course(folder)
     small.labs.mkdir(parents=True)
-    small.grading.mkdir()
+    small.config.parent.mkdir()
     shutil.copytree(course.labs / LAB, small.labs / LAB, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     shutil.copyfile(course.config, small.config)
     return small

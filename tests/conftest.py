@@ -12,7 +12,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @functools.cache  # once in a process: a sandbox is started to see whether one works
 def lacks_sandbox():
-    from grading.sandbox import lacking
+    from grading.sandbox.bubblewrap import lacking
 
     return lacking()
 

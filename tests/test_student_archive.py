@@ -11,9 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from grading.archive import build_archive, copy_once, student_pyproject
+from grading.book.nbgrader import release
 from grading.course import Course, CourseError
-from grading.recorder import release
+from grading.lab.archive import build_archive, copy_once, student_pyproject
 from tests.grading.conftest import LAB as SMALL_LAB
 from tests.grading.conftest import make_course
 

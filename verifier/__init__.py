@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from verifier.version import __version__ as __version__
+
 if TYPE_CHECKING:
+    from verifier.answer.reason import Reason as Reason
     from verifier.answer.verdict import Counterexample as Counterexample
     from verifier.answer.verdict import Question as Question
     from verifier.answer.verdict import Rejection as Rejection
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from verifier.errors import MissingDependencyError as MissingDependencyError
     from verifier.errors import NetworkError as NetworkError
     from verifier.errors import OptionError as OptionError
+    from verifier.errors import ResultComparisonError as ResultComparisonError
     from verifier.errors import SpecError as SpecError
     from verifier.errors import UnsupportedLayerError as UnsupportedLayerError
     from verifier.errors import VerifierError as VerifierError
@@ -47,14 +51,13 @@ if TYPE_CHECKING:
     from verifier.question.spec import within as within
     from verifier.search.inputs.split import TracedBox as TracedBox
 
-__version__ = "0.1.0"  # as in pyproject.toml; a test holds them equal
-
 _HOME = {
+    **dict.fromkeys(("Reason",), "answer.reason"),
     **dict.fromkeys(("Bounds",), "enclosure"),
     **dict.fromkeys(
         (
-            "BoundsError", "MissingDependencyError", "NetworkError", "OptionError", "SpecError",
-            "UnsupportedLayerError", "VerifierError", "VerifierWarning",
+            "BoundsError", "MissingDependencyError", "NetworkError", "OptionError", "ResultComparisonError",
+            "SpecError", "UnsupportedLayerError", "VerifierError", "VerifierWarning",
         ),
         "errors",
     ),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifier.errors import VerifierError
+from verifier.version import __version__
 
 if TYPE_CHECKING:
     from verifier.answer.verdict import Result
@@ -55,8 +56,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from verifier import __version__
-
     own = Path(sys.argv[0]).stem == "nnv"
     parser = argparse.ArgumentParser(
         prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=METHODS,

@@ -31,6 +31,10 @@ class OptionError(VerifierError, ValueError):
     """An option of verify() is not one of those it takes."""
 
 
+class ResultComparisonError(VerifierError, TypeError):
+    """A Result was compared with a truth value or a text, which would be False without a word."""
+
+
 class MissingDependencyError(VerifierError, ImportError):
     """A library that the chosen method needs is not installed; the message says how to install it.
 

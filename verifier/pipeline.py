@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verifier.answer.budget import Budget
+from verifier.answer.reason import INTERRUPTED
 from verifier.answer.verdict import Question, Result
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
@@ -81,7 +82,7 @@ def verify(
     try:
         run.go()
     except KeyboardInterrupt:
-        run.reason = "" if run.settled else "interrupted"  # a counterexample that was met before stays one
+        run.why = None if run.settled else INTERRUPTED  # a counterexample that was met before stays one
     finally:
         budget.close()
     if counterexamples is not None:
@@ -108,7 +109,7 @@ def output_bounds(
         BoundsError: Values are so large that float64 would overflow.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
-    if method not in BOUNDING:
+    if not isinstance(method, str) or method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     question = _ask(net, x_specs, AllOf(()), input_shape)
     network, root = question.subject.network, root_box(question)
@@ -144,7 +145,7 @@ def split_trace(
         OptionError, NetworkError, SpecError: As for verify().
     """
     check_options(None, None, max_subdomains, 1, "split", 0)
-    if method not in BOUNDING:
+    if not isinstance(method, str) or method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     boxes: list[TracedBox] = []
 
@@ -185,10 +186,11 @@ def check_options(
         raise OptionError(f"max_counterexamples: expected a whole number >= 0, found {max_counterexamples!r}")
     if not (_is_whole(seed) and seed >= 0):
         raise OptionError(f"seed: expected a whole number >= 0, found {seed!r}")
-    if counterexamples is not None and not callable(getattr(counterexamples, "extend", None)):
+    is_class = isinstance(counterexamples, type)
+    if counterexamples is not None and (is_class or not callable(getattr(counterexamples, "extend", None))):
+        found = f"the class {counterexamples.__name__} itself" if is_class else type(counterexamples).__name__
         raise OptionError(
-            f"counterexamples: expected a list to append to, found {type(counterexamples).__name__}; pass cases = [] "
-            "and look into it afterwards"
+            f"counterexamples: expected a list to append to, found {found}; pass cases = [] and look into it afterwards"
         )
 
 

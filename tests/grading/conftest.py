@@ -7,10 +7,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from grading.build import build_lab
 from grading.course import Course
-from grading.parallel import close_sandboxes
-from grading.sandbox import Sandbox
+from grading.lab.build import build_lab
+from grading.run.many import close_sandboxes
+from grading.sandbox.bubblewrap import Sandbox
 
 needs_sandbox = pytest.mark.needs_sandbox  # tests/conftest.py leaves such a test out where no sandbox works
 
@@ -22,7 +22,7 @@ def make_course(root: Path) -> Course:
     """The small lab with this project's nbgrader settings, its notebook built."""
     course = Course(root)
     course.text_source(LAB).parent.mkdir(parents=True)
-    course.grading.mkdir()
+    course.config.parent.mkdir()
     shutil.copy(FIXTURE, course.text_source(LAB))
     shutil.copy(Course.here().config, course.config)
     build_lab(course, LAB)

@@ -32,9 +32,9 @@ def test_demo_grades_its_own_submissions_without_a_sandbox_and_says_so(lacking, 
         course.released_notebook(lab).write_text("{}")
 
     monkeypatch.setattr("grading.demo.lacking", lambda: lacking)
-    monkeypatch.setattr("grading.autograde.grade_one", grade_one)
-    monkeypatch.setattr("grading.recorder.release", release)
-    monkeypatch.setattr("grading.recorder.points", lambda *_: {})
+    monkeypatch.setattr("grading.book.autograde.grade_one", grade_one)
+    monkeypatch.setattr("grading.book.nbgrader.release", release)
+    monkeypatch.setattr("grading.book.nbgrader.points", lambda *_: {})
     grade(Course.here(), tmp_path / "demo")
     assert asked == [(student, {"unsafe": bool(lacking)}) for student in ("solved", "untouched")]
     said = capsys.readouterr().out

@@ -162,6 +162,18 @@ CASES: list[tuple[str, Callable[[], Any], str, list[str]]] = [
     ),
     ("x_specs ragged", lambda: ask(x_specs=[[0, 1], [0]]), "SpecError", [r"x_specs\[1\]", "pair"]),
     ("x_specs one bare pair", lambda: ask(net(1), (0.0, 1.0)), "SpecError", ["x_specs", "pair", "list"]),
+    (
+        "y_specs one bare pair with no limit",
+        lambda: ask(net(1), [[0.0, 1.0]], [0.5, None]),
+        "SpecError",
+        ["y_specs", r"found one pair, \[0\.5, None\]", r"\[\[0\.5, None\]\]"],
+    ),
+    (
+        "counterexamples is the class list",
+        lambda: ask(counterexamples=list),
+        "OptionError",
+        ["counterexamples", "the class list itself", r"cases = \[\]"],
+    ),
     ("x_specs a number", lambda: ask(x_specs=0.5), "SpecError", ["x_specs", "pairs", "float 0.5"]),
     ("x_specs a string", lambda: ask(x_specs="0..1"), "SpecError", ["x_specs", "str", "pairs"]),
     (

@@ -10,14 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
+from verifier.errors import ResultComparisonError, SpecError
 from verifier.network import Affine, Subject, propagate_interval
 from verifier.question.margins import Margins, compile_margins
+from verifier.question.numbers import as_numbers
 from verifier.question.spec import Box, Clause, OutputSpec
 
 
-class Verdict(enum.Enum):
-    """Verified, falsified or unknown; VNN-LIB tools print unsat, sat, unknown."""
+class Verdict(enum.StrEnum):
+    """Verified, falsified or unknown; VNN-LIB tools print unsat, sat, unknown.
+
+    A verdict equals its text, so that `result.verdict == "verified"` means what it says.
+    """
 
     VERIFIED = "verified"
     FALSIFIED = "falsified"
@@ -50,9 +56,10 @@ class Question:
         """Put a question together.
 
         Raises:
-            SpecError: The spec does not fit the network's outputs.
+            SpecError: The box does not fit the network's inputs, or the spec its outputs.
         """
         network = subject.network
+        box = Box.from_pairs(box, network.inputs)
         margins = compile_margins(spec, network.outputs, network.head)
         hull, points = box.hull(subject.round), box.inward(subject.round)
         return Question(subject, hull, points, spec, margins, spec.clauses(network.outputs))
@@ -81,10 +88,6 @@ class Rejection:
     near: bool = False
 
 
-BELOW_ROUNDING = "margin below rounding"
-TIME_LIMIT = "time limit"  # how the reason begins where time ran out
-
-
 def check_counterexample(question: Question, candidate: Array) -> Counterexample | Rejection:
     """Replay a candidate: in the box, violating in the caller's object, and violating in the real network.
 
@@ -98,12 +101,19 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
 
     Returns:
         A Counterexample, or a Rejection that says which of the checks failed.
+
+    Raises:
+        SpecError: The candidate is no point of so many numbers.
     """
     subject, box = question.subject, question.box
+    if not isinstance(candidate, np.ndarray) or candidate.shape != box.lower.shape:
+        candidate = np.asarray(as_numbers(candidate, "candidate")).reshape(-1)
+        if candidate.shape != box.lower.shape:
+            raise SpecError(f"candidate: {candidate.size} numbers, but the network takes {box.lower.size}")
     x = into_box(question, candidate)
     if not box.contains(x):
         return Rejection("outside the box")
-    y = subject.run(x[None])[0]
+    y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
     in_caller = _violated_outputs(question.clauses, y)
     logits = subject.network.enclose_logits(x[None])
     margins = question.margins
@@ -116,11 +126,11 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
         decided = margins.violated_exactly(subject.network.exact_logits(x))
         in_network, guarantee = bool(decided), "exact"
     else:
-        return Rejection(BELOW_ROUNDING, near=True)
+        return Rejection(str(BELOW_ROUNDING), near=True)
     if in_caller and in_network:
         return Counterexample(x, y, guarantee)
     if in_caller or in_network:
-        return Rejection(BELOW_ROUNDING, near=True)
+        return Rejection(str(BELOW_ROUNDING), near=True)
     return Rejection("the spec holds there")
 
 
@@ -162,7 +172,8 @@ class Result:
         verdict: The answer.
         stage: Which stage settled it, e.g. "interval", "crown", "attack", "split", "z3".
         guarantee: "exact" or "rounded" for a settled answer, "" for UNKNOWN.
-        reason: Why the answer is UNKNOWN, in words; "" otherwise.
+        reason: Why the answer is UNKNOWN, in words, with the numbers of the case; "" otherwise.
+        cause: The same by its name, for code that decides by it; None where there is an answer.
         output_bounds: Bounds on every output over the box, shape (outputs,) each.
         margin: Best proved lower bound on the worst clause's margin (it holds where >= 0); -inf if unknown.
         counterexample: A point that violates the spec, as it can be fed to the caller's object; None otherwise.
@@ -184,15 +195,36 @@ class Result:
     clauses: tuple[Clause, ...] = field(default=(), repr=False)
     counterexample: Any = None
     counterexample_output: Array | None = None
+    cause: Reason | None = None
 
     @property
     def timed_out(self) -> bool:
         """Whether the answer is UNKNOWN because time ran out."""
-        return self.verdict is Verdict.UNKNOWN and self.reason.startswith(TIME_LIMIT)
+        return self.cause is Reason.TIME_LIMIT
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the answer is UNKNOWN because of Ctrl-C."""
+        return self.cause is Reason.INTERRUPTED
 
     def __bool__(self) -> bool:
         """Whether the spec is verified."""
         return self.verdict is Verdict.VERIFIED
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same Result.
+
+        Raises:
+            ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
+        """
+        if isinstance(other, (bool, np.bool_, str)):
+            raise ResultComparisonError(
+                f"a Result was compared with {str(other) if isinstance(other, Verdict) else other!r}; write `if result:` "
+                'to ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+            )
+        return self is other
+
+    __hash__ = object.__hash__
 
     def __str__(self) -> str:
         """Write the verdict in one line, and the counterexample in a second."""
@@ -218,6 +250,8 @@ class Result:
         parts = [
             f'<div><b style="color:{colour}">{head}</b> {html.escape(rest[0].splitlines()[0] if rest else "")}</div>'
         ]
+        if self.cause is not None:
+            parts.append(f"<div>{html.escape(self.cause.value)}</div>")
         shown = min(self.output_bounds.lower.size, 20)
         limits = _limits(self.clauses, self.output_bounds.lower.size)
         rows = "".join(

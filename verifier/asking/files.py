@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from verifier.answer.verdict import TIME_LIMIT, Result, Verdict
+from verifier.answer.reason import time_is_up
+from verifier.answer.verdict import Result, Verdict
 from verifier.enclosure import Bounds
 from verifier.errors import NetworkError, SpecError
 from verifier.frontends.read import read_subject
@@ -77,7 +78,7 @@ def verify_files(
             )  # fmt: skip
             spent += found.subdomains
             results[index] = found
-            if found.verdict is Verdict.FALSIFIED or found.reason == "interrupted":
+            if found.verdict is Verdict.FALSIFIED or found.interrupted:
                 return _joined(results, found, started, spent)
             if found.verdict is Verdict.UNKNOWN and (found.timed_out or work is not None):
                 still_open.append(index)  # more of it may help
@@ -89,8 +90,8 @@ def verify_files(
         return _joined(results, results[len(specs) - 1], started, spent)
     first = results[unsettled[0]]
     reason = first.reason
-    if timeout_s is not None and reason.startswith(TIME_LIMIT):
-        reason = f"{TIME_LIMIT} of {timeout_s:g} s reached"  # the caller's limit, not the share of one box
+    if timeout_s is not None and first.timed_out:
+        reason = str(time_is_up(timeout_s))  # the caller's limit, not the share of one box
     if len(specs) > 1:
         reason += f" in box {unsettled[0] + 1} of {len(specs)}"
     return _joined(results, dataclasses.replace(first, reason=reason), started, spent)

@@ -97,7 +97,8 @@ def as_pairs(value: Any, name: str, count: int | None, unit: str) -> np.ndarray[
     if array.ndim == 3:
         raise SpecError(f"{name}: a batch of {array.shape[0]} specs; pass one at a time")
     if array.ndim == 1 and array.shape == (2,):
-        raise SpecError(f"{name}: a single pair must stand in a list: [({array[0]:g}, {array[1]:g})]")
+        low, high = ("None" if math.isnan(side) else f"{side:g}" for side in array)
+        raise SpecError(f"{name}: found one pair, [{low}, {high}]; write it as a list of pairs: [[{low}, {high}]]")
     if array.size == 0 and count != 0:
         raise SpecError(f"{name}: empty; expected one [lower, upper] pair an {unit}")
     if array.ndim != 2 or array.shape[1] != 2:

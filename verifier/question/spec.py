@@ -43,11 +43,16 @@ class Box:
     def __post_init__(self) -> None:
         """Read the two vectors and refuse what is no box."""
         lower, upper = (
-            np.atleast_1d(as_numbers(side, f"Box {name}")).reshape(-1)
+            np.atleast_1d(as_numbers(side, f"Box {name}"))
             for side, name in ((self.lower, "lower"), (self.upper, "upper"))
         )
-        if lower.shape != upper.shape:
+        if lower.size != upper.size:
             raise SpecError(f"Box: lower has {lower.size} numbers, upper {upper.size}; they must be equal")
+        if lower.shape != upper.shape and lower.squeeze().shape != upper.squeeze().shape:
+            raise SpecError(f"Box: lower has shape {lower.shape}, upper {upper.shape}; they must be equal")
+        if not lower.size:
+            raise SpecError("Box: empty; expected one lower and one upper bound per input")
+        lower, upper = lower.reshape(-1), upper.reshape(-1)
         _check_sides(lower, upper, "Box")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
@@ -207,7 +212,12 @@ class ArgmaxIs(OutputSpec):
     label: int
 
     def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause a rival."""
+        """One clause per rival."""
+        if outputs == 1:
+            raise SpecError(
+                f"y_specs: argmax_is({self.label}), but the network has one output, which is always the largest; ask "
+                "what it must be, e.g. less_than(0.5) or greater_than(0.5)"
+            )
         if self.label >= outputs:
             raise SpecError(
                 f"y_specs: argmax_is({self.label}), but the network has {outputs} outputs, numbered 0 to {outputs - 1}"
@@ -339,9 +349,17 @@ def linear(coefficients: Any, offset: float = 0.0, strict: bool = False) -> Outp
     Raises:
         SpecError: A coefficient or the offset is not a finite number.
     """
-    row = as_numbers(coefficients, "linear(coefficients)").reshape(-1)
+    row = np.asarray(as_numbers(coefficients, "linear(coefficients)"))
     if row.size == 0 or not np.isfinite(row).all():
-        raise SpecError("linear(coefficients): expected one finite number an output")
+        raise SpecError("linear(coefficients): expected one finite number per output")
+    if row.ndim != 1 and row.shape != (1, row.size):
+        raise SpecError(
+            f"linear(coefficients): found shape {row.shape}, expected one number per output; join several inequalities "
+            "with all_of() or any_of()"
+        )
+    row = row.reshape(-1)
+    if not isinstance(strict, bool | np.bool_):
+        raise SpecError(f"linear(strict=): expected True or False, found {shown(strict)}")
     return Linear(tuple(float(c) for c in row), as_finite(offset, "linear(offset=)"), bool(strict))
 
 

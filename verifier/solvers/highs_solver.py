@@ -78,8 +78,7 @@ def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, p
         import highspy
     except ImportError as error:
         raise missing("HiGHS (the package highspy) is not installed", "exact") from error
-    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call, unused-ignore]
-    solver.setOptionValue("output_flag", False)
+    solver = _silent_solver(highspy)
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("random_seed", 0)
     solver.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_ATOL)
@@ -108,6 +107,24 @@ def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, p
     point = np.array(solution.col_value) if solution.value_valid else None
     duals = np.array(solution.row_dual) if solution.dual_valid else None
     return Answer(status, point, duals)
+
+
+def _silent_solver(highspy: Any) -> Any:
+    """A solver that prints nothing.
+
+    HiGHS 1.16 prints a banner from its own constructor, where it enables its callbacks: before any option can be set
+    from outside, and once per solver.
+    """
+
+    class Silent(highspy.Highs):  # type: ignore[misc]
+        def enableCallbacks(self) -> None:  # HiGHS's own name
+            self.setOptionValue("output_flag", False)
+            self.setOptionValue("log_to_console", False)
+            super().enableCallbacks()
+
+    solver = Silent()
+    solver.setOptionValue("output_flag", False)  # also where a release's constructor enables no callbacks
+    return solver
 
 
 def _model(highspy: Any, program: Program) -> Any:

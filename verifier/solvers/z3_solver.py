@@ -23,6 +23,18 @@ class Answer(enum.Enum):
     UNKNOWN = "unknown"
 
 
+class End(enum.Enum):
+    """Why there was no answer."""
+
+    TIME = "time"
+    WORK = "work"
+    GAVE_UP = "gave up"
+
+
+# Z3 has no other status for these than its words
+ENDS = {**dict.fromkeys(("timeout", *CANCELLED), End.TIME), "max. resource limit exceeded": End.WORK}
+
+
 class RationalSolver:
     """A Z3 solver over the reals in a context of its own; expressions are Z3's.
 
@@ -39,7 +51,8 @@ class RationalSolver:
         self._z3 = z3
         self._context = z3.Context()
         self._solver = z3.SolverFor("QF_LRA", ctx=self._context)
-        self.reason = ""
+        self.end = End.GAVE_UP  # of the last question that got no answer, and in Z3's words
+        self.words = ""
 
     def constant(self, value: float | Fraction) -> Any:
         """Write a number exactly."""
@@ -107,10 +120,10 @@ class RationalSolver:
             KeyboardInterrupt: The user pressed Ctrl-C.
 
         Returns:
-            An answer; every status that is not sat or unsat is UNKNOWN, with `reason` set.
+            An answer; every status that is not sat or unsat is UNKNOWN, with `end` and `words` set.
         """
         if timeout_s <= 0:
-            self.reason = "no time left"
+            self.end, self.words = End.TIME, "no time left"
             return Answer.UNKNOWN
         self._solver.push()
         for condition in assuming:
@@ -131,11 +144,11 @@ class RationalSolver:
         elif status == self._z3.unsat:
             answer = Answer.UNSATISFIABLE
         else:
-            self.reason = str(self._solver.reason_unknown())
-            answer = Answer.UNKNOWN
+            answer, self.words = Answer.UNKNOWN, str(self._solver.reason_unknown())
+            self.end = ENDS.get(self.words, End.GAVE_UP)
             if work and self._worked() - worked >= min(work, MAX_WORK):
-                self.reason = "its limit of work is reached"  # which Z3 calls cancelled, too
-            elif self.reason in CANCELLED and time.perf_counter() - started < 0.95 * timeout_s:
+                self.end, self.words = End.WORK, "its limit of work is reached"  # which Z3 calls cancelled, too
+            elif self.words in CANCELLED and time.perf_counter() - started < 0.95 * timeout_s:
                 raise KeyboardInterrupt  # Z3 takes Ctrl-C for itself while it works
         self._solver.pop()
         return answer

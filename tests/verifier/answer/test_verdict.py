@@ -138,6 +138,21 @@ def test_result_is_true_only_when_verified() -> None:
     assert not verifier.verify(net, [(-1, 1)], [(None, limit + 1e-3)], method="ibp")
 
 
+def test_a_verdict_equals_its_text_and_is_found_by_it() -> None:
+    assert verifier.Verdict.VERIFIED == "verified" and verifier.Verdict.VERIFIED != "falsified"
+    assert {verifier.Verdict.FALSIFIED: 1}["falsified"] == 1 and {"unknown": 2}[verifier.Verdict.UNKNOWN] == 2
+
+
+@pytest.mark.parametrize("other", [True, False, np.True_, "verified", verifier.Verdict.VERIFIED])
+def test_a_result_refuses_comparison_with_what_it_never_equals(other: object) -> None:
+    result = verifier.verify(nn.Sequential(nn.Linear(1, 1)), [(0, 1)], [(-1e3, 1e3)])
+    for compare in (lambda: result == other, lambda: other == result, lambda: result != other):
+        with pytest.raises(TypeError, match="write `if result:`") as caught:
+            compare()
+        assert isinstance(caught.value, verifier.VerifierError)
+    assert result == result and result != 3 and result in {result}
+
+
 def test_result_prints_verdict_stage_and_counterexample() -> None:
     net = nn.Sequential(nn.Linear(1, 1))
     text = str(verifier.verify(net, [(0, 1)], [(1e3, None)]))

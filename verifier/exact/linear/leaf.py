@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from verifier.answer.outcome import Outcome
 from verifier.answer.verdict import Question
 from verifier.enclosure import Array
 from verifier.exact.linear.check import safe_lower_bound
@@ -19,9 +20,7 @@ from verifier.exact.linear.encoding import Builder, affine_rows
 from verifier.solvers.highs_solver import solve
 
 
-def leaf_check(
-    question: Question, clause: tuple[int, ...], signs: Sequence[Array], timeout_s: float
-) -> tuple[bool, Array | None]:
+def leaf_check(question: Question, clause: tuple[int, ...], signs: Sequence[Array], timeout_s: float) -> Outcome:
     """Decide whether a point of the box with these signs violates a clause.
 
     HiGHS only proposes: what settles is its multipliers' bound, recomputed and rounded down; a point is a candidate.
@@ -33,7 +32,7 @@ def leaf_check(
         timeout_s: Time limit of the solver.
 
     Returns:
-        Whether no such point exists, and the point of the program's solution, (inputs,), or None.
+        VERIFIED where no such point exists; otherwise UNKNOWN, with the point of the program's solution as candidate.
 
     Source:
         Neumaier, Shcherbina. Safe bounds in linear and mixed-integer linear programming. Math. Program. 2004.
@@ -73,5 +72,5 @@ def leaf_check(
     program = builder.program(int(s[0]), np.zeros(0, dtype=np.int32))
     answer = solve(program, timeout_s=timeout_s)
     if answer.duals is not None and safe_lower_bound(program, answer.duals) > 0:
-        return True, None
-    return False, None if answer.point is None else answer.point[: network.inputs]
+        return Outcome.proved()
+    return Outcome.left_open(None, candidate=None if answer.point is None else answer.point[: network.inputs])
