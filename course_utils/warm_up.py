@@ -72,7 +72,7 @@ def compile_search() -> str:
     if net is None:
         return "the compiled search was not needed"
     search = CompiledSplit(question, net)
-    search.run(Budget())
+    search.run(Budget(show=False))
     return f"the compiled search answered {'VERIFIED' if search.verified else 'UNKNOWN'}"
 
 

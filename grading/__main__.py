@@ -261,7 +261,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     course = Course(options.course.resolve()) if options.course else Course.nearest(Path.cwd())
     try:
-        if not course.config.is_file() and options.command != "doctor":  # which says it, too, with all else
+        there = course.labs.is_dir() and course.config.is_file()
+        if not there and options.command != "doctor":  # the doctor says it among all else
             raise CourseError(f"{course.root} is not the folder of a course; name it: --course FOLDER")
         return int(options.run(course, options))
     except CourseError as error:
