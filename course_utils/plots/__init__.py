@@ -1,5 +1,10 @@
 """The pictures of the labs. One colour has one meaning in the whole course; every axis carries its name and unit."""
 
+from verifier.errors import installed, missing
+
+if not (installed("torch") and installed("matplotlib")):
+    raise missing("course_utils.plots needs torch and matplotlib, and one is not installed", "labs")
+
 from course_utils.plots.curves import (
     draw_accuracy_curves,
     draw_bounds,
