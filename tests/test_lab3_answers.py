@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-
 from grading.contract import read_test_cells
+
 from grading.course import Course
 from tests.reference.enumeration import exact_range
 
