@@ -130,7 +130,7 @@ for sizes in [(2, 3, 1), (3, 4, 4, 2), (1, 5, 3, 2, 1)]:
 
 # %%
 from course_utils.own_verifier import library_pairs
-from course_utils.verifier_plots import draw_widths
+from course_utils.plots import draw_widths
 from verifier import output_bounds
 
 box = (torch.tensor([0.3, 0.3]).double(), torch.tensor([0.7, 0.7]).double())
@@ -172,7 +172,7 @@ picture = draw_widths({"intervals": intervals})
 guess_slope = None  # your guess, a number from 0 to 1; then run the cell
 
 # %%
-from course_utils.verifier_plots import draw_slopes, slope_slider
+from course_utils.plots import draw_slopes, slope_slider
 
 slope_slider()
 picture = draw_slopes(guess_slope)
@@ -260,7 +260,7 @@ points
 # Your lines for one unstable neuron. Change the two ends and look again. At which $u$ does the lower line jump?
 
 # %%
-from course_utils.verifier_plots import draw_relaxation
+from course_utils.plots import draw_relaxation
 
 ends = (-1.0, 3.0)
 lines = mine_or(
@@ -915,7 +915,7 @@ points
 guess_intervals, guess_crown = None, None  # your two guesses, whole numbers; then run the next cell
 
 # %%
-from course_utils.verifier_plots import draw_parts
+from course_utils.plots import draw_parts
 from verifier import split_trace
 
 question = [[0.2, 0.8], [0.2, 0.8]]
@@ -956,7 +956,7 @@ for (method, proved), guess in zip(searches.items(), [guess_intervals, guess_cro
 
 # %%
 from course_utils.own_verifier import split_digit
-from course_utils.verifier_plots import draw_image_box
+from course_utils.plots import draw_image_box
 
 digit = split_digit()
 around = digit.box(0.07)
@@ -1076,7 +1076,7 @@ for name, margin in zip(["whole", "z <= 0", "z >= 0"], margins, strict=True):
 guess_parts = None  # your guess, a whole number; then run the next cell
 
 # %%
-from course_utils.verifier_plots import draw_part_bounds
+from course_utils.plots import draw_part_bounds
 
 around = digit.box(0.08)
 first_layer = library_pairs(digit.net, *around, "ibp")[:1]
@@ -1228,7 +1228,7 @@ runners["auto-LiRPA, no split"] = race(library(method="auto_lirpa_optimized"))
 runners["verify()"] = race(library(max_subdomains=2000))
 
 # %%
-from course_utils.verifier_plots import draw_race
+from course_utils.plots import draw_race
 
 picture = draw_race(runners)
 
@@ -1240,7 +1240,7 @@ picture = draw_race(runners)
 # Where does your time go? The stopwatch counts the search on the question with the largest box.
 
 # %%
-from course_utils.verifier_plots import draw_where_time_goes
+from course_utils.plots import draw_where_time_goes
 
 
 def time_of_parts(branch_and_bound, split_box):

@@ -1,6 +1,6 @@
 """The pictures of lab 3: bounds layer by layer, one ReLU between two lines, the parts of a search, a race.
 
-Colours and style are those of `course_utils.plots`. Each function also prints in one line what its picture shows.
+Each function also prints in one line what its picture shows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from course_utils.plots import COLOURS, HATCHES, INPUT_NAMES, OUTPUT_NAME, SERIES, in_course_style
+from course_utils.plots.curves import SERIES
+from course_utils.plots.plane import INPUT_NAMES
+from course_utils.plots.style import COLOURS, HATCHES, OUTPUT_NAME, in_course_style
 
 SLOPE_RANGE = (-1.0, 2.0)  # of z in the pictures of one ReLU
 VERDICTS = ("verified", "falsified", "unknown")
