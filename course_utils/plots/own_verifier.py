@@ -164,15 +164,16 @@ def draw_parts(names: Sequence[str], parts: Sequence[Sequence[Any]], box: Sequen
     row = plt.subplots(1, len(names), figsize=(4.6 * len(names), 4.2), squeeze=False)[1][0]
     for ax, name, proved in zip(row, names, parts, strict=True):
         colour = COLOURS["verified"]
+        counted = f"{len(proved)} proved part{'s' * (len(proved) != 1)}"
         for low, high in proved:
             low, high = np.asarray(low, float), np.asarray(high, float)
             patch = Rectangle(low, *(high - low), facecolor=colour, alpha=0.35, edgecolor="#222222", linewidth=0.8)
             ax.add_patch(patch)
         ax.add_patch(Rectangle(lower, *(upper - lower), fill=False, edgecolor=COLOURS["spec"], linewidth=1.8))
         (left, bottom), (right, top) = lower - room, upper + room
-        ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{name}: {len(proved)} proved parts")
+        ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{name}: {counted}")
         ax.set(xlabel=INPUT_NAMES[0], ylabel=INPUT_NAMES[1])
-        print(f"{name}: the box is covered by {len(proved)} proved parts")
+        print(f"{name}: the box is covered by {counted}")
     return list(row)
 
 
