@@ -232,7 +232,8 @@ def draw_race(entries: Mapping[str, Sequence[tuple[str, float]]]) -> Axes:
             patch = Rectangle((place + 0.54, line - 0.4), 0.92, 0.8, hatch=HATCHES[verdict], linewidth=0.5)
             patch.set(facecolor=(*_rgb(COLOURS[verdict]), 0.35), edgecolor=COLOURS[verdict])
             ax.add_patch(patch)
-            ax.text(place + 1, line, f"{1000 * seconds:.0f}", ha="center", va="center", fontsize=8, color="#000000")
+            ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}  # the hatch hides digits
+            ax.text(place + 1, line, f"{1000 * seconds:.0f}", ha="center", va="center", fontsize=8, bbox=ground)
         settled = sum(verdict != "unknown" for verdict, _ in row)
         print(f"{name}: {settled} of {len(row)} settled in {sum(seconds for _, seconds in row):.2f} CPU seconds")
     for verdict in VERDICTS:
