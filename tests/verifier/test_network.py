@@ -91,7 +91,10 @@ def test_weights_that_are_none_are_refused_by_their_place(weight: Any, words: st
         (Affine([[1.0]], [0.0]), "layers is Affine"),
         ([([[1.0]], [0.0])], "layer 0: found tuple, expected Affine"),
         ([torch.nn.Linear(1, 1)], "layer 0: found Linear, expected Affine"),
-        ([Affine([[1.0]], [0.0]), Affine([[1.0, 2.0]], [0.0])], "layer 1: takes 2 values, but the layer before gives 1"),
+        (
+            [Affine([[1.0]], [0.0]), Affine([[1.0, 2.0]], [0.0])],
+            "layer 1: takes 2 values, but the layer before gives 1",
+        ),
         ([Affine([[1.0]], [0.0, 1.0])], "layer 0: weight .* do not fit"),
         ([Affine([[1.0]], 3.0)], "layer 0: weight .* do not fit"),
         ([Affine([[1.0]], [0.0], [[-1.0]])], "layer 0: weight_error holds a negative number"),

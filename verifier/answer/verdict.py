@@ -13,10 +13,11 @@ import numpy as np
 from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
 from verifier.errors import ResultComparisonError, SpecError
-from verifier.network import Affine, Subject, propagate_interval
+from verifier.network import Affine, Network, Subject, propagate_interval
+from verifier.question.carried import carry_functions
 from verifier.question.margins import Margins, compile_margins
 from verifier.question.numbers import as_numbers
-from verifier.question.spec import Box, Clause, OutputSpec
+from verifier.question.spec import Box, Clause, Inequality, OutputSpec
 
 
 class Verdict(enum.StrEnum):
@@ -42,6 +43,8 @@ class Question:
         spec: What must hold of the outputs.
         margins: The spec on the logits.
         clauses: The spec on the outputs.
+        network: The subject's network as methods bound it: where the spec speaks of the input, with further logits for
+            that (carried.py).
     """
 
     subject: Subject
@@ -50,6 +53,7 @@ class Question:
     spec: OutputSpec
     margins: Margins
     clauses: tuple[Clause, ...]
+    network: Network
 
     @staticmethod
     def ask(subject: Subject, box: Box, spec: OutputSpec) -> Question:
@@ -60,9 +64,10 @@ class Question:
         """
         network = subject.network
         box = Box.from_pairs(box, network.inputs)
-        margins = compile_margins(spec, network.outputs, network.head)
+        margins = compile_margins(spec, network.outputs, network.head, network.inputs)
         hull, points = box.hull(subject.round), box.inward(subject.round)
-        return Question(subject, hull, points, spec, margins, spec.clauses(network.outputs))
+        seen = network if margins.functions is None else carry_functions(network, hull, margins.functions)
+        return Question(subject, hull, points, spec, margins, spec.clauses(network.outputs), seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +119,16 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
     if not box.contains(x):
         return Rejection("outside the box")
     y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
-    in_caller = _violated_outputs(question.clauses, y)
-    logits = subject.network.enclose_logits(x[None])
+    in_caller = _violated_outputs(question.clauses, x, y)
+    logits = question.network.enclose_logits(x[None])
     margins = question.margins
     rows = _point_rows(margins, logits)
     if margins.violated(margins.upper(rows.upper)[0]):
         in_network, guarantee = True, "rounded"
     elif margins.settled(margins.lower(rows.lower))[0].all():
         in_network, guarantee = False, "rounded"
-    elif in_caller and subject.network.exact:
-        decided = margins.violated_exactly(subject.network.exact_logits(x))
+    elif in_caller and question.network.exact:
+        decided = margins.violated_exactly(question.network.exact_logits(x))
         in_network, guarantee = bool(decided), "exact"
     else:
         return Rejection(str(BELOW_ROUNDING), near=True)
@@ -145,19 +150,23 @@ def _point_rows(margins: Margins, logits: Bounds) -> Bounds:
     return propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
 
 
-def _violated_outputs(clauses: tuple[Clause, ...], y: Array) -> bool:
-    """Whether outputs, taken as exact numbers, violate some clause; NaN and infinity never do."""
+def _violated_outputs(clauses: tuple[Clause, ...], x: Array, y: Array) -> bool:
+    """Whether outputs y at the input x, taken as exact numbers, violate some clause; NaN and infinity never do."""
     if not np.isfinite(y).all():
         return False
-    values = [Fraction(float(value)) for value in y]
 
-    def fails(coefficients: tuple[float, ...], offset: float, strict: bool) -> bool:
-        margin = Fraction(offset) + sum(
-            (Fraction(c) * value for c, value in zip(coefficients, values, strict=True) if c), Fraction(0)
-        )
-        return margin <= 0 if strict else margin < 0
+    def fails(one: Inequality) -> bool:
+        margin = Fraction(one.offset) + _dot(one.coefficients, y)
+        margin += _dot(one.inputs, x) if one.inputs else 0
+        return margin <= 0 if one.strict else margin < 0
 
-    return any(all(fails(i.coefficients, i.offset, i.strict) for i in clause) for clause in clauses)
+    return any(all(fails(one) for one in clause) for clause in clauses)
+
+
+def _dot(coefficients: tuple[float, ...], values: Array) -> Fraction:
+    """Exactly."""
+    terms = zip(coefficients, values, strict=True)
+    return sum((Fraction(c) * Fraction(float(value)) for c, value in terms if c), Fraction(0))
 
 
 COLOURS = {Verdict.VERIFIED: "green", Verdict.FALSIFIED: "red", Verdict.UNKNOWN: "yellow"}
@@ -181,6 +190,7 @@ class Result:
         subdomains: Parts of the box that were bounded.
         seconds: Wall time.
         spec: The spec that was asked.
+        note: What else to know, e.g. that onnxruntime took no part in the replay; "" for nothing.
     """
 
     verdict: Verdict
@@ -196,6 +206,7 @@ class Result:
     counterexample: Any = None
     counterexample_output: Array | None = None
     cause: Reason | None = None
+    note: str = ""
 
     @property
     def timed_out(self) -> bool:
@@ -218,9 +229,10 @@ class Result:
             ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
         """
         if isinstance(other, (bool, np.bool_, str)):
+            shown = str(other) if isinstance(other, Verdict) else repr(other)
             raise ResultComparisonError(
-                f"a Result was compared with {str(other) if isinstance(other, Verdict) else other!r}; write `if result:` "
-                'to ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+                f"a Result was compared with {shown}; write `if result:` to "
+                'ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
             )
         return self is other
 
@@ -235,6 +247,7 @@ class Result:
             if np.isfinite(self.margin):
                 parts.append(f"worst margin >= {self.margin:.3g}")
         parts.append(f"{self.subdomains:,} subdomain{'' if self.subdomains == 1 else 's'}, {self.seconds:.3g} s")
+        parts.append(self.note)
         lines = [f"{text}: " + "; ".join(part for part in parts if part)]
         if self.counterexample is not None and self.counterexample_output is not None:
             x, y = _numbers(self.counterexample), _numbers(self.counterexample_output)
@@ -282,6 +295,10 @@ def _limits(clauses: tuple[Clause, ...], outputs: int) -> list[str]:
                 else ("< " if inequality.strict else "<= ")
             )
             joint = " (or another)" if len(clause) > 1 else ""
+            if inequality.inputs:
+                for i in used:
+                    found[i].append(f"compared with the input{joint}")
+                continue
             if len(used) == 1:
                 limit = -inequality.offset / inequality.coefficients[used[0]]
                 found[used[0]].append(f"{sign}{limit:.6g}{joint}")

@@ -1,14 +1,15 @@
 """Specs: Box says which inputs are meant, OutputSpec what must hold of the outputs.
 
 An OutputSpec is a small tree that knows nothing of any network; asked for a number of outputs it becomes clauses:
-every clause must hold, and a clause holds where at least one of its inequalities c.y + d >= 0 (> 0 where strict) does.
+every clause must hold, and a clause holds where at least one of its inequalities c.y + a.x + d >= 0 (> 0 where strict)
+does. Most specs speak of outputs only; then a is empty.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -107,7 +108,7 @@ class Box:
 
         A side that holds no such value, as one of zero width seldom does, keeps its bounds rounded to nearest.
         """
-        low, high = _rounded_up(self.lower, rounding), -_rounded_up(-self.upper, lambda x: -rounding(-x))
+        low, high = rounded_up(self.lower, rounding), -rounded_up(-self.upper, lambda x: -rounding(-x))
         empty = low > high
         return Box(np.where(empty, rounding(self.lower), low), np.where(empty, rounding(self.upper), high))
 
@@ -116,7 +117,7 @@ class Box:
         return bool(np.all(self.lower <= x) and np.all(x <= self.upper))
 
 
-def _rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
+def rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
     """The smallest values of the dtype that `rounding` rounds to which are not below x.
 
     Where the nearest value lies below, at a distance of at most half a gap, steps of twice that distance, then four
@@ -142,11 +143,15 @@ def _check_sides(lower: Array, upper: Array, name: str) -> None:
 
 @dataclass(frozen=True)
 class Inequality:
-    """coefficients . y + offset >= 0, or > 0 where strict; its left side is the margin."""
+    """coefficients . y + inputs . x + offset >= 0, or > 0 where strict; its left side is the margin.
+
+    `inputs` is empty where the inequality says nothing of the inputs.
+    """
 
     coefficients: tuple[float, ...]
     offset: float
     strict: bool
+    inputs: tuple[float, ...] = ()
 
     def holds(self, margin: float) -> bool:
         """Whether a margin of this value satisfies it."""
@@ -154,6 +159,12 @@ class Inequality:
 
 
 Clause = tuple[Inequality, ...]
+# Outputs, what must hold of them (counted among them), and whether it only compares them with each other.
+Narrow = tuple[Sequence[int], "OutputSpec", bool]
+
+
+def _chunks(values: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [values[first : first + size] for first in range(0, len(values), size)]
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,21 @@ class OutputSpec:
             SpecError: The spec does not fit that number of outputs.
         """
         raise SpecError("y_specs: OutputSpec itself says nothing; use within(), argmax_is(), less_than(), ...")
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow] | None:
+        """Take the spec apart into specs on few outputs each, which hold together where it holds.
+
+        Args:
+            outputs: Of the network.
+            at_once: Inequalities in one part, at most.
+
+        Returns:
+            The parts, or None for a spec that is not such a conjunction.
+
+        Raises:
+            SpecError: The spec does not fit that number of outputs.
+        """
+        return None
 
     def __and__(self, other: OutputSpec) -> OutputSpec:
         """Both must hold."""
@@ -189,13 +215,25 @@ class Within(OutputSpec):
 
     limits: tuple[tuple[float, float], ...]
 
-    def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause a finite limit."""
+    def _check(self, outputs: int) -> None:
         if len(self.limits) != outputs:
             raise SpecError(
-                f"y_specs: {len(self.limits)} pairs, but the network has {outputs} outputs; give one pair an output "
+                f"y_specs: {len(self.limits)} pairs, but the network has {outputs} outputs; give one pair per output "
                 "(None for no limit)"
             )
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow]:
+        """Outputs that have a limit."""
+        self._check(outputs)
+        limited = [i for i, (low, high) in enumerate(self.limits) if math.isfinite(low) or math.isfinite(high)]
+        return [
+            (some, Within(tuple(self.limits[i] for i in some)), False)
+            for some in _chunks(limited, max(1, at_once // 2))
+        ]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause a finite limit."""
+        self._check(outputs)
         found: list[Clause] = []
         for i, (low, high) in enumerate(self.limits):
             if math.isfinite(low):
@@ -211,8 +249,7 @@ class ArgmaxIs(OutputSpec):
 
     label: int
 
-    def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause per rival."""
+    def _check(self, outputs: int) -> None:
         if outputs == 1:
             raise SpecError(
                 f"y_specs: argmax_is({self.label}), but the network has one output, which is always the largest; ask "
@@ -222,6 +259,16 @@ class ArgmaxIs(OutputSpec):
             raise SpecError(
                 f"y_specs: argmax_is({self.label}), but the network has {outputs} outputs, numbered 0 to {outputs - 1}"
             )
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow]:
+        """The label and some rivals."""
+        self._check(outputs)
+        rivals = [i for i in range(outputs) if i != self.label]
+        return [([self.label, *some], ArgmaxIs(0), True) for some in _chunks(rivals, at_once)]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause per rival."""
+        self._check(outputs)
         found: list[Clause] = []
         for rival in range(outputs):
             if rival != self.label:
@@ -239,14 +286,23 @@ class Threshold(OutputSpec):
     above: bool
     output: int | None = None
 
-    def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause an output."""
+    def _check(self, outputs: int) -> None:
         name = "greater_than" if self.above else "less_than"
         if self.output is not None and self.output >= outputs:
             raise SpecError(
                 f"y_specs: {name}(output={self.output}), but the network has {outputs} outputs, "
                 f"numbered 0 to {outputs - 1}"
             )
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow]:
+        """Some outputs, or the one named."""
+        self._check(outputs)
+        chosen = range(outputs) if self.output is None else [self.output]
+        return [(some, Threshold(self.value, self.above), False) for some in _chunks(chosen, at_once)]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause an output."""
+        self._check(outputs)
         sign = 1.0 if self.above else -1.0
         chosen = range(outputs) if self.output is None else [self.output]
         return tuple((Inequality(_unit(outputs, i, sign), -sign * self.value, True),) for i in chosen)
@@ -254,19 +310,20 @@ class Threshold(OutputSpec):
 
 @dataclass(frozen=True)
 class Linear(OutputSpec):
-    """coefficients . y + offset >= 0, or > 0 where strict."""
+    """coefficients . y + inputs . x + offset >= 0, or > 0 where strict; `inputs` is empty where x plays no part."""
 
     coefficients: tuple[float, ...]
     offset: float
     strict: bool
+    inputs: tuple[float, ...] = ()
 
     def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """Itself."""
+        """One clause of one inequality."""
         if len(self.coefficients) != outputs:
             raise SpecError(
                 f"y_specs: linear() has {len(self.coefficients)} coefficients, but the network has {outputs} outputs"
             )
-        return ((Inequality(self.coefficients, self.offset, self.strict),),)
+        return ((Inequality(self.coefficients, self.offset, self.strict, self.inputs),),)
 
 
 @dataclass(frozen=True)
@@ -274,6 +331,13 @@ class AllOf(OutputSpec):
     """Every part holds."""
 
     parts: tuple[OutputSpec, ...]
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow] | None:
+        """What each part is taken apart into."""
+        found = [part.narrowed(outputs, at_once) for part in self.parts]
+        if any(one is None for one in found):
+            return None
+        return [narrow for one in found if one is not None for narrow in one]
 
     def clauses(self, outputs: int) -> tuple[Clause, ...]:
         """The clauses of all parts."""
@@ -343,24 +407,40 @@ def greater_than(value: float, output: int | None = None) -> OutputSpec:
     return Threshold(as_finite(value, "greater_than(value)"), True, as_optional_index(output, "greater_than(output=)"))
 
 
-def linear(coefficients: Any, offset: float = 0.0, strict: bool = False) -> OutputSpec:
-    """coefficients . y + offset >= 0, or > 0 where strict.
+def linear(y: Any, offset: float = 0.0, strict: bool = False, *, x: Any = None) -> OutputSpec:
+    """y . outputs + x . inputs + offset >= 0, or > 0 where strict.
+
+    Args:
+        y: One coefficient for each output.
+        offset: The constant.
+        strict: Whether a tie is a violation.
+        x: One coefficient for each input, in flattened order, for a spec that compares outputs with the input; None
+            where it speaks of outputs only.
 
     Raises:
         SpecError: A coefficient or the offset is not a finite number.
+
+    Example:
+        >>> linear([1, -1])  # output 0 is at least output 1
+        Linear(coefficients=(1.0, -1.0), offset=0.0, strict=False, inputs=())
+        >>> near = linear(y=[1], x=[-2], offset=0.1) & linear(y=[-1], x=[2], offset=0.1)  # |y - 2 x| <= 0.1
     """
-    row = np.asarray(as_numbers(coefficients, "linear(coefficients)"))
-    if row.size == 0 or not np.isfinite(row).all():
-        raise SpecError("linear(coefficients): expected one finite number per output")
-    if row.ndim != 1 and row.shape != (1, row.size):
-        raise SpecError(
-            f"linear(coefficients): found shape {row.shape}, expected one number per output; join several inequalities "
-            "with all_of() or any_of()"
-        )
-    row = row.reshape(-1)
     if not isinstance(strict, bool | np.bool_):
         raise SpecError(f"linear(strict=): expected True or False, found {shown(strict)}")
-    return Linear(tuple(float(c) for c in row), as_finite(offset, "linear(offset=)"), bool(strict))
+    offset, inputs = as_finite(offset, "linear(offset=)"), () if x is None else _row(x, "linear(x)", "input")
+    return Linear(_row(y, "linear(y)", "output"), offset, bool(strict), inputs if any(inputs) else ())
+
+
+def _row(values: Any, name: str, what: str) -> tuple[float, ...]:
+    row = np.asarray(as_numbers(values, name))
+    if row.size == 0 or not np.isfinite(row).all():
+        raise SpecError(f"{name}: expected one finite number per {what}")
+    if row.ndim != 1 and row.shape != (1, row.size):
+        raise SpecError(
+            f"{name}: found shape {row.shape}, expected one number per {what}; join several inequalities with all_of() "
+            "or any_of()"
+        )
+    return tuple(float(c) for c in row.reshape(-1))
 
 
 def all_of(*specs: Any) -> OutputSpec:
@@ -424,7 +504,7 @@ def from_data(data: Any) -> OutputSpec:
         if kind == "Threshold":
             return (greater_than if data["above"] else less_than)(data["value"], data["output"])
         if kind == "Linear":
-            return linear(data["coefficients"], data["offset"], data["strict"])
-    except (KeyError, TypeError) as error:
+            return linear(data["coefficients"], data["offset"], data["strict"], x=data.get("inputs") or None)
+    except (KeyError, TypeError, AttributeError) as error:
         raise SpecError(f"spec data: {error!r} in {shown(data)}; expected what to_data() writes") from None
     raise SpecError(f"spec data: unknown kind {kind!r}; expected one of {', '.join(_KINDS)}")

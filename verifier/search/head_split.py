@@ -71,7 +71,7 @@ class HeadSplit:
         self._whole = True  # False while a cell is in hand: an interrupt could lose it
         self._numbers = itertools.count()
         self._open: list[_Cell] = []
-        network, margins = question.subject.network, question.margins
+        network, margins = question.network, question.margins
         root = Bounds(question.box.lower[None], question.box.upper[None])
         wide = None if known is None else tuple(Bounds(one.lower[None], one.upper[None]) for one in known)
         rows = np.concatenate([np.eye(network.outputs), margins.rows])
@@ -90,7 +90,7 @@ class HeadSplit:
 
     def _upper(self, root: Bounds, known: tuple[Bounds, ...] | None) -> Array:
         """Upper bounds on the margins' rows, and on every logit's magnitude."""
-        network, margins = self.question.subject.network, self.question.margins
+        network, margins = self.question.network, self.question.margins
         rows = -np.concatenate([np.eye(network.outputs), margins.rows])
         found = crown_bounds(network, root, rows, known).rows.lower[0]
         self._most = float(np.abs(found).max(initial=1.0))
@@ -160,7 +160,7 @@ class HeadSplit:
             if self._look(x):
                 return False
             if x is not None:
-                rows = self.question.subject.network.logits(x[None])[0] @ self.question.margins.rows.T
+                rows = self.question.network.logits(x[None])[0] @ self.question.margins.rows.T
                 point = np.clip(rows, cell.lower, cell.upper)
                 if gap.tangent and cell.moves < TANGENT_MOVES and not np.allclose(point, cell.point, atol=1e-9):
                     self._push(replace(cell, point=point, moves=cell.moves + 1))

@@ -1,4 +1,3 @@
-# ruff: noqa: E501  the cells of a notebook stand on one line each
 """What the instructor is told of one submission's run: who ran out of time, where, and at once where nothing is left to
 wait for."""
 
@@ -20,7 +19,9 @@ HANGS = "def f():\n" + "\n".join(f"    {line}" for line in SWALLOWS.splitlines()
 
 
 def test_a_cell_that_swallows_its_interrupt_ends_as_time_and_waits_for_the_instructor(sandbox):
-    lab = own_lab("x = 1", test_cell("before", "x", "assert x == 1"), SWALLOWS, test_cell("after", "x", "assert x == 1"))
+    lab = own_lab(
+        "x = 1", test_cell("before", "x", "assert x == 1"), SWALLOWS, test_cell("after", "x", "assert x == 1")
+    )
     result = graded(sandbox, *lab, limits=LIMITS)
     before, after = result.outcomes
     assert before.points == 1 and not before.out_of_time

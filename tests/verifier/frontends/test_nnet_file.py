@@ -1,6 +1,7 @@
 """The .nnet frontend: normalisation, clipping and layers as the format says, on a network small enough for paper."""
 
 import gzip
+import itertools
 import random
 
 import numpy as np
@@ -141,9 +142,17 @@ def test_a_file_without_an_entry_for_the_outputs_does_not_scale_them_and_says_so
         (HEAD + "0,\n" + ROWS.replace("0.0,0.0,10.0,", "0.0,0.0,5.0,10.0,") + WEIGHTS, "line 7: expected 4 ranges"),
         (HEAD + "0,\n" + ROWS.replace("100.0,100.0,\n0", "100.0,100.0,1.0,\n0") + WEIGHTS, "line 5: expected 2 maxima"),
         (HEAD + "0,\n" + EXTRA_ROWS.replace(",5.0,10", ",10").replace(",2.0,4", ",4") + WEIGHTS, ""),
-        (HEAD + "0,\n" + ROWS.replace("0.0,0.0,10", "0,0,1,1,10").replace("1.0,1.0,4", "1,1,1,1,4") + WEIGHTS, "line 6"),
-        (HEAD + "0,\n" + ROWS.replace("100.0,100.0,", "100.0,-101.0,").replace("-100.0,-101", "-100.0,-100") + WEIGHTS,
-         "line 5: the maximum of input 1 is below its minimum"),
+        (
+            HEAD + "0,\n" + ROWS.replace("0.0,0.0,10", "0,0,1,1,10").replace("1.0,1.0,4", "1,1,1,1,4") + WEIGHTS,
+            "line 6",
+        ),
+        (
+            HEAD
+            + "0,\n"
+            + ROWS.replace("100.0,100.0,", "100.0,-101.0,").replace("-100.0,-101", "-100.0,-100")
+            + WEIGHTS,
+            "line 5: the maximum of input 1 is below its minimum",
+        ),
         (HEAD + "0,\n" + ROWS.replace("1.0,1.0,4.0", "1.0,1.0,0.0") + WEIGHTS, "line 7: a range is not positive"),
         (HEAD + "0,\n" + ROWS + "1.0,0.0,3.0,\n0.0,\n", "line 8: 3 numbers where 2"),
         (HEAD + "0,\n" + ROWS + "1.0,,0.0,\n0.0,\n", "line 8: expected numbers with commas"),
@@ -156,7 +165,10 @@ def test_a_file_without_an_entry_for_the_outputs_does_not_scale_them_and_says_so
         ("2,2,1,2,\n2,1,1,\n0,1,\n1.0,0.0,\n0.0,\n1.0,\n0.0,\n", "line 3: no minima"),  # a convolution
         (HEAD.replace("1,2,1,2", "1,3,1,3") + "0,\n" + ROWS + WEIGHTS, "line 1: 3 inputs, but the next line says 2"),
         (HEAD.replace("1,2,1,2", "1,2,2,2") + "0,\n" + ROWS + WEIGHTS, "line 1: 2 outputs, but the next line says 1"),
-        (HEAD.replace("2,1,\n", "2,1,1,\n", 1).replace("1,2,2,1,1", "1,2,1,2") + "0,\n" + ROWS + WEIGHTS, "sizes where"),
+        (
+            HEAD.replace("2,1,\n", "2,1,1,\n", 1).replace("1,2,2,1,1", "1,2,1,2") + "0,\n" + ROWS + WEIGHTS,
+            "sizes where",
+        ),
         ("", "ends too early"),
         ("1 2 1\n2 1\n", "line 1: expected numbers with commas"),
     ],
@@ -184,7 +196,7 @@ def test_random_files_compute_what_the_definition_of_the_format_says(tmp_path):
         listed = sizes[0] + more
         low = numbers(listed)
         rows = [low, [v + 3 for v in low], numbers(listed + 1), numbers(listed + 1, 0.5, 3)]
-        layers = [([numbers(n) for _ in range(m)], numbers(m)) for n, m in zip(sizes, sizes[1:], strict=False)]
+        layers = [([numbers(n) for _ in range(m)], numbers(m)) for n, m in itertools.pairwise(sizes)]
         lines = [[len(layers), sizes[0], sizes[-1], max(sizes)], sizes, [0], *rows]
         for weights, biases in layers:
             lines += [*weights, *([bias] for bias in biases)]

@@ -11,8 +11,9 @@ from verifier.answer.outcome import Outcome
 from verifier.answer.reason import Reason, Why, time_is_up
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
-from verifier.exact.linear.encoding import encode_clause, tolerance_gain
-from verifier.solvers.highs_solver import FEASIBILITY_ATOL, Program, Status, solve
+from verifier.exact.linear.encode_margin import encode_clause, tolerance_gain
+from verifier.solvers.highs_solver import FEASIBILITY_ATOL, Program, solve
+from verifier.solvers.status import Status
 
 # "Infeasible" counts only with room for ten times the solver's tolerance on every row, as the margins see it.
 MILP_ROOM = 10 * FEASIBILITY_ATOL
@@ -61,7 +62,7 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
         if not (low > 0 or (low >= 0 and not strict)):
             verified = False
             if answer.point is not None and candidate is None:
-                found = check_counterexample(question, answer.point[: question.subject.network.inputs])
+                found = check_counterexample(question, answer.point[program.columns["x"]])
                 candidate = found if isinstance(found, Counterexample) else None
     margin = min(lows, default=np.inf)
     if verified:
@@ -127,7 +128,7 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
         if answer.status is Status.INFEASIBLE:
             continue
         if answer.point is not None:
-            found = check_counterexample(question, answer.point[: question.subject.network.inputs])
+            found = check_counterexample(question, answer.point[program.columns["x"]])
             if isinstance(found, Counterexample):
                 return Outcome.refuted(found)
         if answer.status is Status.OPTIMAL:
@@ -140,5 +141,4 @@ def _why(status: Status, budget: Budget) -> Why:
     """What a status without an answer means; by its own clock the solver may be ahead of ours."""
     if status is Status.TIME_LIMIT:
         return time_is_up(budget.timeout_s)
-    words = f"MILP solver ended with status {status.value!r}"
-    return Why(Reason.WORK_LIMIT if status is Status.NODE_LIMIT else Reason.SOLVER_GAVE_UP, words)
+    return Why(status.reason, f"MILP solver ended with status {status.value!r}")

@@ -44,7 +44,7 @@ class Dependency:
 
     @property
     def kind(self) -> str:
-        """"intra-layer" or "consecutive"."""
+        """ "intra-layer" or "consecutive"."""
         return "intra-layer" if self.first[0] == self.second[0] else "consecutive"
 
     @property

@@ -13,17 +13,15 @@ from verifier.answer.reason import BELOW_ROUNDING, Reason, Why
 from verifier.answer.verdict import Counterexample, Question
 from verifier.attack import attack
 from verifier.enclosure import Bounds
-from verifier.exact.z3.encoding import Encoding, encode_violation
+from verifier.exact.z3.encode_margin import Encoding, encode_violation
 from verifier.search.protocol import Replayer
-from verifier.solvers.z3_solver import Answer, End, RationalSolver
+from verifier.solvers.z3_solver import Answer, RationalSolver
 
 # When a model's violation is lost in rounding, a larger one is sought, relative to the largest value.
 WIDER_VIOLATIONS = (Fraction(1, 100), Fraction(1, 10_000), Fraction(1, 1_000_000))
 
 NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "Z3 does not support limits on Softmax outputs")
 WRITING_TOOK_LONG = Why(Reason.TIME_LIMIT, "Z3 gave up: time ran out while the question was written down")
-
-_REASONS = {End.TIME: Reason.TIME_LIMIT, End.WORK: Reason.WORK_LIMIT, End.GAVE_UP: Reason.SOLVER_GAVE_UP}
 
 
 def z3_check(
@@ -54,7 +52,7 @@ def z3_check(
     if answer is Answer.UNSATISFIABLE:
         return Outcome.proved("exact")
     if answer is Answer.UNKNOWN:
-        return Outcome.left_open(Why(_REASONS[solver.end], f"Z3 gave up: {solver.words}"))
+        return Outcome.left_open(Why(solver.status.reason, f"Z3 gave up: {solver.words}"))
     found = _replay(question, encoding, solver)
     if found is not None:
         return Outcome.refuted(found)

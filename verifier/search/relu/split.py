@@ -160,11 +160,11 @@ class ReluSplit:
     def _glance(self, budget: Budget, max_boxes: float) -> int:
         """Bound the clauses over the box on the hidden bounds that are known; returns how many that settles."""
         box = Bounds(self.question.box.lower, self.question.box.upper)
-        root = optimised_root(self.question.subject.network, box, self._known, steps=0)
+        root = optimised_root(self.question.network, box, self._known, steps=0)
         todo = sorted(self._open)[: int(min(len(self._open), budget.subdomains_left, max_boxes))]
         which = np.array([one.clause for one in todo], dtype=np.intp)
         clauses = ClauseRows(self.question.margins, self._clauses.clauses)  # which keeps the root's graph, as `at` does
-        at = RootWork(self.question.subject.network, root, clauses)
+        at = RootWork(self.question.network, root, clauses)
         proved = whole_box(at, which, budget.time_is_up)
         settled = {one.number for one, done in zip(todo, clauses.settled(which, proved), strict=True) if done}
         for one, value in zip(todo, proved.tolist(), strict=True):
@@ -190,7 +190,7 @@ class ReluSplit:
         A refinement comes when the search has cost as much, so that at most half of all work is lost where a question
         is hard, and little is spent where it is easy.
         """
-        network, at = self.question.subject.network, self._at
+        network, at = self.question.network, self._at
         box = Bounds(self.question.box.lower, self.question.box.upper)
         known, effort = (self._known, 0.0) if at is None else (at.root.pre, EFFORTS[self._level])
         root = optimised_root(network, box, known, effort=effort, stop=budget.time_is_up)
@@ -294,7 +294,7 @@ class ReluSplit:
         question, margins = self.question, self.question.margins
         self._looks += 1
         points = np.unique(np.where(slope > 0, question.box.lower, question.box.upper), axis=0)
-        rows = question.subject.network.logits(points) @ margins.rows.T
+        rows = question.network.logits(points) @ margins.rows.T
         values = margins.clause_margins(margins.lower(rows)).min(axis=1)
         for k in np.argsort(values, kind="stable")[:4]:
             if values[k] > 0:
