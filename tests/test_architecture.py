@@ -24,6 +24,7 @@ STAGES = (
     "solvers",
     "search",
     "exact",
+    "method_table",
     "stages",
     "pipeline",
     "asking",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from verifier.errors import VerifierWarning as VerifierWarning
     from verifier.exact.equivalence import same_box as same_box
     from verifier.exact.equivalence import same_output_spec as same_output_spec
+    from verifier.method_table import methods as methods
     from verifier.network import Affine as Affine
     from verifier.network import Head as Head
     from verifier.network import Network as Network
@@ -63,6 +64,7 @@ _HOME = {
     ),
     **dict.fromkeys(("same_box", "same_output_spec"), "exact.equivalence"),
     **dict.fromkeys(("verify_files",), "asking.files"),
+    **dict.fromkeys(("methods",), "method_table"),
     **dict.fromkeys(("Affine", "Head", "Network"), "network"),
     **dict.fromkeys(("Trace", "output_bounds", "split_trace", "verify"), "pipeline"),
     **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "asking.robustness"),

@@ -12,22 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifier.errors import VerifierError
+from verifier.method_table import help_text
 
 if TYPE_CHECKING:
     from verifier.answer.verdict import Result
 
-METHODS = """\
-methods, for --method M:
-  auto                  the ones below in turn, from cheap to expensive, until one settles the question
-  ibp, crown            bounds: intervals, and linear ones; they can verify
-  auto_lirpa_ibp, auto_lirpa, auto_lirpa_optimized
-                        the same by auto-LiRPA, the last with optimised slopes; they need [lirpa] and auto-LiRPA itself
-  attack                search by gradient; it can falsify
-  split                 split the inputs: complete where inputs are few; [fast] makes it fast
-  relu_split            split the ReLUs: complete; needs [torch], and [exact] at times
-  lp, milp              linear and mixed-integer programs, by HiGHS; milp is right up to the solver's tolerance; [exact]
-  z3                    rational arithmetic, by Z3: complete on small networks; [exact]
-An extra such as [exact] is installed by: pip install 'nn-verification-course[exact]'. docs/choosing.md tells more."""
 UNREADABLE = 2  # exit status for input that cannot be read
 INTERRUPTED = 130  # after Ctrl-C, as a shell says it
 
@@ -59,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     own = Path(sys.argv[0]).stem == "nnv"
     parser = argparse.ArgumentParser(
-        prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=METHODS,
+        prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=help_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

@@ -16,9 +16,10 @@ from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
+from verifier.method_table import bounding, find_bounding, find_method
 from verifier.question.spec import AllOf, Box, output_spec
 from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
-from verifier.stages import BOUNDING, METHODS, Run, root_box
+from verifier.stages import Run, root_box
 
 if TYPE_CHECKING:
     pass
@@ -30,6 +31,7 @@ def verify(
     net: Any, x_specs: Any, y_specs: Any, counterexamples: list[Any] | None = None, *,
     input_shape: tuple[int, ...] | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
     max_counterexamples: int = 10, method: str = "auto", seed: int = 0, progress: bool | None = None,
+    bounds: str | None = None,
 ) -> Result:  # fmt: skip
     """Decide whether a network meets a spec for every input in a box.
 
@@ -51,10 +53,12 @@ def verify(
         timeout_s: Wall time in seconds; None for no limit.
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
-        method: "auto", or one by name: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized",
-            "attack", "split", "relu_split", "lp", "milp" (verified only up to the solver's tolerance), "z3".
+        method: "auto", or one by name: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized",
+            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "attack", "split", "relu_split", "lp", "milp"
+            (verified only up to the solver's tolerance), "z3". verifier.methods() says what each can claim.
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
+        bounds: The bounding method inside method="split", by name; None for "crown".
 
     Returns:
         A Result: VERIFIED, FALSIFIED with a counterexample, or UNKNOWN with a reason and the best bounds.
@@ -72,12 +76,15 @@ def verify(
         >>> verify(relu_pair, [(-1, 1)], [(0, 1)]).verdict  # relu(x) + relu(-x) is |x|
         <Verdict.VERIFIED: 'verified'>
     """
-    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds)
     if max_subdomains is not None:
         max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
     budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
     question = _ask(net, x_specs, y_specs, input_shape)
-    run = Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
+    run = Run(
+        question, budget, seed, find_method(method).name, 1 if counterexamples is None else max_counterexamples,
+        bounds="crown" if bounds is None else find_bounding(bounds, "bounds").name,
+    )  # fmt: skip
     try:
         run.go()
     except KeyboardInterrupt:
@@ -97,7 +104,8 @@ def output_bounds(
     Args:
         net: As for verify().
         x_specs: As for verify().
-        method: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa" or "auto_lirpa_optimized".
+        method: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized", "auto_lirpa_ibp", "auto_lirpa" or
+            "auto_lirpa_optimized".
         input_shape: As for verify().
 
     Returns:
@@ -108,13 +116,12 @@ def output_bounds(
         BoundsError: Values are so large that float64 would overflow.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
-    if not isinstance(method, str) or method not in BOUNDING:
-        raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
+    find_bounding(method)
     question = _ask(net, x_specs, AllOf(()), input_shape)
     network, root = question.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
-    bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))
+    bounds = bounding(method)(network, root, np.eye(network.outputs))
     return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), network.head)
 
 
@@ -144,8 +151,7 @@ def split_trace(
         OptionError, NetworkError, SpecError: As for verify().
     """
     check_options(None, None, max_subdomains, 1, "split", 0)
-    if not isinstance(method, str) or method not in BOUNDING:
-        raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
+    find_bounding(method)
     boxes: list[TracedBox] = []
 
     def observe(batch: Bounds, status: list[BoxStatus]) -> None:
@@ -157,7 +163,7 @@ def split_trace(
     run = Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
     if not run.too_large():
         run.bound_root("interval", interval_bounds)
-        search = InputSplit(question, BOUNDING[method][1], observe=observe)
+        search = InputSplit(question, bounding(method), observe=observe)
         run.split(search)
         boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
         run.budget.close()
@@ -166,15 +172,18 @@ def split_trace(
 
 def check_options(
     counterexamples: Any = None, timeout_s: Any = None, max_subdomains: Any = None, max_counterexamples: Any = 10,
-    method: Any = "auto", seed: Any = 0,
+    method: Any = "auto", seed: Any = 0, bounds: Any = None,
 ) -> None:  # fmt: skip
     """Refuse options of verify() that are none.
 
     Raises:
         OptionError: Names the option, what was found and what is expected.
     """
-    if method not in METHODS:
-        raise OptionError(f"method: {method!r} is not one of {', '.join(METHODS)}")
+    chosen = find_method(method)
+    if bounds is not None:
+        find_bounding(bounds, "bounds")
+        if chosen.name != "split":
+            raise OptionError(f"bounds: only method='split' takes a bounding method inside, found method={method!r}")
     if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
         raise OptionError(f"timeout_s: expected a number of seconds > 0, or None for no limit, found {timeout_s!r}")
     if max_subdomains is not None and not (_is_whole(max_subdomains) and max_subdomains > 0):

@@ -22,6 +22,7 @@ from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
+from verifier.method_table import TABLE, bounding
 from verifier.search.compiled.network import network_work
 from verifier.search.compiled.split import continue_compiled
 from verifier.search.inputs.split import InputSplit
@@ -41,25 +42,6 @@ ATTACK_OPEN = Why(Reason.ATTACK_OPEN, "the attack found no counterexample, which
 UNDECIDED = Why(Reason.UNDECIDED, "no stage settled it")
 
 
-def _lirpa(method: str) -> BoundingMethod:
-    def bound(network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
-        from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
-
-        return lirpa_bounds(network, boxes, rows, known, method=method)
-
-    return bound
-
-
-BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
-    "ibp": ("interval", interval_bounds),
-    "crown": ("crown", partial(crown_bounds, intersect=False)),
-    "auto_lirpa_ibp": ("auto-LiRPA IBP", _lirpa("IBP")),
-    "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
-    "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
-}
-METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "lp", "milp", "z3")
-
-
 def root_box(question: Question) -> Bounds:
     """The whole box, as a batch of one."""
     return Bounds(question.box.lower[None], question.box.upper[None])
@@ -74,6 +56,7 @@ class Run:
     seed: int
     method: str
     wanted: int = 1
+    bounds: str = "crown"  # the bounding method of method="split"; only CROWN is compiled
     verdict: Verdict = Verdict.UNKNOWN
     stage: str = ""
     guarantee: str = ""
@@ -100,11 +83,10 @@ class Run:
         """Run the stages of the method."""
         if self.too_large():
             return
-        if self.method in BOUNDING:
-            stage, bound = BOUNDING[self.method]
-            if self.method == "crown":
-                bound = partial(crown_bounds, intersect=False, stop=self.budget.time_is_up)
-            self.bound_root(stage, bound)
+        method = TABLE[self.method]
+        if method.bound is not None:
+            bound: Callable[..., LayerBounds] = method.bound
+            self.bound_root(method.label, partial(bound, stop=self.budget.time_is_up) if method.stoppable else bound)
             if not self.settled:
                 words = f"the bounds of {self.method} do not settle it; method='auto' goes on"
                 self.why = self.budget.exhausted() or Why(Reason.BOUNDS_OPEN, words)
@@ -120,7 +102,10 @@ class Run:
                 if not self.settled:
                     self.why = self.budget.exhausted() or ATTACK_OPEN
             elif self.method == "split":
-                self.split_inputs(InputSplit(self.question, crown_bounds))
+                if self.bounds == "crown":
+                    self.split_inputs(InputSplit(self.question, crown_bounds))
+                else:
+                    self.split(InputSplit(self.question, bounding(self.bounds)))
             elif self.method == "relu_split":
                 self.split_relus()
             else:
@@ -141,7 +126,7 @@ class Run:
     def run_auto(self) -> None:
         """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
         stages: list[Callable[[], None]] = [
-            partial(self.bound_root, *BOUNDING["ibp"]),
+            partial(self.bound_root, "interval", interval_bounds),
             self.bound_root_with_lirpa,
             self.attack,
             partial(self.bound_root, "crown", self.crown_in_time),
@@ -194,7 +179,7 @@ class Run:
         if self.question.subject.from_file:
             return
         try:
-            self.bound_root(*BOUNDING["auto_lirpa"])
+            self.bound_root(TABLE["auto_lirpa"].label, bounding("auto_lirpa"))
         except (MissingDependencyError, BoundsError):
             return
 

@@ -1,4 +1,4 @@
-# ruff: noqa: E501  the cells of a notebook stand on one line each
+
 """What the instructor is told of one submission's run: who ran out of time, where, and at once where nothing is left to
 wait for."""
 
