@@ -19,9 +19,9 @@ STAGES = (
     "question",
     "answer",
     "frontends",
+    "solvers",
     "bounds",
     "attack",
-    "solvers",
     "search",
     "exact",
     "method_table",
@@ -36,6 +36,7 @@ STAGES = (
 # the only file that may import each of these
 HOME_OF_LIBRARY = {
     "z3": "verifier/solvers/z3_solver.py",
+    "clarabel": "verifier/solvers/clarabel_solver.py",
     "highspy": "verifier/solvers/highs_solver.py",
     "auto_LiRPA": "verifier/bounds/lirpa_compat.py",
     "onnx": "verifier/frontends/onnx/file.py",

@@ -87,6 +87,13 @@ def from_entries(rows: Indices, columns: Indices, values: Array, shape: tuple[in
     return _clean(coo_array((values, (rows, columns)), shape=shape).tocsr())
 
 
+def compressed(rows: Indices, columns: Indices, values: Array, shape: tuple[int, int]) -> Any:
+    """Make a sparse matrix of entries, compressed by columns, for a solver that takes nothing else."""
+    from scipy.sparse import coo_matrix
+
+    return coo_matrix((values, (rows, columns)), shape=shape).tocsc()
+
+
 def selection(index: Indices, size: int) -> Matrix:
     """Make the rows that pick values `index` of `size`; a negative index picks none and gives 0."""
     kept = np.flatnonzero(index >= 0)

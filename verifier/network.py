@@ -334,6 +334,7 @@ class Subject:
             which the caller's object may overwrite.
         name: What to call it in messages.
         from_file: Whether it was read from a file, for which torch is not imported.
+        note: What a Result should say of the replay, e.g. that onnxruntime took no part in it; "" for nothing.
     """
 
     network: Network
@@ -342,6 +343,7 @@ class Subject:
     to_caller: Callable[[Array], Any]
     name: str = "net"
     from_file: bool = False
+    note: str = ""
 
     @staticmethod
     def of_network(network: Network) -> Subject:

@@ -352,5 +352,5 @@ class Run:
             subdomains=self.budget.subdomains, seconds=self.budget.seconds, spec=question.spec,
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),
-            counterexample_output=None if counterexample is None else counterexample.y,
+            counterexample_output=None if counterexample is None else counterexample.y, note=question.subject.note,
         )  # fmt: skip

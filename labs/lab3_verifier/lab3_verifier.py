@@ -232,10 +232,11 @@ def how_good(low, high):
     chord = curve[:, :1] * (1 - share) + curve[:, -1:] * share
     least = torch.where(end > -start, z, 0 * z)  # the two lower lines that may be best: z and 0
     least = torch.where(start >= 0, z, torch.where(end <= 0, 0 * z, least))
-    encloses = bool((below <= curve + 1e-9).all() and (above >= curve - 1e-9).all())  # False for NaN, too
+    room = 1e-6 * (1 + end - start)  # the lines may have come in float32
+    encloses = bool((below <= curve + room).all() and (above >= curve - room).all())  # False for NaN, too
     # where l = -u both lines below leave the same area, so the areas are compared
-    same_area = (below.mean(dim=1) >= least.mean(dim=1) - 1e-9).all()
-    return encloses, bool((above <= chord + 1e-9).all()), bool(same_area)
+    same_area = (below.mean(dim=1) >= least.mean(dim=1) - room[:, 0]).all()
+    return encloses, bool((above <= chord + room).all()), bool(same_area)
 
 
 encloses, best_above, best_below = how_good([-1.0, -3.0, 0.5, -2.0], [3.0, 1.0, 2.0, -1.0])
@@ -406,11 +407,11 @@ for sizes, wider in [((2, 5, 1), 0.0), ((3, 6, 4, 2), 0.5), ((2, 4, 4, 4, 3), 1.
         h = (h @ weight.T + bias).clamp(min=0)
     outputs = h @ net[-1][0].T + net[-1][1]
     assert bound.shape == outputs.shape[1:], "is there one number for each output?"
-    assert (bound <= outputs.amin(dim=0) + 1e-9).all(), (
+    assert (bound <= outputs.amin(dim=0) + 1e-5).all(), (
         "a sampled output lies below your bound: is each line on its side?"
     )
     wanted = reference(net, known, low, high)
-    assert torch.allclose(bound, wanted, atol=1e-9), (
+    assert torch.allclose(bound, wanted, atol=1e-5), (
         "sound, but the bound of CROWN with the `pre` that it is given is another"
     )
 ### END HIDDEN TESTS
@@ -461,7 +462,9 @@ for side in [[[0.3, 0.7], [0.3, 0.7]], [[0.7, 0.85], [0.1, 0.6]]]:
     below, above = pairs(crown_bounds(layers_of(circle_network()), low, high), 3)[-1]
     library = output_bounds(circle_network(), torch.tensor(side).double(), method="crown")
     apart = max(abs(float(below) - float(library.lower[0])), abs(float(above) - float(library.upper[0])))
-    assert apart < 1e-6, f"on {side} your bounds are {float(below):.6f} and {float(above):.6f}, {apart:.1e} off"
+    assert apart < 1e-6, (
+        f"on {side} your bounds are {float(below):.6f} and {float(above):.6f}, {apart:.1e} off; float32?"
+    )
 print("crown_bounds: the visible tests pass; equal to the library's CROWN to 1e-6")
 ### BEGIN HIDDEN TESTS
 import itertools
@@ -479,9 +482,9 @@ for sizes in [(2, 6, 2), (3, 5, 5, 1), (2, 4, 4, 4, 2)]:
     found = pairs(crown_bounds(drawn_layers, low, high), len(drawn_layers))
     modules = []
     for (weight, bias), (below, above) in zip(drawn_layers, found, strict=True):
-        linear = nn.Linear(*reversed(weight.shape), dtype=torch.float64)
-        linear.load_state_dict({"weight": weight, "bias": bias})
-        modules.append(linear)
+        affine = nn.Linear(*reversed(weight.shape), dtype=torch.float64)
+        affine.load_state_dict({"weight": weight, "bias": bias})
+        modules.append(affine)
         library = output_bounds(nn.Sequential(*modules), torch.stack([low, high], dim=1), method="crown")
         modules.append(nn.ReLU())
         assert np.allclose(below, library.lower, atol=1e-6), "a lower bound of a hidden layer or of the output is off"
@@ -631,6 +634,18 @@ for inputs in [1, 3, 6]:
     assert torch.equal(corner[clear], wanted[clear]), (
         "the gradient at the middle of the box, and each input by its sign"
     )
+bend = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1)).double()  # |x - 0.3|, which falls, then rises
+bend.load_state_dict(
+    {
+        "0.weight": torch.tensor([[1.0], [-1.0]]),
+        "0.bias": torch.tensor([-0.3, 0.3]),
+        "2.weight": torch.ones(1, 2),
+        "2.bias": torch.zeros(1),
+    }
+)
+for low, high, wanted in [(0.0, 1.0, 0.0), (-1.0, 1.0, 1.0)]:
+    corner = numbers(fgsm(bend, torch.tensor([low]).double(), torch.tensor([high]).double())).reshape(-1)
+    assert corner.tolist() == [wanted], "the gradient is the one at the middle of the box"
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -843,17 +858,17 @@ def drawn_net(seed, sizes):
     drawn = np.random.RandomState(seed)
     modules = []
     for n, m in itertools.pairwise(sizes):
-        linear = nn.Linear(n, m, dtype=torch.float64)
+        affine = nn.Linear(n, m, dtype=torch.float64)
         weight, bias = (torch.tensor(drawn.randint(-6, 7, shape) / 4).double() for shape in ((m, n), (m,)))
-        linear.load_state_dict({"weight": weight, "bias": bias})
-        modules += [linear, nn.ReLU()]
+        affine.load_state_dict({"weight": weight, "bias": bias})
+        modules += [affine, nn.ReLU()]
     return nn.Sequential(*modules[:-1])
 
 
 # each with the least value that it takes on its box, which is known exactly
 bowls = [
     ({"steep": [1.0, -1.0], "middle": [0.5, 0.5], "offset": 0.0}, square, -0.25),
-    ({"steep": [3.0, 0.5, 1.0], "middle": [0.2, 2.0, -0.5], "offset": -2.0}, [[0.0, 1.0]] * 3, -1.25),
+    ({"steep": [3.0, 0.5], "middle": [0.2, 2.0], "offset": -2.0}, square, -1.5),
     ({"steep": [-2.0], "middle": [1.0], "offset": 4.0}, [[0.0, 3.0]], -4.0),
 ]
 nets = [
@@ -868,9 +883,9 @@ for shape, region, least in bowls:
     assert verdict != "falsified", "a true statement about a bowl was called falsified"
     right["verified"] &= verdict == "verified" and covers(proved, region)
     right["verified"] &= all(Bowl(shape).bound(part) >= least - 0.1 - 1e-9 for part in proved)
-    verdict, point, _ = answer(search_bowl(shape, region, least + 0.1, 5000))
+    verdict, point, _ = answer(search_bowl(shape, region, least + 0.3, 5000))
     assert verdict != "verified", "a false statement about a bowl was called verified"
-    right["falsified"] &= verdict == "falsified" and is_counterexample(point, Bowl(shape).value, region, least + 0.1)
+    right["falsified"] &= verdict == "falsified" and is_counterexample(point, Bowl(shape).value, region, least + 0.3)
     verdict, _, _ = answer(search_bowl(shape, region, least - 0.1, 1))
     right["unknown"] &= verdict == "unknown"
 for seed, sizes, region, least in nets:
@@ -1194,11 +1209,18 @@ def race(ask):
     return entries
 
 
+def library_split(method):
+    def ask(box, limit):
+        return split_trace(network, box, [[limit, None]], method=method, max_subdomains=1000).result.verdict.value
+
+    return ask
+
+
 runners = {}
-for name, method, max_parts, stand_in in [("CROWN", "crown", 1000, "split"), ("intervals", "ibp", 200, "ibp")]:
+for name, method, max_parts in [("CROWN", "crown", 1000), ("intervals", "ibp", 200)]:
     label, entries = mine_or(
         lambda name=name, method=method, most=max_parts: (f"yours, {name}", race(mine(my_verify, method, most))),
-        lambda stand_in=stand_in: (f"the library's {stand_in}", race(library(method=stand_in, max_subdomains=1000))),
+        lambda name=name, method=method: (f"the library's, {name}", race(library_split(method))),
         "my_verify",
     )
     runners[label] = entries

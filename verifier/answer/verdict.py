@@ -190,6 +190,7 @@ class Result:
         subdomains: Parts of the box that were bounded.
         seconds: Wall time.
         spec: The spec that was asked.
+        note: What else to know, e.g. that onnxruntime took no part in the replay; "" for nothing.
     """
 
     verdict: Verdict
@@ -205,6 +206,7 @@ class Result:
     counterexample: Any = None
     counterexample_output: Array | None = None
     cause: Reason | None = None
+    note: str = ""
 
     @property
     def timed_out(self) -> bool:
@@ -245,6 +247,7 @@ class Result:
             if np.isfinite(self.margin):
                 parts.append(f"worst margin >= {self.margin:.3g}")
         parts.append(f"{self.subdomains:,} subdomain{'' if self.subdomains == 1 else 's'}, {self.seconds:.3g} s")
+        parts.append(self.note)
         lines = [f"{text}: " + "; ".join(part for part in parts if part)]
         if self.counterexample is not None and self.counterexample_output is not None:
             x, y = _numbers(self.counterexample), _numbers(self.counterexample_output)

@@ -129,7 +129,7 @@ def _scaling(rows: list[Array], places: list[str], inputs: int, name: str) -> _N
         if rows[i].size != expected:
             raise NetworkError(f"{places[i]}: expected {expected} {what}, found {rows[i].size}")
     without = mean.size == listed == inputs
-    if (not without and mean.size not in (inputs + 1, listed + 1)) or (mean.size == listed > inputs):
+    if not without and (mean.size == listed or mean.size not in (inputs + 1, listed + 1)):
         raise NetworkError(
             f"{places[2]}: {mean.size} means, but {listed} minima for {inputs} inputs; expected one mean for each "
             "input and a last one for the outputs"

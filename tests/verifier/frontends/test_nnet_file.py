@@ -1,6 +1,7 @@
 """The .nnet frontend: normalisation, clipping and layers as the format says, on a network small enough for paper."""
 
 import gzip
+import itertools
 import random
 
 import numpy as np
@@ -195,7 +196,7 @@ def test_random_files_compute_what_the_definition_of_the_format_says(tmp_path):
         listed = sizes[0] + more
         low = numbers(listed)
         rows = [low, [v + 3 for v in low], numbers(listed + 1), numbers(listed + 1, 0.5, 3)]
-        layers = [([numbers(n) for _ in range(m)], numbers(m)) for n, m in zip(sizes, sizes[1:], strict=False)]
+        layers = [([numbers(n) for _ in range(m)], numbers(m)) for n, m in itertools.pairwise(sizes)]
         lines = [[len(layers), sizes[0], sizes[-1], max(sizes)], sizes, [0], *rows]
         for weights, biases in layers:
             lines += [*weights, *([bias] for bias in biases)]
