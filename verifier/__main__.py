@@ -181,24 +181,8 @@ def _counterexample(result: Result) -> str:
 
 
 def _plain(result: Result, cpu_seconds: float) -> dict[str, Any]:
-    """Everything in a Result as data that JSON can hold; infinities are null."""
-
-    def number(value: float) -> float | None:
-        return float(value) if math.isfinite(value) else None
-
-    point = None
-    if result.counterexample is not None:
-        point = {"x": _flat(result.counterexample), "y": _flat(result.counterexample_output)}
-    return {
-        "verdict": _word(result), "stage": result.stage, "guarantee": result.guarantee, "reason": result.reason,
-        "margin": number(result.margin), "subdomains": result.subdomains, "seconds": result.seconds,
-        "cpu_seconds": cpu_seconds,
-        "output_bounds": {
-            "lower": [number(value) for value in result.output_bounds.lower],
-            "upper": [number(value) for value in result.output_bounds.upper],
-        },
-        "counterexample": point, "note": result.note,
-    }  # fmt: skip
+    """Everything in a Result as data that JSON can hold, the verdict as VNN-LIB tools print it."""
+    return result.to_dict() | {"verdict": _word(result), "cpu_seconds": cpu_seconds}
 
 
 if __name__ == "__main__":

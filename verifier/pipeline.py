@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from verifier.answer.budget import Budget
 from verifier.answer.reason import INTERRUPTED
-from verifier.answer.verdict import Question, Result
+from verifier.answer.verdict import Counterexample, Question, Rejection, Result
+from verifier.answer.verdict import check_counterexample as replay
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
@@ -20,9 +21,6 @@ from verifier.method_table import bounding, find_bounding, find_method
 from verifier.question.spec import AllOf, Box, output_spec
 from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
 from verifier.stages import Run, root_box
-
-if TYPE_CHECKING:
-    pass
 
 LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no limit
 
@@ -123,6 +121,37 @@ def output_bounds(
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
     bounds = bounding(method)(network, root, np.eye(network.outputs))
     return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), network.head)
+
+
+def check_counterexample(
+    net: Any, x_specs: Any, y_specs: Any = None, x: Any = None, *, input_shape: tuple[int, ...] | None = None
+) -> Counterexample | Rejection:
+    """Replay a point as verify() replays its own: is it a counterexample?
+
+    It has to lie in the box, and to violate the spec in the caller's object, in its dtype, and in the real network.
+
+    Args:
+        net: As for verify(); or a Question, with the point in place of x_specs and nothing else.
+        x_specs: As for verify().
+        y_specs: As for verify().
+        x: The point, of any shape; it is flattened, rounded to the network's dtype and moved into the box first.
+        input_shape: As for verify().
+
+    Returns:
+        A Counterexample, or a Rejection that says which of the checks failed.
+
+    Raises:
+        NetworkError, SpecError: As for verify(), or x is not a point of so many numbers.
+
+    Example:
+        >>> from verifier import Affine, Network
+        >>> double = Network((Affine(np.array([[2.0]]), np.zeros(1)),))
+        >>> check_counterexample(double, [(0, 1)], [(None, 1.5)], [0.9]).y
+        array([1.8])
+    """
+    if isinstance(net, Question):
+        return replay(net, x_specs)
+    return replay(_ask(net, x_specs, y_specs, input_shape), x)
 
 
 @dataclass(frozen=True, eq=False)

@@ -245,7 +245,7 @@ class Run:
         search = InputSplit(self.question, crown_bounds, known=self.pre or None)
         if few_inputs:
             if small:
-                self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)
+                self.split(search, self.budget.share(SPLIT_FIRST_SHARE, SPLIT_FIRST_BOXES))
             else:
                 self.split_inputs(search)
         else:
@@ -286,19 +286,15 @@ class Run:
             self.split(HeadSplit(self.question, known=self.pre or None), stage="head split")
 
     def split(
-        self, search: Search, time: Budget | None = None, max_boxes: float = math.inf, stage: str = "split"
+        self, search: Search, share: Budget | None = None, max_boxes: float = math.inf, stage: str = "split"
     ) -> None:
-        """Continue a splitting search."""
+        """Continue a splitting search, within a share of the budget where there is more to try after it."""
         try:
-            if time is None or time is self.budget:
+            if share is None:
                 search.run(self.budget, max_boxes)
-            else:  # a share of the time, the same count of subdomains
-                while search.open_boxes and search.counterexample is None and max_boxes > 0:
-                    if time.exhausted() or self.budget.exhausted():
-                        break
-                    before = self.budget.subdomains
-                    search.run(self.budget, min(max_boxes, 128))
-                    max_boxes -= self.budget.subdomains - before
+            else:
+                while search.open_boxes and search.counterexample is None and not share.exhausted():
+                    search.run(share, 128)
         except KeyboardInterrupt:
             self.learn(outcome_of(search, self.budget))
             raise
@@ -341,7 +337,8 @@ class Run:
         """Write down what was found."""
         question, network = self.question, self.question.subject.network
         outputs = Bounds(self.logits.lower[: network.outputs], self.logits.upper[: network.outputs])
-        counterexample = self.counterexamples[0] if self.counterexamples else None
+        kept = self.counterexamples[: max(1, self.wanted)]
+        counterexample = kept[0] if kept else None
         why = self.why
         if not self.settled and why is None:
             why = self.budget.exhausted() or (BELOW_ROUNDING if self.near else UNDECIDED)
@@ -353,4 +350,5 @@ class Run:
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),
             counterexample_output=None if counterexample is None else counterexample.y, note=question.subject.note,
+            counterexamples=tuple(question.subject.to_caller(one.x) for one in kept),
         )  # fmt: skip
