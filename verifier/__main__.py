@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from verifier.errors import OptionError, VerifierError, VerifierWarning
 from verifier.method_table import help_text
+from verifier.version import __version__
 
 if TYPE_CHECKING:
     from verifier.answer.verdict import Result
@@ -62,8 +63,6 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from verifier import __version__
-
     own = Path(sys.argv[0]).stem == "nnv"
     parser = argparse.ArgumentParser(
         prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=help_text(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,9 @@ from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
 from verifier.method_table import bounding, find_bounding, find_method
-from verifier.question.spec import AllOf, Box, output_spec
+from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
+from verifier.network import Subject
+from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
 from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
 from verifier.stages import Run, root_box
 
@@ -33,10 +36,11 @@ def verify(
 ) -> Result:  # fmt: skip
     """Decide whether a network meets a spec for every input in a box.
 
-    Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
-    with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file of such a chain; or a Network.
-    Verified is the network in eval mode, its stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are
-    right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
+    Networks: a torch module whose forward executes operations such as Linear, Conv2d, AvgPool2d, BatchNorm, Dropout,
+    Flatten, ReLU, with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file; or a Network. Verified
+    is the network in eval mode, its stored weights read as exact reals: VERIFIED speaks of the network of real
+    numbers, and a float32 run may differ where the margin is as small as what it rounds. Sound: VERIFIED and FALSIFIED
+    are right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
     for networks with few inputs or few unstable neurons, given time, except where the margin is below
     rounding; nearly so for many of both.
 
@@ -65,8 +69,9 @@ def verify(
         NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
         SpecError: A spec cannot be read, or does not fit the network.
         OptionError: An option is not one of those above.
-        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" does, and
-            what is installed did not settle the question. Its `extra` names the extra to install.
+        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" needs
+            torch for many inputs. Its `extra` names the extra to install. Where "auto" goes without Z3 or HiGHS and
+            leaves the question open, the reason says so.
 
     Example:
         >>> from verifier import Affine, Network
@@ -78,11 +83,15 @@ def verify(
     if max_subdomains is not None:
         max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
     budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
-    question = _ask(net, x_specs, y_specs, input_shape)
-    run = Run(
-        question, budget, seed, find_method(method).name, 1 if counterexamples is None else max_counterexamples,
-        bounds="crown" if bounds is None else find_bounding(bounds, "bounds").name,
-    )  # fmt: skip
+    method, inner = find_method(method).name, "crown" if bounds is None else find_bounding(bounds, "bounds").name
+    subject, box, spec = _read(net, x_specs, y_specs, input_shape)
+    wanted = 1 if counterexamples is None else max_counterexamples
+    run: Run | NarrowedRun
+    parts = parts_of(subject, spec) if subject.network.outputs > MANY_OUTPUTS else None
+    if parts is not None or subject.network.outputs > WHOLE_OUTPUTS:
+        run = NarrowedRun(subject, box, spec, parts, budget, seed, method, wanted, inner)
+    else:
+        run = Run(Question.ask(subject, box, spec), budget, seed, method, wanted, inner)
     try:
         run.go()
     except KeyboardInterrupt:
@@ -90,7 +99,7 @@ def verify(
     finally:
         budget.close()
     if counterexamples is not None:
-        counterexamples.extend(question.subject.to_caller(c.x) for c in run.counterexamples[:max_counterexamples])
+        counterexamples.extend(subject.to_caller(c.x) for c in run.counterexamples[:max_counterexamples])
     return run.result()
 
 
@@ -119,8 +128,15 @@ def output_bounds(
     network, root = question.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
-    bounds = bounding(method)(network, root, np.eye(network.outputs))
-    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), network.head)
+    bound, known, sides = bounding(method), None, []
+    for first in range(0, network.outputs, MANY_OUTPUTS):  # a row for each output would be a square
+        last = network.layers[-1].part(np.arange(first, min(first + MANY_OUTPUTS, network.outputs)))
+        some = dataclasses.replace(network, layers=(*network.layers[:-1], last))
+        found = bound(some, root, np.eye(some.outputs), known)
+        known = found.pre or None
+        sides.append(found.rows)
+    lower, upper = (np.concatenate([getattr(one, side)[0] for one in sides]) for side in ("lower", "upper"))
+    return head_bounds(Bounds(lower, upper), network.head)
 
 
 def check_counterexample(
@@ -239,8 +255,14 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
+def _read(
+    net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None
+) -> tuple[Subject, Box, OutputSpec]:  # fmt: skip
     box = Box.from_pairs(x_specs)
     spec = output_spec(y_specs)
-    subject = read_subject(net, input_shape, box.lower.size)
-    return Question.ask(subject, Box.from_pairs(box, subject.network.inputs), spec)
+    subject = read_subject(net, input_shape, box.lower.size, (box.lower, box.upper))
+    return subject, Box.from_pairs(box, subject.network.inputs), spec
+
+
+def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
+    return Question.ask(*_read(net, x_specs, y_specs, input_shape))

@@ -137,7 +137,7 @@ class Box:
 
         A side that holds no such value, as one of zero width seldom does, keeps its bounds rounded to nearest.
         """
-        low, high = _rounded_up(self.lower, rounding), -_rounded_up(-self.upper, lambda x: -rounding(-x))
+        low, high = rounded_up(self.lower, rounding), -rounded_up(-self.upper, lambda x: -rounding(-x))
         empty = low > high
         return Box(np.where(empty, rounding(self.lower), low), np.where(empty, rounding(self.upper), high))
 
@@ -146,7 +146,7 @@ class Box:
         return bool(np.all(self.lower <= x) and np.all(x <= self.upper))
 
 
-def _rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
+def rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
     """The smallest values of the dtype that `rounding` rounds to which are not below x.
 
     Where the nearest value lies below, at a distance of at most half a gap, steps of twice that distance, then four

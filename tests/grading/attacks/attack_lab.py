@@ -48,11 +48,11 @@ def blueprint() -> dict[str, GradedCell]:
     }
 
 
-def graded(sandbox, notebook, plan=None, limits=LIMITS, files=()):
+def graded(sandbox, notebook, plan=None, limits=LIMITS, files=(), **options):
     """What comes of a notebook; `files` are (name, bytes) pairs beside it."""
     content = notebook if isinstance(notebook, bytes) else json.dumps(notebook).encode()
     handed_in = [[name, base64.b64encode(data).decode()] for name, data in files]
-    return grade(sandbox, Submission(content, handed_in), plan or blueprint(), limits)
+    return grade(sandbox, Submission(content, handed_in), plan or blueprint(), limits, **options)
 
 
 def points(result) -> float:
@@ -77,7 +77,7 @@ def own_lab(*parts) -> tuple[dict, dict[str, GradedCell]]:
         else:
             name = part.metadata["grade_id"]
             plan[name] = part
-            cells.append({**code(""), "metadata": {"nbgrader": {"grade_id": name}}})
+            cells.append({**code(part.source), "metadata": {"nbgrader": {"grade_id": name}}})
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, plan
 
 
