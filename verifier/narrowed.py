@@ -155,4 +155,5 @@ class NarrowedRun:
             seconds=self.budget.seconds, spec=self.spec,
             counterexample=None if case is None else self.subject.to_caller(case.x),
             counterexample_output=None if case is None else self.subject.run(case.x[None].copy())[0],
+            counterexamples=tuple(self.subject.to_caller(one.x) for one in self.counterexamples[: max(1, self.wanted)]),
         )  # fmt: skip

@@ -313,7 +313,7 @@ class Run:
         corners = self.lowest_corners() if beyond.any() else None
         if corners is None:
             return False
-        logits = self.question.subject.network.enclose_logits(corners[:MAX_CORNERS])
+        logits = self.question.network.enclose_logits(corners[:MAX_CORNERS])
         rows = propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
         return any(margins.violated(upper) for upper in margins.upper(rows.upper))
 
@@ -394,7 +394,8 @@ class Run:
 
     def result(self) -> Result:
         """Write down what was found."""
-        question, network = self.question, self.question.subject.network
+        question, subject = self.question, self.question.subject
+        network = subject.network  # with the true outputs alone
         outputs = Bounds(self.logits.lower[: network.outputs], self.logits.upper[: network.outputs])
         kept = self.counterexamples[: max(1, self.wanted)]
         counterexample = kept[0] if kept else None
