@@ -25,6 +25,7 @@ STAGES = (
     "attack",
     "search",
     "exact",
+    "method_table",
     "stages",
     "narrowed",
     "pipeline",
@@ -201,3 +202,9 @@ def test_the_reading_of_imports_sees_what_hides_in_a_function(tmp_path, monkeypa
         "def f():\n    from . import pipeline\n    import z3.z3util\n    importlib.import_module('labs.x')\n"
     )
     assert imports(path) == {"verifier", "z3.z3util", "labs.x"}
+
+
+@pytest.mark.parametrize("path", VERIFIER_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_methods_bound_the_network_that_the_question_gives(path):
+    """question.network has further logits where the spec speaks of the input; the subject's own network lacks them."""
+    assert "question.subject.network" not in path.read_text(encoding="utf-8")
