@@ -23,6 +23,7 @@ from course_utils.plots.plane import (
     draw_points,
     draw_search,
     draw_spec,
+    draw_x_specs,
     planes,
     zoom,
 )
@@ -30,13 +31,16 @@ from course_utils.plots.style import (
     COLOURS,
     HATCHES,
     STYLE,
+    described,
     in_course_style,
+    in_words,
 )
 
 __all__ = [
     "COLOURS",
     "HATCHES",
     "STYLE",
+    "described",
     "draw_accuracy_curves",
     "draw_bounds",
     "draw_bounds_by_size",
@@ -54,7 +58,9 @@ __all__ = [
     "draw_search",
     "draw_solved_over_time",
     "draw_spec",
+    "draw_x_specs",
     "in_course_style",
+    "in_words",
     "planes",
     "plot_mnist",
     "zoom",

@@ -205,9 +205,10 @@ class Result:
             ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
         """
         if isinstance(other, (bool, np.bool_, str)):
+            found = str(other) if isinstance(other, Verdict) else repr(other)
             raise ResultComparisonError(
-                f"a Result was compared with {str(other) if isinstance(other, Verdict) else other!r}; write `if result:` "
-                'to ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+                f"a Result was compared with {found}; write `if result:` to ask whether it is verified, or compare "
+                '`result.verdict`, e.g. `result.verdict == "falsified"`'
             )
         return self is other
 
@@ -234,9 +235,9 @@ class Result:
         """Show the coloured verdict, the output bounds beside the spec, and the counterexample."""
         colour = _HTML_COLOURS[self.verdict]
         head, *rest = str(self).split(": ", 1)
-        parts = [
-            f'<div><b style="color:{colour}">{head}</b> {html.escape(rest[0].splitlines()[0] if rest else "")}</div>'
-        ]
+        first = html.escape(rest[0].splitlines()[0] if rest else "")
+        # white on the verdict's colour, which can be read on a dark page too
+        parts = [f'<div><b style="color:#ffffff;background:{colour};padding:0 0.4em">{head}</b> {first}</div>']
         shown = min(self.output_bounds.lower.size, 20)
         limits = _limits(self.clauses, self.output_bounds.lower.size)
         rows = "".join(
