@@ -88,19 +88,19 @@ student: $(READY) ## make the archive that students receive, dist/nn-verificatio
 	@$(BIN)/python -m grading release
 	@$(BIN)/python -m grading student
 
-grade: $(READY) ## autograde the submissions of LAB=..., found in grading/submitted/STUDENT/LAB/
+grade: $(READY) ## autograde the submissions of LAB=..., found in gradebook/submitted/STUDENT/LAB/
 	@test -n "$(LAB)" || { echo "make grade: which lab? e.g. make grade LAB=lab1_circle" >&2; exit 2; }
 	@$(BIN)/python -m grading autograde $(LAB) $(GRADE_ARGS)
 
-feedback: $(READY) ## write the feedback pages of LAB=... to grading/feedback/STUDENT/LAB/
+feedback: $(READY) ## write the feedback pages of LAB=... to gradebook/feedback/STUDENT/LAB/
 	@test -n "$(LAB)" || { echo "make feedback: which lab? e.g. make feedback LAB=lab1_circle" >&2; exit 2; }
 	@$(BIN)/python -m grading feedback $(LAB)
 
-report: $(READY) ## write a page on the points of LAB=... to grading/reports/
+report: $(READY) ## write a page on the points of LAB=... to gradebook/reports/
 	@test -n "$(LAB)" || { echo "make report: which lab? e.g. make report LAB=lab1_circle" >&2; exit 2; }
 	@$(BIN)/python -m grading report $(LAB)
 
-export: $(READY) ## write the points of LAB=... for FORMAT=csv, canvas or moodle to grading/exports/
+export: $(READY) ## write the points of LAB=... for FORMAT=csv, canvas or moodle to gradebook/exports/
 	@test -n "$(LAB)" || { echo "make export: which lab? e.g. make export LAB=lab1_circle" >&2; exit 2; }
 	@$(BIN)/python -m grading export $(LAB) --format $(FORMAT)
 
@@ -116,5 +116,5 @@ doctor: $(READY) ## say what is missing in the environment, and the command that
 	@$(BIN)/python -m grading doctor
 
 clean: ## remove what was built; work/, submissions, the gradebook and .venv stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis grading/release
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis gradebook/release
 	find . -name __pycache__ -not -path './$(VENV)/*' -not -path './work/*' -prune -exec rm -rf {} +

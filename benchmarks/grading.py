@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import describe
-from grading.build import build_lab
+from grading.book.nbgrader import release
+from grading.book.record import read_mark
 from grading.course import Course
-from grading.gradebook import read_mark
-from grading.recorder import release
-from grading.results import read_results
-from grading.submission import read_blueprint
+from grading.lab.build import build_lab
+from grading.lab.submission import read_blueprint
+from grading.office.results import read_results
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ("solved", "half", "wrong", "hostile", "hostile")
@@ -138,7 +138,7 @@ def graded(
         expected = hand_in(course, lab, number, hostile=hostile)
         if workers is None:
             command = [sys.executable, "-m", "nbgrader", "autograde", lab, "--create"]
-            cost = run(command, course.grading)
+            cost = run(command, course.config.parent)
         else:
             title = f"{title}, {workers} at once"
             cost = run([*ours(course), "autograde", lab, "--workers", str(workers)], course.root)
@@ -176,11 +176,11 @@ def row(lab: str, title: str, number: int, wrong: int, cost: Cost, own: float) -
 
 def single(lab: str) -> list[str]:
     """What one submission waits for, and the start of the command."""
+    from grading.lab.submission import Submission
     from grading.limits import Limits
-    from grading.parallel import imports_of
-    from grading.runner import grade
-    from grading.sandbox import Sandbox
-    from grading.submission import Submission
+    from grading.run.many import imports_of
+    from grading.run.one import grade
+    from grading.sandbox.bubblewrap import Sandbox
 
     with course_of(lab) as course:
         hand_in(course, lab, 1)
@@ -209,7 +209,7 @@ def course_of(lab: str, *, stock: bool = False) -> Iterator[Course]:
     with tempfile.TemporaryDirectory() as folder:
         course = Course(Path(folder))
         course.text_source(lab).parent.mkdir(parents=True)
-        course.grading.mkdir()
+        course.config.parent.mkdir()
         if lab == NO_TORCH:
             text = PLAIN_LAB + "".join(EXERCISE.format(k=k) for k in range(1, 6))
         else:

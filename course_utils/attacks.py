@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from verifier.errors import missing
+
+try:
+    import torch
+    from torch import Tensor, nn
+except ImportError as error:
+    raise missing("course_utils.attacks needs torch, which is not installed", "torch") from error
 
 
 def pgd(

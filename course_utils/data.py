@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.data import Dataset
+
+from verifier.errors import missing
+
+try:
+    import torch
+    from torch import nn
+    from torch.utils.data import Dataset
+except ImportError as error:
+    raise missing("course_utils.data needs torch, which is not installed", "torch") from error
 
 CENTRE = (0.5, 0.5)  # of lab 1's circle
 RADIUS = 0.5

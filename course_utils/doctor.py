@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -71,14 +71,28 @@ def declared() -> tuple[str, list[str]]:
     pyproject = Path(__file__).resolve().parent.parent / "pyproject.toml"
     if pyproject.is_file():
         project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-        return project["requires-python"], [*project["dependencies"], *project["optional-dependencies"]["labs"]]
+        extras = {"": project["dependencies"], **project["optional-dependencies"]}
+        return project["requires-python"], _with_extras(["", "labs"], extras)
     try:
         told = metadata.metadata(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         raise LookupError("the course is not installed in this environment") from None
-    lines = told.get_all("Requires-Dist") or []
-    wanted = [line for line in lines if "extra ==" not in line or re.search(r"extra == ['\"]labs['\"]", line)]
-    return told["Requires-Python"], [line.partition(";")[0].strip() for line in wanted]
+    extras = {}
+    for line in told.get_all("Requires-Dist") or []:
+        requirement, _, condition = line.partition(";")
+        extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", condition)
+        extras.setdefault(extra[1] if extra else "", []).append(requirement.strip())
+    return told["Requires-Python"], _with_extras(["", "labs"], extras)
+
+
+def _with_extras(names: Sequence[str], extras: Mapping[str, Sequence[str]]) -> list[str]:
+    """The requirements of some extras, "" for those that always hold, each once; an extra may name others."""
+    found: list[str] = []
+    for name in names:
+        for line in extras[name]:
+            own = re.fullmatch(rf"{DISTRIBUTION}\[(.*)\]", line)
+            found += _with_extras(re.split(r"\s*,\s*", own[1]), extras) if own else [line]
+    return list(dict.fromkeys(found))
 
 
 def installed_version(name: str) -> str | None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-import torch
-from torch import nn
+from verifier.errors import missing
+
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    raise missing("course_utils.models needs torch, which is not installed", "torch") from error
 
 
 class Normalise(nn.Module):

@@ -9,11 +9,16 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from verifier.errors import missing
+
+try:
+    import torch
+    from torch import Tensor, nn
+    from torch.utils.data import DataLoader
+except ImportError as error:
+    raise missing("course_utils.robust_training needs torch, which is not installed", "labs") from error
 from course_utils.data import DigitDataset
 from course_utils.models import Model, Normalise
 from course_utils.training import LossCurve, few_threads

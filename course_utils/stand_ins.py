@@ -10,8 +10,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
+
+from verifier.errors import missing
+
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    raise missing("course_utils.stand_ins needs torch, which is not installed", "torch") from error
 
 from course_utils.data import (
     VALID_RANGE,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from verifier.errors import missing
+
+try:
+    import torch
+    from torch import Tensor, nn
+except ImportError as error:
+    raise missing("course_utils.telling needs torch, which is not installed", "torch") from error
 
 from course_utils.data import VALID_RANGE
 from course_utils.stand_ins import pixel_box

@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import matplotlib.pyplot as plt
-import torch
-from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
+
+from verifier.errors import missing
+
+try:
+    import matplotlib.pyplot as plt
+    import torch
+    from torch.utils.data import DataLoader, Dataset
+except ImportError as error:
+    raise missing("course_utils.training needs torch and matplotlib, and one is not installed", "labs") from error
 
 from course_utils.models import Model
 from course_utils.plots import draw_loss

@@ -1,4 +1,4 @@
-"""The command line of grading: `python -m grading COMMAND`, from anywhere inside the course's environment."""
+"""The command line of grading: `nnv-grade COMMAND`, from anywhere inside a course; `python -m grading` is the same."""
 
 import argparse
 import io
@@ -8,6 +8,9 @@ from pathlib import Path
 
 from grading.course import Course, CourseError
 from grading.limits import Limits
+from verifier.errors import MissingDependencyError, missing
+
+OURS = ("grading", "course_utils", "verifier")
 
 # Each command imports what it needs when it runs, so that `--help` and `judge` do not wait for nbgrader.
 
@@ -17,7 +20,7 @@ def _labs(course: Course, lab: str | None) -> list[str]:
 
 
 def _build(course: Course, options: argparse.Namespace) -> int:
-    from grading.build import build_lab, build_notebook
+    from grading.lab.build import build_lab, build_notebook
 
     stale = 0
     for lab in _labs(course, options.lab):
@@ -34,7 +37,7 @@ def _build(course: Course, options: argparse.Namespace) -> int:
 
 
 def _release(course: Course, options: argparse.Namespace) -> int:
-    from grading.recorder import release
+    from grading.book.nbgrader import release
 
     for lab in _labs(course, options.lab):
         release(course, lab)
@@ -43,7 +46,7 @@ def _release(course: Course, options: argparse.Namespace) -> int:
 
 
 def _work(course: Course, options: argparse.Namespace) -> int:
-    from grading.archive import copy_once
+    from grading.lab.archive import copy_once
 
     for line in copy_once(course):
         print(line)
@@ -51,7 +54,7 @@ def _work(course: Course, options: argparse.Namespace) -> int:
 
 
 def _student(course: Course, options: argparse.Namespace) -> int:
-    from grading.archive import build_archive
+    from grading.lab.archive import build_archive
 
     archive = build_archive(course, options.output or course.root / "dist")
     print(f"wrote {archive} ({archive.stat().st_size / 1e6:.1f} MB)")
@@ -61,8 +64,8 @@ def _student(course: Course, options: argparse.Namespace) -> int:
 def _autograde(course: Course, options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from grading.autograde import Row, autograde, table
-    from grading.recorder import submissions
+    from grading.book.autograde import Row, autograde, table
+    from grading.book.nbgrader import submissions
 
     lab = course.check_lab(options.lab)
     students = [options.student] if options.student else submissions(course, lab)
@@ -94,14 +97,14 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _feedback(course: Course, options: argparse.Namespace) -> int:
-    from grading.recorder import feedback, submissions
+    from grading.book.nbgrader import feedback, submissions
 
     lab = course.check_lab(options.lab)
     failed = 0
     for student in [options.student] if options.student else submissions(course, lab):
         try:
             feedback(course, lab, student)
-            print(f"feedback: {course.grading / 'feedback' / student / lab / f'{lab}.html'}")
+            print(f"feedback: {course.gradebook / 'feedback' / student / lab / f'{lab}.html'}")
         except CourseError as error:
             print(f"{student}: no feedback. {str(error).splitlines()[-1]}", file=sys.stderr)
             failed += 1
@@ -109,21 +112,21 @@ def _feedback(course: Course, options: argparse.Namespace) -> int:
 
 
 def _report(course: Course, options: argparse.Namespace) -> int:
-    from grading.report import write_report
+    from grading.office.report import write_report
 
     print(f"report: {write_report(course, course.check_lab(options.lab), options.output)}")
     return 0
 
 
 def _export(course: Course, options: argparse.Namespace) -> int:
-    from grading.export import write_export
+    from grading.office.export import write_export
 
     print(f"exported: {write_export(course, course.check_lab(options.lab), options.format, options.output)}")
     return 0
 
 
 def _collect(course: Course, options: argparse.Namespace) -> int:
-    from grading.collect import collect
+    from grading.office.collect import collect
 
     lab = course.check_lab(options.lab)
     for line in collect(course, lab, options.zip):
@@ -132,13 +135,13 @@ def _collect(course: Course, options: argparse.Namespace) -> int:
 
 
 def _doctor(course: Course, options: argparse.Namespace) -> int:
-    from grading.doctor import main as doctor
+    from grading.office.doctor import main as doctor
 
     return doctor(course)
 
 
 def _judge(course: Course, options: argparse.Namespace) -> int:
-    from grading.parallel import judge_notebook
+    from grading.run.many import judge_notebook
 
     source = course.source_notebook(course.check_lab(options.lab))
     outcomes = judge_notebook(source, options.notebook, limits=_limits(options), unsafe=options.unsafe_no_sandbox)
@@ -174,10 +177,11 @@ def _add_limits(command: argparse.ArgumentParser) -> None:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     root = argparse.ArgumentParser(
-        prog="python -m grading", description="Build, release and grade the labs of the course."
+        prog="nnv-grade" if Path(sys.argv[0]).stem == "nnv-grade" else "python -m grading",
+        description="Build, release and grade the labs of the course.",
     )
     root.add_argument(
-        "--course", type=Path, default=None, help="folder of the course (default: the one of this package)"
+        "--course", type=Path, default=None, help="folder of the course (default: the one you are in)"
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -219,16 +223,16 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="write a page on a graded lab: distribution, exercises, failures")
     report.add_argument("lab")
-    report.add_argument("--output", type=Path, help="file (default: grading/reports/LAB.html)")
+    report.add_argument("--output", type=Path, help="file (default: gradebook/reports/LAB.html)")
     report.set_defaults(run=_report)
 
     export = commands.add_parser("export", help="write the points of a lab as a table that other systems import")
     export.add_argument("lab")
     export.add_argument("--format", choices=["csv", "canvas", "moodle"], default="csv")
-    export.add_argument("--output", type=Path, help="file (default: grading/exports/LAB-FORMAT.csv)")
+    export.add_argument("--output", type=Path, help="file (default: gradebook/exports/LAB-FORMAT.csv)")
     export.set_defaults(run=_export)
 
-    collect = commands.add_parser("collect", help="unpack a download of Moodle or Canvas into grading/submitted/")
+    collect = commands.add_parser("collect", help="unpack a download of Moodle or Canvas into gradebook/submitted/")
     collect.add_argument("zip", type=Path)
     collect.add_argument("--lab", required=True)
     collect.set_defaults(run=_collect)
@@ -255,11 +259,19 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
-    course = Course(options.course.resolve()) if options.course else Course.here()
+    course = Course(options.course.resolve()) if options.course else Course.nearest(Path.cwd())
     try:
         return int(options.run(course, options))
     except CourseError as error:
         print(f"grading: {error}", file=sys.stderr)
+        return 1
+    except MissingDependencyError as error:
+        print(f"grading: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in OURS:
+            raise
+        print(f"grading: {missing(f'{error.name} is not installed', 'grading')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("grading: stopped; what is done is kept, and the same command goes on from there", file=sys.stderr)

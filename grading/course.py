@@ -27,25 +27,33 @@ class Course:
         """The course that this package belongs to."""
         return cls(Path(__file__).resolve().parent.parent)
 
+    @classmethod
+    def nearest(cls, folder: Path) -> "Course":
+        """The course that a folder belongs to: its own or that of a folder above; else the one of this package."""
+        for root in (folder, *folder.parents):
+            if cls(root).labs.is_dir() and cls(root).config.is_file():
+                return cls(root)
+        return cls.here()
+
     @property
     def labs(self) -> Path:
         """Labs with their solutions and hidden tests: nbgrader's source folder."""
         return self.root / "labs"
 
     @property
-    def grading(self) -> Path:
-        """nbgrader's configuration, and below it everything that grading makes."""
-        return self.root / "grading"
+    def gradebook(self) -> Path:
+        """nbgrader's folder: everything that grading makes, and nothing else."""
+        return self.root / "gradebook"
 
     @property
     def config(self) -> Path:
         """nbgrader's configuration file."""
-        return self.grading / "nbgrader_config.py"
+        return self.root / "grading" / "nbgrader_config.py"
 
     @property
     def released(self) -> Path:
         """Labs as students receive them: no solution, no hidden test."""
-        return self.grading / "release"
+        return self.gradebook / "release"
 
     @property
     def work(self) -> Path:
@@ -54,7 +62,7 @@ class Course:
 
     def submitted(self, student: str, lab: str) -> Path:
         """The folder that holds one student's submission of one lab."""
-        return self.grading / "submitted" / student / lab
+        return self.gradebook / "submitted" / student / lab
 
     def text_source(self, lab: str) -> Path:
         """The text that a lab's notebook is built from."""

@@ -123,8 +123,8 @@ def grade(course: Course, folder: Path) -> bool:
     """Release lab 1, hand in one solved and one untouched notebook, grade both and print the points."""
     print("\n3. Release and grade lab 1 (loading nbgrader takes some seconds)", flush=True)
     with _step("released, without solutions and hidden tests"):
-        from grading.autograde import grade_one
-        from grading.recorder import points, release
+        from grading.book.autograde import grade_one
+        from grading.book.nbgrader import points, release
 
         small = _copy(course, folder)
         release(small, LAB)
@@ -154,7 +154,7 @@ def _copy(course: Course, folder: Path) -> Course:
     shutil.rmtree(folder, ignore_errors=True)
     small = Course(folder)
     small.labs.mkdir(parents=True)
-    small.grading.mkdir()
+    small.config.parent.mkdir()
     shutil.copytree(course.labs / LAB, small.labs / LAB, ignore=shutil.ignore_patterns(".*", "__pycache__"))
     shutil.copyfile(course.config, small.config)
     return small

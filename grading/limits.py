@@ -1,11 +1,23 @@
 """What one submission may use, for the process that runs it and for the one that judges it."""
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 # the judge has so much more than a submission, and keeps its hands off it: so it notices that memory is used up before
 # the guard does, who would end it
 JUDGES_SPARE_MB = 256
+
+
+class Ended(StrEnum):
+    """How all processes of one submission came to their end, as their guard says."""
+
+    STOPPED = "stopped"  # whoever started them wanted it
+    ENDED = "ended"  # by themselves
+    TIME = "time"
+    CPU = "cpu"
+    MEMORY = "memory"
+    LOST = "lost"  # the guard did not say
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from pathlib import Path
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import GetGrades
 
-from grading.execution import Refuse, replace_autograde
-from grading.feedback_pages import FitPictures, HideTests
-from grading.sanitise import safe_markdown
+from grading.book.feedback_pages import FitPictures, HideTests
+from grading.book.nbgrader_autograde import Refuse, replace_autograde
+from grading.run.sanitise import safe_markdown
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  traitlets defines it where this file is read
 
-GRADING = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "gradebook"
+BOOK.mkdir(exist_ok=True)
 
 # nbgrader starts alembic by name when it makes the gradebook, also where the environment was not activated
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -21,17 +23,17 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 # the labs' networks are small: several threads on a busy machine made lab 1 six times slower
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Labs are written in labs/; everything that grading makes stays below grading/ and out of git.
+# Labs are written in labs/; everything that grading makes stays below gradebook/ and out of git.
 c.CourseDirectory.course_id = "nn-verification"
-c.CourseDirectory.root = str(GRADING.parent)
+c.CourseDirectory.root = str(ROOT)
 c.CourseDirectory.source_directory = "labs"
-c.CourseDirectory.source_with_tests_directory = "grading/source_with_tests"
-c.CourseDirectory.release_directory = "grading/release"
-c.CourseDirectory.submitted_directory = "grading/submitted"
-c.CourseDirectory.autograded_directory = "grading/autograded"
-c.CourseDirectory.feedback_directory = "grading/feedback"
-c.CourseDirectory.solution_directory = "grading/solution"
-c.CourseDirectory.db_url = f"sqlite:///{(GRADING / 'gradebook.db').as_posix()}"
+c.CourseDirectory.source_with_tests_directory = "gradebook/source_with_tests"
+c.CourseDirectory.release_directory = "gradebook/release"
+c.CourseDirectory.submitted_directory = "gradebook/submitted"
+c.CourseDirectory.autograded_directory = "gradebook/autograded"
+c.CourseDirectory.feedback_directory = "gradebook/feedback"
+c.CourseDirectory.solution_directory = "gradebook/solution"
+c.CourseDirectory.db_url = f"sqlite:///{(BOOK / 'gradebook.db').as_posix()}"
 
 # nbgrader copies every other file of a lab's folder to the students: not the text source, which holds the solutions.
 c.CourseDirectory.ignore = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", ".*", "*~", "feedback", "solution*"]
@@ -42,7 +44,7 @@ c.ClearSolutions.code_stub = {
 }
 
 # Without an exchange of the course's own, the assignment list looks for one below /usr/local and complains.
-EXCHANGE = GRADING / "exchange"
+EXCHANGE = BOOK / "exchange"
 EXCHANGE.mkdir(exist_ok=True)
 c.Exchange.root = str(EXCHANGE)
 

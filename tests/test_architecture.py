@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from grading.sandbox.bubblewrap import SEEN
+
 ROOT = Path(__file__).parents[1]
 
 # A file of the verifier imports only from stages before its own; files of one folder are one stage and may import each
@@ -17,9 +19,9 @@ STAGES = (
     "question",
     "answer",
     "frontends",
+    "solvers",
     "bounds",
     "attack",
-    "solvers",
     "search",
     "exact",
     "stages",
@@ -27,12 +29,13 @@ STAGES = (
     "asking",
     "synthesis",
     "command",
-    "__main__",
     "__init__",
+    "__main__",
 )
 # the only file that may import each of these
 HOME_OF_LIBRARY = {
     "z3": "verifier/solvers/z3_solver.py",
+    "clarabel": "verifier/solvers/clarabel_solver.py",
     "highspy": "verifier/solvers/highs_solver.py",
     "auto_LiRPA": "verifier/bounds/lirpa_compat.py",
     "onnx": "verifier/frontends/onnx/file.py",
@@ -46,8 +49,27 @@ MAY_IMPORT = {
     "course_utils": {"verifier", "course_utils"},
     "grading": {"verifier", "course_utils", "grading"},
 }
+# What each room of grading may import of grading, besides its own files. `inside` runs in the sandbox, where it finds
+# only what stands here; nothing outside imports it.
+ROOMS = {
+    "course": set(),
+    "limits": set(),
+    "wire": set(),
+    "lab": {"course"},
+    "sandbox": {"course", "limits"},
+    "inside": {"limits", "wire", "lab.contract", "sandbox.guard", "sandbox.kernel_calls"},
+    "run": {"course", "limits", "wire", "lab", "sandbox"},
+    "book": {"course", "limits", "wire", "lab", "sandbox", "run"},
+    "office": {"course", "limits", "lab", "sandbox", "run", "book"},
+    "demo": {"course", "book"},
+    "nbgrader_config": {"run", "book"},
+    "__main__": {"course", "limits", "wire", "lab", "run", "book", "office", "demo"},
+    "__init__": set(),
+}
+ROOMS_AS_MODULES = {f"grading.{room}" for room in ("wire", "lab", "sandbox", "inside", "run", "book", "office")}
 
 VERIFIER_FILES = sorted((ROOT / "verifier").rglob("*.py"))
+GRADING_FILES = sorted((ROOT / "grading").rglob("*.py"))
 OUR_FILES = [path for package in MAY_IMPORT for path in sorted((ROOT / package).rglob("*.py"))]
 
 
@@ -72,6 +94,15 @@ def imports(path):
     return found
 
 
+def names_imported(path, package):
+    """What a file imports of a package, `from a import b` as `a.b`."""
+    found = imports(path)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if f"{node.module}" in ROOMS_AS_MODULES}
+    return {name for name in found if name.partition(".")[0] == package and name not in ROOMS_AS_MODULES}
+
+
 def stage(module):
     """Position of a module of the verifier in STAGES."""
     return STAGES.index(module.split(".")[1] if "." in module else "__init__")
@@ -87,10 +118,38 @@ def test_verifier_file_has_a_stage_and_imports_only_from_those_before_it(path):
     assert path.parent != ROOT / "verifier" or not same, f"{path.relative_to(ROOT)} imports {sorted(same)}"
 
 
-def test_files_of_one_folder_do_not_import_each_other_in_a_circle():
-    graph = {
-        module_of(path): {name for name in imports(path) if name.startswith("verifier.")} for path in VERIFIER_FILES
+@pytest.mark.parametrize("path", GRADING_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_grading_file_has_a_room_and_imports_only_from_rooms_that_it_may(path):
+    room = module_of(path).split(".")[1] if "." in module_of(path) else "__init__"
+    assert room in ROOMS, f"give {path.relative_to(ROOT)} its place in ROOMS"
+    allowed = {f"grading.{name}" for name in {room, *ROOMS[room]}}
+    others = {
+        name
+        for name in names_imported(path, "grading")
+        if name not in ("grading", *allowed) and not any(name.startswith(f"{one}.") for one in allowed)
     }
+    assert not others, f"{path.relative_to(ROOT)} imports {sorted(others)}"
+
+
+def test_the_sandbox_holds_what_runs_inside_and_what_that_imports_and_nothing_else_of_grading():
+    needed, waiting = set(), [path for path in GRADING_FILES if path.parent == ROOT / "grading" / "inside"]
+    while waiting:
+        path = waiting.pop()
+        if path in needed:
+            continue
+        folders = (folder for folder in path.parents if folder.is_relative_to(ROOT / "grading"))
+        needed |= {path, *(folder / "__init__.py" for folder in folders)}
+        files = (ROOT / Path(*name.split(".")) for name in names_imported(path, "grading"))
+        waiting += [file.with_suffix(".py") for file in files if file.with_suffix(".py").is_file()]
+    seen = [ROOT / path for path in SEEN if path.startswith("grading/")]
+    held = {file for path in seen for file in (path.rglob("*.py") if path.is_dir() else [path])}
+    assert held == needed
+
+
+@pytest.mark.parametrize("files", [VERIFIER_FILES, GRADING_FILES], ids=["verifier", "grading"])
+def test_files_of_one_folder_do_not_import_each_other_in_a_circle(files):
+    package = files[0].relative_to(ROOT).parts[0]
+    graph = {module_of(path): {name for name in imports(path) if name.startswith(f"{package}.")} for path in files}
     finished: set[str] = set()
 
     def visit(module, trail):
@@ -108,6 +167,18 @@ def test_files_of_one_folder_do_not_import_each_other_in_a_circle():
 def test_packages_import_only_the_packages_they_may(path):
     ours = {name.partition(".")[0] for name in imports(path)} & {*MAY_IMPORT, "labs", "tests", "benchmarks"}
     assert ours <= MAY_IMPORT[path.relative_to(ROOT).parts[0]]
+
+
+@pytest.mark.parametrize("path", GRADING_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_grading_decides_nothing_by_the_words_of_a_message(path):
+    """`"..." in str(error)` and the like; what decides travels as an enum or an attribute."""
+    texts = {"message", "detail", "note", "reason", "printed"}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            words = isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)
+            right = node.comparators[0]
+            said = isinstance(right, ast.Call) and getattr(right.func, "id", "") in ("str", "repr")
+            assert not (words and (said or getattr(right, "attr", "") in texts)), f"{path}: line {node.lineno}"
 
 
 @pytest.mark.parametrize(("library", "home"), HOME_OF_LIBRARY.items())

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import verifier
-from grading.contract import read_test_cells
 from grading.course import Course
+from grading.lab.contract import read_test_cells
 
 CELLS = {cell.grade_id: cell.source for cell in read_test_cells(Course.here().source_notebook("lab2_digits"))}
 BEFORE = """

@@ -12,14 +12,14 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
-from grading.build import build_notebook
-from grading.contract import uses, violations
-from grading.parallel import judge_notebook
+from grading.lab.build import build_notebook
+from grading.lab.contract import uses, violations
+from grading.run.many import judge_notebook
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
-POINTS = {"lab1_circle": 40, "lab2_digits": 40}
+POINTS = {"lab1_circle": 40, "lab2_digits": 40, "lab3_verifier": 40}
 
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
 

@@ -19,6 +19,7 @@ from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod
 from verifier.bounds.lirpa import CROWN_OPTIMIZED, IBP, lirpa_bounds
+from verifier.bounds.symbolic import symbolic_bounds
 from verifier.network import Affine, Network
 
 SEED = 30
@@ -31,7 +32,7 @@ SAMPLE_ATOL = 1e-14
 # The same for a float32 module: fifteen operations of 6e-8 each.
 FLOAT32_ATOL = 1e-6
 
-OURS: dict[str, BoundingMethod] = {"ibp": interval_bounds, "crown": crown_bounds}
+OURS: dict[str, BoundingMethod] = {"ibp": interval_bounds, "symbolic": symbolic_bounds, "crown": crown_bounds}
 METHODS: dict[str, BoundingMethod] = {
     **OURS,
     "auto_lirpa_ibp": functools.partial(lirpa_bounds, method=IBP),

@@ -11,9 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from grading.archive import build_archive, copy_once, student_pyproject
+from grading.book.nbgrader import release
 from grading.course import Course, CourseError
-from grading.recorder import release
+from grading.lab.archive import build_archive, copy_once, student_pyproject
 from tests.grading.conftest import LAB as SMALL_LAB
 from tests.grading.conftest import make_course
 
@@ -127,7 +127,10 @@ def test_equal_content_gives_equal_bytes(course, tmp_path):
 def test_pyproject_of_the_archive_declares_the_same_dependencies(archive):
     given = tomllib.loads(archive["pyproject.toml"].decode())["project"]
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert given["dependencies"] == wanted["dependencies"] and set(given["optional-dependencies"]) == {"labs"}
+    assert given["dependencies"] == wanted["dependencies"]
+    extras = given["optional-dependencies"]
+    assert set(extras) == {"labs", "torch", "fast", "exact", "lirpa"}  # labs, and what it names
+    assert extras == {name: wanted["optional-dependencies"][name] for name in extras}
     assert "grading" not in student_pyproject((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verifier.answer.reason import Reason as Reason
     from verifier.answer.verdict import Counterexample as Counterexample
     from verifier.answer.verdict import Question as Question
     from verifier.answer.verdict import Rejection as Rejection
@@ -48,7 +49,10 @@ if TYPE_CHECKING:
     from verifier.question.spec import within as within
     from verifier.search.inputs.split import TracedBox as TracedBox
 
+__version__ = "0.1.0"  # as in pyproject.toml; a test holds them equal
+
 _HOME = {
+    **dict.fromkeys(("Reason",), "answer.reason"),
     **dict.fromkeys(("Bounds",), "enclosure"),
     **dict.fromkeys(
         (

@@ -1,26 +1,57 @@
-"""The command line: `python -m verifier verify` asks one question, `python -m verifier batch` a list of them."""
+"""The command line: `nnv verify` asks one question, `nnv batch` a list of them; `python -m verifier` is the same."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
 import math
+import os
 import signal
 import sys
 import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verifier.errors import VerifierError
+from verifier.errors import OptionError, VerifierError, VerifierWarning
 
 if TYPE_CHECKING:
     from verifier.answer.verdict import Result
 
+METHODS = """\
+methods, for --method M:
+  auto                  the ones below in turn, from cheap to expensive, until one settles the question
+  ibp, crown            bounds: intervals, and linear ones; they can verify
+  auto_lirpa_ibp, auto_lirpa, auto_lirpa_optimized
+                        the same by auto-LiRPA, the last with optimised slopes; they need [lirpa] and auto-LiRPA itself
+  attack                search by gradient; it can falsify
+  split                 split the inputs: complete where inputs are few; [fast] makes it fast
+  relu_split            split the ReLUs: complete; needs [torch], and [exact] at times
+  lp, milp              linear and mixed-integer programs, by HiGHS; milp is right up to the solver's tolerance; [exact]
+  z3                    rational arithmetic, by Z3: complete on small networks; [exact]
+An extra such as [exact] is installed by: pip install 'nn-verification-course[exact]'. docs/choosing.md tells more."""
 UNREADABLE = 2  # exit status for input that cannot be read
 INTERRUPTED = 130  # after Ctrl-C, as a shell says it
+PIPE_CLOSED = 141  # where the output was closed by its reader, as a shell says it
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    try:
+        try:
+            return _run(arguments)
+        finally:  # what argparse printed, too
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        with contextlib.suppress(OSError, ValueError):  # nothing more is written, not even at the end of the process
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _run(arguments: list[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.command == "batch":
@@ -42,7 +73,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m verifier", description="Verify neural networks.")
+    from verifier import __version__
+
+    own = Path(sys.argv[0]).stem == "nnv"
+    parser = argparse.ArgumentParser(
+        prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=METHODS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser(
         "verify", help="one network and one property",
@@ -53,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("property", help=".vnnlib or .vnnlib.gz, VNN-LIB 1.0")
     one.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="wall time in seconds (default: 60)")
     one.add_argument("--json", action="store_true", help="print all of the result as JSON instead")
+    one.add_argument("--output", metavar="FILE", help="write it to a file instead of printing it")
     many = commands.add_parser(
         "batch", help="a list of instances, in parallel",
         description="Runs a list of onnx,vnnlib,timeout (no header, paths relative to the list). A results file that "
@@ -85,17 +124,53 @@ def _verify(options: argparse.Namespace) -> int:
     from verifier.asking.files import verify_files
 
     cpu = time.process_time()
-    result = verify_files(
-        options.network, options.property, timeout_s=options.timeout, max_counterexamples=1, method=options.method,
-        progress=None if sys.stderr.isatty() else False,
-    )  # fmt: skip
+    with _only_our_output():
+        result = verify_files(
+            options.network, options.property, timeout_s=options.timeout, max_counterexamples=1, method=options.method,
+            progress=None if sys.stderr.isatty() else False,
+        )  # fmt: skip
     if options.json:
-        print(json.dumps(_plain(result, time.process_time() - cpu), indent=1))
+        text = json.dumps(_plain(result, time.process_time() - cpu), indent=1)
     else:
-        print(_word(result))
-        if result.counterexample is not None:
-            print(_counterexample(result))
-    return 0
+        text = "\n".join([_word(result)] + ([_counterexample(result)] if result.counterexample is not None else []))
+        if result.note:
+            print(f"note: {result.note}", file=sys.stderr)
+    if options.output is None:
+        print(text)
+    else:
+        try:
+            Path(options.output).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise OptionError(f"--output: {options.output!r} cannot be written: {error.strerror or error}") from error
+    return INTERRUPTED if result.interrupted else 0
+
+
+@contextlib.contextmanager
+def _only_our_output() -> Iterator[None]:
+    """Send whatever a library prints on standard output, from Python or from C, to standard error; warnings in a line.
+
+    So the first line that is printed is the verdict, and JSON is all that is printed with --json.
+    """
+
+    def warn(message: Warning | str, *place: Any, **options: Any) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    sys.stdout.flush()
+    saved = None
+    with contextlib.suppress(OSError):  # there may be no standard output
+        saved = os.dup(1)
+        os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("always", VerifierWarning)
+            warnings.showwarning = warn
+            yield
+    finally:
+        if saved is not None:
+            with contextlib.suppress(OSError, AttributeError, TypeError):
+                ctypes.CDLL(None).fflush(None)  # what C's own buffer holds belongs to what printed it
+            os.dup2(saved, 1)
+            os.close(saved)
 
 
 def _word(result: Result) -> str:
@@ -133,7 +208,7 @@ def _plain(result: Result, cpu_seconds: float) -> dict[str, Any]:
             "lower": [number(value) for value in result.output_bounds.lower],
             "upper": [number(value) for value in result.output_bounds.upper],
         },
-        "counterexample": point,
+        "counterexample": point, "note": result.note,
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ WALKS, STEPS = 24, 60  # of a first attack, for each clause
 THOROUGH_WALKS, THOROUGH_STEPS = 600, 200
 THOROUGH_WORK = 2e10  # operations of a thorough attack on one question, about a second
 MIN_WALKS, MAX_WALKS = 4, 600  # for each clause; for all clauses of a first attack
+MAX_TARGETS = 500  # clauses that a walk is sent to: memory grows with the square of their number
 MOMENTUM = 0.9
 FEW_INPUTS = 16  # up to which counterexamples are looked for on faces rather than where outputs differ
 SIGNED, LARGE, SCALE_FREE = (True, 0.1, 1e-4), (True, 0.25, 2.5e-3), (False, 0.3, 1e-4)
@@ -39,12 +40,13 @@ def attack(
 ) -> Array:  # fmt: skip
     """Look for inputs that violate the spec.
 
-    Every clause is a target of its own. A clause is violated where its largest margin is negative, and along the ridge
-    where two margins tie a step down one is a step up the other; the largest is therefore replaced by a
-    softmax-weighted sum whose temperature falls from step to step. Walks have momentum and differ in where they start
-    (the given points, the centre, random points, random points on faces of the box, points whose logits were
-    driven in a random direction) and in how they step: a signed step moves every input by as much of its side, which
-    leads into corners; a scale-free one moves them in proportion to the gradient, which stays on a slope.
+    Every clause is a target of its own; of more than MAX_TARGETS, those with the lowest margins at a few points. A
+    clause is violated where its largest margin is negative, and along the ridge where two margins tie a step down one
+    is a step up the other; the largest is therefore replaced by a softmax-weighted sum whose temperature falls from
+    step to step. Walks have momentum and differ in where they start (the given points, the centre, random points,
+    random points on faces of the box, points whose logits were driven in a random direction) and in how they step: a
+    signed step moves every input by as much of its side, which leads into corners; a scale-free one moves them in
+    proportion to the gradient, which stays on a slope.
 
     Args:
         question: What is asked.
@@ -64,17 +66,32 @@ def attack(
         Boosting Adversarial Attacks with Momentum. CVPR 2018; Tashiro, Song, Ermon. Diversity can be Transferred:
         Output Diversification for White- and Black-box Attacks. NeurIPS 2020. The falling temperature is ours.
     """
-    box, margins = question.box, question.margins
+    box, margins = question.box, _promising(question, seed)
     targets = _Targets.of(margins)
     if targets is None:
         return np.zeros((0, box.lower.size))
     if walks is None:
         walks = max(MIN_WALKS, min(WALKS, MAX_WALKS // len(targets.member)))
-    runner = _Runner(question.subject.network, margins, box)
+    runner = _Runner(question.network, margins, box)
     with np.errstate(over="ignore", invalid="ignore"):
         kinds = FEW_KINDS if np.count_nonzero(box.width) <= FEW_INPUTS else MANY_KINDS
         points = _starts(runner, box, starts, walks, len(kinds), np.random.default_rng(seed))
         return _walk(runner, targets, box, points, kinds, steps, wanted, stop)
+
+
+def _promising(question: Question, seed: int) -> Margins:
+    """The margins of at most MAX_TARGETS clauses, those that are closest to a violation at a few random points."""
+    margins, box, network = question.margins, question.box, question.subject.network
+    if len(margins.clauses) <= MAX_TARGETS:
+        return margins
+    points = np.random.default_rng(seed).uniform(box.lower, box.upper, (MIN_WALKS, box.lower.size))
+    points[0] = 0.5 * box.lower + 0.5 * box.upper
+    lowest = margins.clause_margins(margins.lower(network.logits(points) @ margins.rows.T)).min(axis=0)
+    chosen = np.sort(np.argsort(lowest, kind="stable")[:MAX_TARGETS])
+    clauses = [margins.clauses[i] for i in chosen]
+    used = {old: new for new, old in enumerate(sorted({index for clause in clauses for index in clause}))}
+    renamed = tuple(tuple(used[index] for index in clause) for clause in clauses)
+    return Margins(margins.rows, tuple(margins.margins[old] for old in used), renamed)
 
 
 def thorough_attack(
@@ -85,10 +102,11 @@ def thorough_attack(
 
     Of the given starts as many are used as there are other walks.
     """
-    network, margins = question.subject.network, question.margins
+    network, margins = question.network, question.margins
     # a step runs forward and back; what it does to each margin, neuron and input costs as much as hundreds of products
+    targets = min(len(margins.clauses), MAX_TARGETS)
     step = 6 * _weights(network) + 400 * (len(margins.margins) + network.neurons + network.inputs)
-    affordable = THOROUGH_WORK / step / max(1, len(margins.clauses))
+    affordable = THOROUGH_WORK / step / max(1, targets)
     steps = int(min(THOROUGH_STEPS, max(STEPS, affordable / WALKS)))
     walks = max(MIN_WALKS, int(min(THOROUGH_WALKS, affordable / steps)))
     given = None if starts is None else starts[:walks]

@@ -9,6 +9,7 @@ term, computed from magnitudes that were summed on the way and doubled for the r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +34,12 @@ class Bounds:
     """lower <= value <= upper, elementwise.
 
     Args:
-        lower: Array of any shape.
+        lower: Array of any shape, float64. Lists, whole numbers and float32 arrays are read as float64.
         upper: Array of the same shape.
 
     Raises:
-        BoundsError: The shapes differ, a bound is NaN, or a lower bound exceeds its upper bound.
+        BoundsError: One of them holds no numbers, the shapes differ, a bound is NaN, or a lower bound exceeds its
+            upper bound.
     """
 
     lower: Array
@@ -45,6 +47,10 @@ class Bounds:
 
     def __post_init__(self) -> None:
         """Refuse bounds that are none."""
+        for name in ("lower", "upper"):
+            side = getattr(self, name)
+            if type(side) is not np.ndarray or side.dtype != np.float64:
+                object.__setattr__(self, name, _read(side, name))
         if self.lower.shape != self.upper.shape:
             raise BoundsError(f"lower has shape {self.lower.shape}, upper {self.upper.shape}; they must be equal")
         if not np.all(self.lower <= self.upper):  # false for NaN as well
@@ -62,6 +68,22 @@ class Bounds:
     def intersect(self, other: Bounds) -> Bounds:
         """Return what both say; both must hold of the same value."""
         return Bounds(np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper))
+
+
+def _read(side: Any, name: str) -> Array:
+    """A caller's bounds as float64; what float64 cannot hold is rounded outward."""
+    try:
+        given = np.asarray(side.detach().cpu() if hasattr(side, "detach") else side)
+    except (ValueError, TypeError, RuntimeError):
+        raise BoundsError(f"{name}: expected an array of numbers, found {type(side).__name__}") from None
+    if given.dtype.kind not in "iuf":
+        raise BoundsError(f"{name}: expected real numbers, found {type(side).__name__} of {given.dtype}")
+    with np.errstate(over="ignore"):
+        read = given.astype(np.float64)
+    inexact = given.dtype.kind != "f" or given.dtype.itemsize > 8
+    if inexact and (read != given.astype(np.longdouble)).any():
+        return down(read) if name == "lower" else up(read)
+    return read
 
 
 def gamma(terms: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import warnings
 
@@ -35,7 +36,35 @@ class ResultComparisonError(VerifierError, TypeError):
 
 
 class MissingDependencyError(VerifierError, ImportError):
-    """A library that the chosen method needs is not installed; the message says how to install it."""
+    """A library that the chosen method needs is not installed; the message says how to install it.
+
+    Args:
+        message: What is missing, and how to install it.
+        extra: The extra of this project that brings it, such as "exact"; empty where there is none.
+    """
+
+    def __init__(self, message: str, extra: str = "") -> None:
+        """Keep the extra beside the message."""
+        super().__init__(message)
+        self.extra = extra
+
+
+def missing(what: str, extra: str) -> MissingDependencyError:
+    """The error that says what is not installed, and names the extra that brings it.
+
+    Example:
+        >>> print(missing("method 'z3' needs Z3, which is not installed", "exact"))
+        method 'z3' needs Z3, which is not installed; pip install 'nn-verification-course[exact]'
+    """
+    return MissingDependencyError(f"{what}; pip install 'nn-verification-course[{extra}]'", extra)
+
+
+def installed(library: str) -> bool:
+    """Whether a library can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ValueError:  # in sys.modules there is something else in its place
+        return False
 
 
 class VerifierWarning(UserWarning):

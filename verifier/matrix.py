@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from verifier.enclosure import Array, Indices
+from verifier.errors import NetworkError
 
 Matrix = Any  # Array, or scipy.sparse.csr_array of float64 with sorted indices and no stored zero
 
@@ -26,6 +27,55 @@ def is_sparse(matrix: Matrix) -> bool:
     return not isinstance(matrix, np.ndarray)
 
 
+def stored(value: Any, name: str) -> Matrix:
+    """A caller's weights as float64: an array, or a sparse matrix of scipy's. Nothing is rounded.
+
+    What has the form that Matrix says already is returned as it is. Lists, tensors and arrays of other real dtypes are
+    read. A read-only array is copied, since torch takes none.
+
+    Raises:
+        NetworkError: It holds something else than real numbers, is ragged, or holds numbers that float64 would round.
+    """
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.writeable:
+        return value
+    if hasattr(value, "tocsr"):
+        known = type(value).__name__ == "csr_array" and value.dtype == np.float64
+        return value if known and value.has_canonical_format else _stored_sparse(value, name)
+    if hasattr(value, "detach"):  # a torch tensor, perhaps of a dtype that numpy does not have
+        value = value.detach().to_dense().cpu()
+        value = (value.double() if value.is_floating_point() else value).numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        raise NetworkError(f"{name}: expected an array of numbers, found a masked array; fill it first")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):  # ragged, or nothing that numpy reads
+        raise NetworkError(f"{name}: expected an array of numbers, found a ragged {type(value).__name__}") from None
+    if array.dtype.kind not in "iuf":
+        raise NetworkError(f"{name}: expected real numbers, found {type(value).__name__} of {array.dtype}")
+    with np.errstate(over="ignore"):
+        read = np.array(array, dtype=np.float64)
+    rounded = ~((read == array) | np.isnan(read)) if array.dtype.kind == "f" else _rounded_integers(array)
+    if rounded.any():
+        place = "".join(f"[{int(i)}]" for i in np.argwhere(rounded)[0])
+        raise NetworkError(f"{name}{place}: float64 cannot hold this number exactly; round the weights first")
+    return read
+
+
+def _stored_sparse(value: Any, name: str) -> Matrix:
+    from scipy.sparse import csr_array
+
+    csr = csr_array(value, copy=True)
+    csr.sum_duplicates()
+    return _clean(csr_array((stored(csr.data, name), csr.indices, csr.indptr), shape=csr.shape))
+
+
+def _rounded_integers(array: np.ndarray[Any, Any]) -> Any:
+    """Which whole numbers float64 would round."""
+    large = (array > 2**53) | (array < -(2**53))
+    large[large] = [int(float(one)) != int(one) for one in array[large]]
+    return large
+
+
 def from_entries(rows: Indices, columns: Indices, values: Array, shape: tuple[int, int]) -> Matrix:
     """Make a matrix of entries, none given twice."""
     if shape[0] * shape[1] <= DENSE_ENTRIES or values.size > SPARSE_SHARE * shape[0] * shape[1]:
@@ -35,6 +85,13 @@ def from_entries(rows: Indices, columns: Indices, values: Array, shape: tuple[in
     from scipy.sparse import coo_array
 
     return _clean(coo_array((values, (rows, columns)), shape=shape).tocsr())
+
+
+def compressed(rows: Indices, columns: Indices, values: Array, shape: tuple[int, int]) -> Any:
+    """Make a sparse matrix of entries, compressed by columns, for a solver that takes nothing else."""
+    from scipy.sparse import coo_matrix
+
+    return coo_matrix((values, (rows, columns)), shape=shape).tocsc()
 
 
 def selection(index: Indices, size: int) -> Matrix:

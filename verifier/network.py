@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+import math
+import numbers
+import operator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -43,17 +46,30 @@ class Affine:
     Stored weights are exact. Where a layer was folded (BatchNorm's square root, two affine layers in a row) the
     true weight lies within `weight_error` of `weight`, and the true bias within `bias_error` of `bias`.
 
+    Lists, tensors and arrays of other dtypes are read as float64, and refused where that would round them.
+
     Args:
         weight: Shape (out, in), float64: an array, or a sparse matrix where few entries are not 0 (matrix.py).
         bias: Shape (out,), float64.
         weight_error: Shape (out, in), >= 0, in either form, or None where the weights are exact.
         bias_error: Shape (out,), >= 0, or None where the biases are exact.
+
+    Raises:
+        NetworkError: One of them holds something else than real numbers, or numbers that float64 cannot hold.
     """
 
     weight: Matrix
     bias: Array
     weight_error: Matrix | None = None
     bias_error: Array | None = None
+
+    def __post_init__(self) -> None:
+        """Read what the caller gave; whether it fits together is the Network's to say, which knows the place."""
+        for name in ("weight", "bias", "weight_error", "bias_error"):
+            given = getattr(self, name)
+            read = given if given is None and name.endswith("error") else matrix.stored(given, f"Affine {name}")
+            if read is not given:
+                object.__setattr__(self, name, read)
 
     @cached_property
     def magnitude(self) -> Matrix:
@@ -144,28 +160,16 @@ class Network:
 
     def __post_init__(self) -> None:
         """Check that the chain fits together."""
-        if not self.layers:
-            raise NetworkError("network: no layer; give at least one affine layer")
+        object.__setattr__(self, "layers", _chain(self.layers))
+        object.__setattr__(self, "head", _head(self.head))
         for index, layer in enumerate(self.layers):
-            if layer.weight.ndim != 2 or layer.bias.shape != (layer.weight.shape[0],):
-                raise NetworkError(
-                    f"layer {index}: weight {layer.weight.shape} and bias {layer.bias.shape} do not fit; "
-                    "expected (out, in) and (out,)"
-                )
+            _check_layer(f"layer {index}", layer)
             if index and layer.weight.shape[1] != self.layers[index - 1].weight.shape[0]:
                 raise NetworkError(
                     f"layer {index}: takes {layer.weight.shape[1]} values, but the layer before gives "
                     f"{self.layers[index - 1].weight.shape[0]}"
                 )
-            if not (np.isfinite(matrix.entries(layer.weight)).all() and np.isfinite(layer.bias).all()):
-                raise NetworkError(f"layer {index}: a weight is NaN or infinite; train the network again")
-            errors = [matrix.entries(one) for one in (layer.weight_error, layer.bias_error) if one is not None]
-            if not all(np.isfinite(one).all() for one in errors):
-                raise NetworkError(f"layer {index}: what folding its weights rounds is infinite; they are too large")
-        if not self.input_shape:
-            object.__setattr__(self, "input_shape", (self.inputs,))
-        if int(np.prod(self.input_shape)) != self.inputs:
-            raise NetworkError(f"input_shape {self.input_shape} does not hold {self.inputs} inputs")
+        object.__setattr__(self, "input_shape", _shape(self.input_shape, self.inputs))
 
     @property
     def inputs(self) -> int:
@@ -240,6 +244,69 @@ class Network:
         return h
 
 
+def _chain(layers: Any) -> tuple[Affine, ...]:
+    """A caller's layers as a tuple."""
+    if isinstance(layers, Affine) or not isinstance(layers, Iterable):
+        raise NetworkError(f"network: layers is {type(layers).__name__}; give a tuple of Affine layers")
+    found = tuple(layers)
+    if not found:
+        raise NetworkError("network: no layer; give at least one affine layer")
+    for index, layer in enumerate(found):
+        if not isinstance(layer, Affine):
+            raise NetworkError(
+                f"layer {index}: found {type(layer).__name__}, expected Affine(weight, bias); ReLU stands between "
+                "layers by itself"
+            )
+    return found
+
+
+def _head(head: Any) -> Head:
+    """A Head, or its value."""
+    try:
+        return Head(head)
+    except ValueError:
+        names = ", ".join(repr(one.value) for one in Head)
+        raise NetworkError(f"network: head is {head!r}, expected a Head or one of {names}") from None
+
+
+def _check_layer(where: str, layer: Affine) -> None:
+    """Refuse a layer whose parts do not fit together, or are not finite."""
+    if layer.weight.ndim != 2 or layer.bias.shape != (layer.weight.shape[0],):
+        raise NetworkError(
+            f"{where}: weight {layer.weight.shape} and bias {layer.bias.shape} do not fit; expected (out, in) and "
+            "(out,)"
+        )
+    if 0 in layer.weight.shape:
+        raise NetworkError(f"{where}: weight has shape {layer.weight.shape}; expected at least one input and output")
+    if not (np.isfinite(matrix.entries(layer.weight)).all() and np.isfinite(layer.bias).all()):
+        raise NetworkError(f"{where}: a weight is NaN or infinite; train the network again")
+    for name, error, like in (
+        ("weight_error", layer.weight_error, layer.weight), ("bias_error", layer.bias_error, layer.bias)
+    ):  # fmt: skip
+        if error is None:
+            continue
+        if error.shape != like.shape:
+            raise NetworkError(f"{where}: {name} has shape {error.shape}, expected {like.shape}")
+        values = matrix.entries(error)
+        if not np.isfinite(values).all():
+            raise NetworkError(f"{where}: what folding its weights rounds is infinite; they are too large")
+        if (values < 0).any():
+            raise NetworkError(f"{where}: {name} holds a negative number, but it is a radius; give its magnitude")
+
+
+def _shape(input_shape: Any, inputs: int) -> tuple[int, ...]:
+    """The shape of one input, (inputs,) where none is given."""
+    if isinstance(input_shape, numbers.Integral):
+        input_shape = (input_shape,)
+    try:
+        shape = tuple(operator.index(size) for size in input_shape) or (inputs,)
+    except TypeError:
+        raise NetworkError(f"input_shape: found {input_shape!r}, expected a tuple of whole numbers") from None
+    if min(shape) < 1 or math.prod(shape) != inputs:
+        raise NetworkError(f"input_shape {shape} does not hold {inputs} inputs")
+    return shape
+
+
 def propagate_interval(layer: Affine, bounds: Bounds) -> Bounds:
     """Bound z = weight h + bias for lower <= h <= upper, shape (..., in), widened by the rounding term.
 
@@ -261,11 +328,13 @@ class Subject:
     Args:
         network: What is verified.
         run: The caller's own object on a batch (batch, inputs) of float64 values that its dtype can hold; returns
-            (batch, outputs) in float64, each value exactly what the object computed.
+            (batch, outputs) in float64, each value exactly what the object computed. Leaves the batch as it is.
         round: Rounds float64 values to the nearest that the caller's dtype can hold.
-        to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is.
+        to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is: a copy,
+            which the caller's object may overwrite.
         name: What to call it in messages.
         from_file: Whether it was read from a file, for which torch is not imported.
+        note: What a Result should say of the replay, e.g. that onnxruntime took no part in it; "" for nothing.
     """
 
     network: Network
@@ -274,8 +343,9 @@ class Subject:
     to_caller: Callable[[Array], Any]
     name: str = "net"
     from_file: bool = False
+    note: str = ""
 
     @staticmethod
     def of_network(network: Network) -> Subject:
         """Wrap a Network that is its own caller's object, in float64."""
-        return Subject(network, network, lambda x: x, lambda x: x.reshape(network.input_shape), "Network")
+        return Subject(network, network, lambda x: x, lambda x: x.reshape(network.input_shape).copy(), "Network")

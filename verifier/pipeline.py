@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verifier.answer.budget import Budget
+from verifier.answer.reason import INTERRUPTED
 from verifier.answer.verdict import Question, Result
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
@@ -62,7 +63,8 @@ def verify(
         NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
         SpecError: A spec cannot be read, or does not fit the network.
         OptionError: An option is not one of those above.
-        MissingDependencyError: The method asked for by name needs a library that is not installed.
+        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" does, and
+            what is installed did not settle the question. Its `extra` names the extra to install.
 
     Example:
         >>> from verifier import Affine, Network
@@ -79,7 +81,7 @@ def verify(
     try:
         run.go()
     except KeyboardInterrupt:
-        run.reason = "" if run.settled else "interrupted"  # a counterexample that was met before stays one
+        run.why = None if run.settled else INTERRUPTED  # a counterexample that was met before stays one
     finally:
         budget.close()
     if counterexamples is not None:
@@ -106,10 +108,10 @@ def output_bounds(
         BoundsError: Values are so large that float64 would overflow.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
-    if method not in BOUNDING:
+    if not isinstance(method, str) or method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     question = _ask(net, x_specs, AllOf(()), input_shape)
-    network, root = question.subject.network, root_box(question)
+    network, root = question.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
     bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))
@@ -142,7 +144,7 @@ def split_trace(
         OptionError, NetworkError, SpecError: As for verify().
     """
     check_options(None, None, max_subdomains, 1, "split", 0)
-    if method not in BOUNDING:
+    if not isinstance(method, str) or method not in BOUNDING:
         raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
     boxes: list[TracedBox] = []
 

@@ -7,21 +7,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import (
-    BELOW_ROUNDING,
-    TIME_LIMIT,
-    Counterexample,
-    Question,
-    Result,
-    Verdict,
-    check_counterexample,
-    into_box,
-)
+from verifier.answer.outcome import Outcome
+from verifier.answer.reason import BELOW_ROUNDING, Reason, Why, time_is_up
+from verifier.answer.verdict import Counterexample, Question, Result, Verdict, check_counterexample, into_box
 from verifier.attack import attack, thorough_attack
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
@@ -30,12 +23,9 @@ from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
 from verifier.search.compiled.network import network_work
-from verifier.search.compiled.split import CompiledSplit, continue_compiled
+from verifier.search.compiled.split import continue_compiled
 from verifier.search.inputs.split import InputSplit
-
-if TYPE_CHECKING:
-    from verifier.search.head_split import HeadSplit
-    from verifier.search.relu.split import ReluSplit
+from verifier.search.protocol import Search, outcome_of
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
 NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions need not wait until it is loaded
@@ -47,6 +37,8 @@ TORCH_S = 1.0  # left, below which it is not loaded, which takes longer
 Z3_NEURONS = 20  # unstable neurons up to which Z3 is asked: it took seconds at 16 and seldom answered at 40
 Z3_SHARE = 0.5  # of the time that is left, where splitting can go on
 Z3_WORK_PER_SUBDOMAIN = 100_000  # Z3's own unit of work granted for each subdomain of max_subdomains
+ATTACK_OPEN = Why(Reason.ATTACK_OPEN, "the attack found no counterexample, which proves nothing")
+UNDECIDED = Why(Reason.UNDECIDED, "no stage settled it")
 
 
 def _lirpa(method: str) -> BoundingMethod:
@@ -85,17 +77,18 @@ class Run:
     verdict: Verdict = Verdict.UNKNOWN
     stage: str = ""
     guarantee: str = ""
-    reason: str = ""
+    why: Why | None = None
     margin: float = -math.inf
     counterexamples: list[Counterexample] = field(default_factory=list)
     pre: tuple[Bounds, ...] = ()
     near: bool = False
     attacked: bool = False  # thoroughly
+    missing: MissingDependencyError | None = None  # of a step that "auto" had to leave out
     slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
         """Know nothing of the outputs yet."""
-        infinite = np.full(self.question.subject.network.outputs, np.inf)
+        infinite = np.full(self.question.network.outputs, np.inf)
         self.logits = Bounds(-infinite, infinite)
 
     @property
@@ -110,12 +103,11 @@ class Run:
         if self.method in BOUNDING:
             stage, bound = BOUNDING[self.method]
             if self.method == "crown":
-                bound = partial(crown_bounds, intersect=False, stop=self.time_is_up)
+                bound = partial(crown_bounds, intersect=False, stop=self.budget.time_is_up)
             self.bound_root(stage, bound)
             if not self.settled:
-                self.reason = (
-                    self.budget.exhausted() or f"the bounds of {self.method} do not settle it; method='auto' goes on"
-                )
+                words = f"the bounds of {self.method} do not settle it; method='auto' goes on"
+                self.why = self.budget.exhausted() or Why(Reason.BOUNDS_OPEN, words)
         elif self.method == "auto":
             self.run_auto()
         else:
@@ -126,7 +118,7 @@ class Run:
                     self.bound_root("crown", self.crown_in_time, may_settle=False)
                     self.attack_thoroughly()
                 if not self.settled:
-                    self.reason = self.budget.exhausted() or "the attack found no counterexample, which proves nothing"
+                    self.why = self.budget.exhausted() or ATTACK_OPEN
             elif self.method == "split":
                 self.split_inputs(InputSplit(self.question, crown_bounds))
             elif self.method == "relu_split":
@@ -140,11 +132,11 @@ class Run:
 
     def too_large(self) -> bool:
         """Whether bounds could overflow; then nothing is asked, and the reason says so."""
-        largest = self.question.subject.network.reach(root_box(self.question).magnitude[0])
+        largest = self.question.network.reach(root_box(self.question).magnitude[0])
         rows = np.abs(self.question.margins.rows).sum(axis=1).max(initial=1.0)
         if largest > MAX_MAGNITUDE / max(1.0, float(rows)):
-            self.reason = f"values beyond {MAX_MAGNITUDE:.0e} are too large for bounds in float64"
-        return bool(self.reason)
+            self.why = Why(Reason.TOO_LARGE, f"values beyond {MAX_MAGNITUDE:.0e} are too large for bounds in float64")
+        return self.why is not None
 
     def run_auto(self) -> None:
         """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
@@ -158,14 +150,23 @@ class Run:
         for stage in stages:
             if self.settled:
                 return
-            self.reason = self.budget.exhausted()
-            if self.reason:
+            self.why = self.budget.exhausted()
+            if self.why is not None:
                 return
             stage()
+        if self.missing is not None and not self.settled and not self.budget.exhausted():
+            raise self.missing
+
+    def where_installed(self, step: Callable[[], None]) -> None:
+        """Take a step of "auto"; where a library is missing the steps after it may still settle the question."""
+        try:
+            step()
+        except MissingDependencyError as error:
+            self.missing = self.missing or error
 
     def bound_root(self, stage: str, bound: BoundingMethod, may_settle: bool = True) -> None:
         """Bound the outputs and the margins over the whole box."""
-        network, margins = self.question.subject.network, self.question.margins
+        network, margins = self.question.network, self.question.margins
         rows = np.concatenate([np.eye(network.outputs), margins.rows])
         known = tuple(Bounds(one.lower[None], one.upper[None]) for one in self.pre) or None
         found = bound(network, root_box(self.question), rows, known)
@@ -183,11 +184,7 @@ class Run:
 
     def crown_in_time(self, network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
         """CROWN bounds, less tight where time is up before a large network is through."""
-        return crown_bounds(network, boxes, rows, known, stop=self.time_is_up)
-
-    def time_is_up(self) -> bool:
-        """Whether no time is left, which long steps ask now and then."""
-        return self.budget.seconds_left <= 0
+        return crown_bounds(network, boxes, rows, known, stop=self.budget.time_is_up)
 
     def bound_root_with_lirpa(self) -> None:
         """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
@@ -202,18 +199,18 @@ class Run:
             return
 
     def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
-        """Settle it."""
-        self.verdict, self.stage, self.guarantee, self.reason = Verdict.VERIFIED, stage, guarantee, ""
+        """Every clause was shown to hold."""
+        self.verdict, self.stage, self.guarantee, self.why = Verdict.VERIFIED, stage, guarantee, None
 
     def settle_falsified(self, stage: str, counterexample: Counterexample) -> None:
-        """Settle it, and keep the counterexample."""
+        """Keep a counterexample; the guarantee is that of the first."""
         self.counterexamples.append(counterexample)
-        self.verdict, self.stage, self.reason = Verdict.FALSIFIED, stage, ""
+        self.verdict, self.stage, self.why = Verdict.FALSIFIED, stage, None
         self.guarantee = self.counterexamples[0].guarantee
 
     def attack(self) -> None:
         """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
-        self.replay(attack(self.question, wanted=max(1, self.wanted), seed=self.seed, stop=self.time_is_up))
+        self.replay(attack(self.question, wanted=max(1, self.wanted), seed=self.seed, stop=self.budget.time_is_up))
 
     def attack_thoroughly(self) -> None:
         """Attack once more with many walks, some from where the linear bounds are lowest, before a search that is dear.
@@ -224,7 +221,7 @@ class Run:
             self.attacked = True
             starts, wanted = self.lowest_corners(), max(1, self.wanted)
             points = thorough_attack(
-                self.question, starts=starts, wanted=wanted, seed=self.seed + 1, stop=self.time_is_up
+                self.question, starts=starts, wanted=wanted, seed=self.seed + 1, stop=self.budget.time_is_up
             )
             self.replay(points)
 
@@ -269,17 +266,17 @@ class Run:
         else:
             self.attack_thoroughly()
             if not self.settled and not self.budget.exhausted():
-                self.split_relus()
+                self.where_installed(self.split_relus)
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
-            self.ask_z3(self.budget.seconds_left * share)
+            self.where_installed(partial(self.ask_z3, self.budget.seconds_left * share))
         if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split_inputs(search, fresh=False)
 
     def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
         """Search, from some boxes on with the compiled search where it can be had."""
         if fresh:
-            boxes = NUMPY_WORK // max(network_work(self.question.subject.network), 1)
+            boxes = NUMPY_WORK // max(network_work(self.question.network), 1)
             self.split(search, max_boxes=min(max(boxes, 1), NUMPY_BOXES))
         if not self.settled and search.open_boxes and not self.budget.exhausted():
             compiled = continue_compiled(search, self.budget, self.seed)  # it attacks on its own, after some boxes
@@ -291,7 +288,7 @@ class Run:
     def split_relus(self) -> None:
         """Split ReLUs, and where the margins are not linear in the logits the head, until settled or out of budget."""
         if "torch" not in sys.modules and self.budget.seconds_left < TORCH_S:
-            self.reason = f"{TIME_LIMIT} of {self.budget.timeout_s:g} s leaves too little to load torch"
+            self.why = time_is_up(self.budget.timeout_s, "leaves too little to load torch")
             return
         from verifier.exact.linear.leaf import leaf_check  # all three need torch; only those who get here wait for it
         from verifier.search.head_split import HeadSplit
@@ -304,9 +301,8 @@ class Run:
             self.split(HeadSplit(self.question, known=self.pre or None), stage="head split")
 
     def split(
-        self, search: InputSplit | CompiledSplit | ReluSplit | HeadSplit, time: Budget | None = None,
-        max_boxes: float = math.inf, stage: str = "split",
-    ) -> None:  # fmt: skip
+        self, search: Search, time: Budget | None = None, max_boxes: float = math.inf, stage: str = "split"
+    ) -> None:
         """Continue a splitting search."""
         try:
             if time is None or time is self.budget:
@@ -318,29 +314,32 @@ class Run:
                     before = self.budget.subdomains
                     search.run(self.budget, min(max_boxes, 128))
                     max_boxes -= self.budget.subdomains - before
-        finally:
-            self.near |= search.near
-            self.margin = max(self.margin, search.margin) if search.counterexample is None else self.margin
-        if search.counterexample is not None:
-            self.settle_falsified(stage, search.counterexample)
-        elif search.verified:
-            self.settle_verified(stage)
+        except KeyboardInterrupt:
+            self.learn(outcome_of(search, self.budget))
+            raise
+        self.unfold(stage, outcome_of(search, self.budget))
+
+    def unfold(self, stage: str, found: Outcome) -> None:
+        """Take what a method found for the answer, or for what is known of it."""
+        self.learn(found)
+        if found.counterexample is not None:
+            self.settle_falsified(stage, found.counterexample)
+        elif found.verified:
+            self.settle_verified(stage, found.guarantee)
         else:
-            self.reason = self.budget.exhausted() or search.reason
+            self.why = found.why
+
+    def learn(self, found: Outcome) -> None:
+        """Keep what a method has proved of the margin, and whether a candidate's was below rounding."""
+        self.near |= found.near
+        self.margin = max(self.margin, found.margin)
 
     def ask_highs(self) -> None:
         """Ask HiGHS about a linear relaxation, or exactly up to its tolerances: by name only, never in "auto"."""
         from verifier.exact.linear.check import lp_check, milp_check
 
-        check, guarantee = (lp_check, "rounded") if self.method == "lp" else (milp_check, "solver tolerance")
-        found = check(self.question, self.pre, self.logits, self.budget)
-        self.margin = max(self.margin, found.margin)
-        if found.verified:
-            self.settle_verified(self.method, guarantee)
-        elif found.counterexample is not None:
-            self.settle_falsified(self.method, found.counterexample)
-        else:
-            self.reason = found.reason
+        check = lp_check if self.method == "lp" else milp_check
+        self.unfold(self.method, check(self.question, self.pre, self.logits, self.budget))
 
     def ask_z3(self, timeout_s: float) -> None:
         """Ask Z3, with rational arithmetic."""
@@ -349,25 +348,24 @@ class Run:
         limit = self.budget.max_subdomains
         work = None if limit is None else limit * Z3_WORK_PER_SUBDOMAIN
         found = z3_check(self.question, self.pre, self.budget, timeout_s=timeout_s, work=work)
-        if found.verified:
-            self.settle_verified("z3", "exact")
-        elif found.counterexample is not None:
-            self.settle_falsified("z3", found.counterexample)
-        else:
-            self.reason = self.budget.exhausted() or found.reason
+        self.unfold("z3", found)
+        if not self.settled:
+            self.why = self.budget.exhausted() or found.why
 
     def result(self) -> Result:
         """Write down what was found."""
-        question = self.question
+        question, network = self.question, self.question.subject.network
+        outputs = Bounds(self.logits.lower[: network.outputs], self.logits.upper[: network.outputs])
         counterexample = self.counterexamples[0] if self.counterexamples else None
-        reason = self.reason
-        if not self.settled and not reason:
-            reason = self.budget.exhausted() or (BELOW_ROUNDING if self.near else "no stage settled it")
+        why = self.why
+        if not self.settled and why is None:
+            why = self.budget.exhausted() or (BELOW_ROUNDING if self.near else UNDECIDED)
         return Result(
-            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "", reason=reason,
-            output_bounds=head_bounds(self.logits, question.subject.network.head), margin=self.margin,
+            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "",
+            reason="" if why is None else str(why), cause=None if why is None else why.reason,
+            output_bounds=head_bounds(outputs, network.head), margin=self.margin,
             subdomains=self.budget.subdomains, seconds=self.budget.seconds, spec=question.spec,
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),
-            counterexample_output=None if counterexample is None else counterexample.y,
+            counterexample_output=None if counterexample is None else counterexample.y, note=question.subject.note,
         )  # fmt: skip

@@ -7,10 +7,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from grading.build import build_lab
 from grading.course import Course
-from grading.parallel import close_sandboxes
-from grading.sandbox import Sandbox, bubblewrap
+from grading.lab.build import build_lab
+from grading.run.many import close_sandboxes
+from grading.sandbox.bubblewrap import Sandbox, bubblewrap
 
 needs_sandbox = pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed (apt install bubblewrap)")
 
@@ -22,7 +22,7 @@ def make_course(root: Path) -> Course:
     """The small lab with this project's nbgrader settings, its notebook built."""
     course = Course(root)
     course.text_source(LAB).parent.mkdir(parents=True)
-    course.grading.mkdir()
+    course.config.parent.mkdir()
     shutil.copy(FIXTURE, course.text_source(LAB))
     shutil.copy(Course.here().config, course.config)
     build_lab(course, LAB)

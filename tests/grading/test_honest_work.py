@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from grading.lab.submission import read_submission
 from grading.limits import Limits
-from grading.submission import read_submission
-from tests.grading.attack_lab import FULL, blueprint, code, graded, own_lab, points, small_lab, test_cell
+from tests.grading.attacks.attack_lab import FULL, blueprint, code, graded, own_lab, points, small_lab, test_cell
 from tests.grading.conftest import needs_sandbox
 
 pytestmark = needs_sandbox

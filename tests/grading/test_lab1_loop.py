@@ -3,11 +3,11 @@
 import nbformat
 import pytest
 
-from grading.autograde import grade_one
-from grading.contract import read_test_cells
+from grading.book.autograde import grade_one
+from grading.book.nbgrader import points, release
 from grading.course import Course
-from grading.parallel import judge_notebook
-from grading.recorder import points, release
+from grading.lab.contract import read_test_cells
+from grading.run.many import judge_notebook
 from tests.grading.conftest import edit
 
 LAB = "lab1_circle"
@@ -40,7 +40,7 @@ def course(tmp_path_factory):
     """A course with lab 1 released and three submissions handed in."""
     made = Course(tmp_path_factory.mktemp("course"))
     made.text_source(LAB).parent.mkdir(parents=True)
-    made.grading.mkdir()
+    made.config.parent.mkdir()
     made.text_source(LAB).write_text(Course.here().text_source(LAB).read_text(encoding="utf-8"), encoding="utf-8")
     made.config.write_text(Course.here().config.read_text(encoding="utf-8"), encoding="utf-8")
     release(made, LAB)

@@ -9,10 +9,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from grading.autograde import grade_one
+from grading.book.autograde import grade_one
+from grading.book.nbgrader import feedback, points, release, submissions
 from grading.course import CourseError
-from grading.parallel import judge_notebook
-from grading.recorder import feedback, points, release, submissions
+from grading.run.many import judge_notebook
 from tests.grading.conftest import LAB, edit, make_course
 
 pytestmark = [
@@ -72,12 +72,12 @@ def test_a_written_answer_waits_for_the_instructor_unless_it_was_left_as_it_was(
 
 @pytest.mark.parametrize("student", EXPECTED)
 def test_feedback_page_shows_the_score(graded, student):
-    page = (graded.grading / "feedback" / student / LAB / f"{LAB}.html").read_text(encoding="utf-8")
+    page = (graded.gradebook / "feedback" / student / LAB / f"{LAB}.html").read_text(encoding="utf-8")
     assert f"Score: {float(sum(EXPECTED[student].values()))} / 10.0" in page
 
 
 def test_feedback_page_cuts_no_picture_off(graded):
-    page = (graded.grading / "feedback" / "solved" / LAB / f"{LAB}.html").read_text(encoding="utf-8")
+    page = (graded.gradebook / "feedback" / "solved" / LAB / f"{LAB}.html").read_text(encoding="utf-8")
     assert re.search(r"img\s*\{\s*max-width: 100%", page.split("<body")[0])
 
 
@@ -99,7 +99,7 @@ def test_submissions_are_listed(graded):
 
 
 def test_autograde_without_a_submission_says_where_one_belongs(graded):
-    with pytest.raises(CourseError, match=r"a submission is grading/submitted/STUDENT/small_lab/small_lab\.ipynb"):
+    with pytest.raises(CourseError, match=r"a submission is gradebook/submitted/STUDENT/small_lab/small_lab\.ipynb"):
         grade_one(graded, LAB, "nobody")
 
 
@@ -126,13 +126,13 @@ def test_plain_nbgrader_commands_give_the_same_points(graded, tmp_path):
     nbgrader(again, "autograde", LAB)
     nbgrader(again, "generate_feedback", LAB)
     assert {n: s.points for n, s in points(again, LAB, "half").items() if n != "meaning"} == EXPECTED["half"]
-    assert (again.grading / "feedback" / "half" / LAB / f"{LAB}.html").is_file()
+    assert (again.gradebook / "feedback" / "half" / LAB / f"{LAB}.html").is_file()
 
 
 def test_formgraders_list_holds_the_graded_submissions(graded):
     from nbgrader.apps.api import NbGraderAPI
 
-    from grading.recorder import load_config
+    from grading.book.nbgrader import load_config
 
     listed = NbGraderAPI(config=load_config(graded)).get_submissions(LAB)
     assert {one["student"]: one["score"] for one in listed if one["autograded"]} == {
@@ -152,7 +152,7 @@ def nbgrader(course, *arguments):
     """Standard output of an nbgrader command run from grading/."""
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments],
-        cwd=course.grading,
+        cwd=course.config.parent,
         capture_output=True,
         text=True,
         env=environment(),

@@ -34,11 +34,15 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class Atom:
-    """One linear inequality: margin = coefficients . y + offset, and it holds when margin >= 0 (> 0 where strict)."""
+    """One linear inequality: margin = coefficients . y + inputs . x + offset; holds when margin >= 0 (> 0 if strict).
+
+    `inputs` is empty where the inequality says nothing of the input x.
+    """
 
     coefficients: tuple[Fraction, ...]
     offset: Fraction
     strict: bool = False
+    inputs: tuple[Fraction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,11 @@ class Some:
 Spec = Atom | Every | Some
 
 
-def atom(coefficients: Sequence[float], offset: float = 0.0, *, strict: bool = False) -> Atom:
-    """Read floats exactly into an Atom over the outputs."""
-    return Atom(tuple(Fraction(c) for c in coefficients), Fraction(offset), strict)
+def atom(
+    coefficients: Sequence[float], offset: float = 0.0, *, strict: bool = False, inputs: Sequence[float] = ()
+) -> Atom:
+    """Read floats exactly into an Atom over the outputs and the inputs."""
+    return Atom(tuple(Fraction(c) for c in coefficients), Fraction(offset), strict, tuple(Fraction(a) for a in inputs))
 
 
 @dataclass(frozen=True)
@@ -220,28 +226,31 @@ def clauses(spec: Spec) -> list[tuple[Atom, ...]]:
     return joined
 
 
-def margin_at(spec: Spec, y: Sequence[Fraction]) -> Fraction:
-    """The margin of the spec at given outputs: least over "every", greatest over "some"."""
+def margin_at(spec: Spec, y: Sequence[Fraction], x: Sequence[Fraction] = ()) -> Fraction:
+    """The margin of the spec at outputs y of the input x: least over "every", greatest over "some"."""
     if isinstance(spec, Atom):
-        return sum((c * v for c, v in zip(spec.coefficients, y, strict=True)), spec.offset)
-    margins = [margin_at(part, y) for part in spec.parts]
+        of_inputs = sum((a * v for a, v in zip(spec.inputs, x, strict=True)), Fraction(0)) if spec.inputs else 0
+        return sum((c * v for c, v in zip(spec.coefficients, y, strict=True)), spec.offset) + of_inputs
+    margins = [margin_at(part, y, x) for part in spec.parts]
     return min(margins) if isinstance(spec, Every) else max(margins)
 
 
-def holds_at(spec: Spec, y: Sequence[Fraction]) -> bool:
-    """Whether given outputs meet the spec, strict inequalities read strictly."""
+def holds_at(spec: Spec, y: Sequence[Fraction], x: Sequence[Fraction] = ()) -> bool:
+    """Whether outputs y of the input x meet the spec, strict inequalities read strictly."""
     if isinstance(spec, Atom):
-        margin = margin_at(spec, y)
+        margin = margin_at(spec, y, x)
         return margin > 0 or (margin == 0 and not spec.strict)
-    return (all if isinstance(spec, Every) else any)(holds_at(part, y) for part in spec.parts)
+    return (all if isinstance(spec, Every) else any)(holds_at(part, y, x) for part in spec.parts)
 
 
 def _atom_form(one: Atom, outputs: list[list[int]], scale: int) -> tuple[list[int], int]:
     """The atom's margin as an integer form over the inputs, and the scale that it is to be divided by."""
-    common = lcm(one.offset.denominator, *(c.denominator for c in one.coefficients))
+    common = lcm(one.offset.denominator, *(c.denominator for c in (*one.coefficients, *one.inputs)))
     coefficients = [int(c * common) for c in one.coefficients]
     form = [sum(c * row[k] for c, row in zip(coefficients, outputs, strict=True)) for k in range(len(outputs[0]))]
     form[-1] += int(one.offset * common) * scale
+    for k, a in enumerate(one.inputs):
+        form[k] += int(a * common) * scale
     return form, scale * common
 
 
@@ -344,5 +353,5 @@ def exact_answer(
                 violation = _violation([form for form, _ in forms], [one.strict for one in clause], cell, bit)
     assert worst is not None, "a box has at least one cell"
     if violation is not None:
-        assert not holds_at(spec, network.outputs_at(violation)), "the violation is a violation"
+        assert not holds_at(spec, network.outputs_at(violation), violation), "the violation is a violation"
     return Answer(violation is None, worst, violation, count)

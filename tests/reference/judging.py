@@ -71,13 +71,13 @@ def check_replay(problem: Problem, net: nn.Module, x: Any) -> list[str]:
     if len(point) != len(lower) or not all(low <= v <= high for low, v, high in zip(lower, point, upper, strict=True)):
         found.append(f"counterexample {[float(v) for v in point]} is outside the box")
     spec = exact_spec(problem.form, problem.outputs)
-    if holds_at(spec, ExactNetwork(problem.layers).outputs_at(point)):
+    if holds_at(spec, ExactNetwork(problem.layers).outputs_at(point), point):
         found.append(f"counterexample {[float(v) for v in point]} does not violate the spec in exact arithmetic")
     with torch.no_grad():
         y = net(x).double().reshape(-1).tolist()
     if problem.sigmoid:
         spec = exact_spec((problem.form[0], 0.5, problem.form[2]), problem.outputs)
-    if holds_at(spec, [Fraction(v) for v in y]):
+    if holds_at(spec, [Fraction(v) for v in y], point):
         found.append(f"counterexample {[float(v) for v in point]} does not violate the spec when fed to the module")
     return found
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from tests.reference.enumeration import Answer, Atom, Every, Some, Spec, atom, exact_answer
 
-Form = tuple[Any, ...]  # e.g. ("less_than", 0.5, 0), ("linear", [1.0, -1.0], 0.25, True), ("any_of", [form, form])
+Form = tuple[
+    Any, ...
+]  # e.g. ("less_than", 0.5, 0), ("linear", [1.0, -1.0], 0.25, True[, inputs]), ("any_of", [form, form])
 Layers = list[tuple[np.ndarray, np.ndarray]]
 
 # Distances of the threshold from the exact optimum, in units of the network's scale: none, below rounding, above it.
@@ -62,11 +64,13 @@ class Problem:
 
     def scale(self) -> float:
         """The size of what is added up for a margin: |C| (|W_k| (... |W_1| |x| + |b_1| ...) + |b_k|) + |d|."""
-        size = np.maximum(np.abs(self.lower), np.abs(self.upper))
+        size = reach = np.maximum(np.abs(self.lower), np.abs(self.upper))
         for weight, bias in self.layers:
             size = np.abs(weight.astype(np.float64)) @ size + np.abs(bias.astype(np.float64))
         largest = max(
-            float(np.abs([float(c) for c in one.coefficients]) @ size) + abs(float(one.offset))
+            float(np.abs([float(c) for c in one.coefficients]) @ size)
+            + abs(float(one.offset))
+            + (float(np.abs([float(a) for a in one.inputs]) @ reach) if one.inputs else 0.0)
             for one in atoms(exact_spec(self.form, self.outputs))
         )
         return max(largest, 1.0 if self.sigmoid else 1e-30)  # a network of zeros has no size of its own
@@ -133,7 +137,7 @@ def exact_spec(form: Form, outputs: int) -> Spec:
             tuple(atom([float(i == rest[0]) - float(i == j) for i in range(outputs)], strict=True) for j in others)
         )
     if kind == "linear":
-        return atom(rest[0], rest[1], strict=rest[2])
+        return atom(rest[0], rest[1], strict=rest[2], inputs=rest[3] if len(rest) > 3 else ())
     parts = tuple(exact_spec(part, outputs) for part in rest[0])
     return Every(parts) if kind == "all_of" else Some(parts)
 
@@ -149,7 +153,7 @@ def caller_spec(form: Form) -> Any:
         parts = [verifier.within(part[1]) if part[0] == "within" else caller_spec(part) for part in rest[0]]
         return getattr(verifier, kind)(*parts)
     if kind == "linear":
-        return verifier.linear(rest[0], rest[1], strict=rest[2])
+        return verifier.linear(rest[0], rest[1], strict=rest[2], x=rest[3] if len(rest) > 3 else None)
     if kind == "argmax_is":
         return verifier.argmax_is(rest[0])
     return getattr(verifier, kind)(rest[0], output=rest[1])
@@ -166,7 +170,7 @@ def shift(form: Form, by: float) -> Form:
     if kind == "greater_than":
         return (kind, rest[0] - by, rest[1])
     if kind == "linear":
-        return (kind, rest[0], rest[1] + by, rest[2])
+        return (kind, rest[0], rest[1] + by, *rest[2:])
     if kind in ("any_of", "all_of"):
         return (kind, [shift(part, by) for part in rest[0]])
     return form
@@ -271,6 +275,35 @@ def random_problem(seed: int, index: int) -> Problem:
         form = ("less_than" if rng.random() < 0.5 else "greater_than", 0.0, _output_or_none(rng, outputs))
     problem = Problem((seed, index), layers, dtype, lower, upper, form, sigmoid)
     return _place(rng, problem)
+
+
+def random_relation(seed: int, index: int) -> Problem:
+    """Draw one question whose spec compares outputs with the input: the same networks and boxes, another spec."""
+    rng = np.random.default_rng([seed, index, 1])
+    problem = replace(random_problem(seed, index), sigmoid=False)
+    inputs, outputs = len(problem.lower), problem.outputs
+
+    def relation() -> Form:
+        draw = WEIGHTS[rng.integers(3)]
+        y, x = draw(rng, (outputs,)), draw(rng, (inputs,))
+        if rng.random() < 0.1:
+            y = y * 0.0  # it speaks of the input only
+        return ("linear", y.tolist(), 0.0, bool(rng.random() < 0.5), x.tolist())
+
+    first = relation()
+    kind = rng.integers(5)
+    if kind == 0:
+        form: Form = first
+    elif kind == 1:  # |c . y + a . x| <= width: one function of the input and its negative
+        other = ("linear", [-c for c in first[1]], 0.0, first[3], [-a for a in first[4]])
+        form = ("all_of", [first, other])
+    elif kind == 2:
+        form = ("any_of", [first, relation()])
+    elif kind == 3:
+        form = ("any_of", [first, _form(rng, outputs, 2)])
+    else:
+        form = ("all_of", [("any_of", [first, relation()]), _form(rng, outputs, 2)])
+    return _place(rng, replace(problem, seed=(seed, index), form=form))
 
 
 def _place(rng: np.random.Generator, problem: Problem) -> Problem:

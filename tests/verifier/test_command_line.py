@@ -106,6 +106,75 @@ def test_what_cannot_be_read_ends_with_status_2_and_one_line(tmp_path, capsys, n
     assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
 
 
+def test_nothing_but_the_answer_is_on_standard_output(tmp_path, capfd, monkeypatch):
+    """A library prints from Python and from C, with a buffer of its own, while the question is answered."""
+    import ctypes
+
+    from verifier.asking import files
+
+    def noisy(*arguments, **options):
+        print("a line of Python's")
+        os.write(1, b"a line of the system's\n")
+        if os.name != "nt":
+            ctypes.CDLL(None).puts(b"a line of C's")
+        return verify_files(*arguments, **options)
+
+    verify_files = files.verify_files
+    monkeypatch.setattr(files, "verify_files", noisy)
+    net, spec = str(small_files.network(tmp_path)), str(small_files.above(tmp_path, 3))
+    assert main(["verify", net, spec]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == "unsat\n" and "Python's" in printed.err and "system's" in printed.err
+    assert main(["verify", net, spec, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["verdict"] == "unsat"
+
+
+def test_the_answer_goes_to_a_file_where_one_is_named(tmp_path, capsys):
+    net, spec, out = str(small_files.network(tmp_path)), str(small_files.above(tmp_path, 3)), tmp_path / "out.json"
+    assert main(["verify", net, spec, "--json", "--output", str(out)]) == 0
+    assert json.loads(out.read_text())["verdict"] == "unsat" and capsys.readouterr().out == ""
+    assert main(["verify", net, spec, "--output", str(tmp_path / "no" / "out")]) == 2
+    assert "--output:" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+@pytest.mark.parametrize("arguments", [("verify", "{net}", "{spec}"), ("--help",)])
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(tmp_path, arguments):
+    """As `| head -0`: the pipe is closed before anything is written."""
+    net, spec = small_files.network(tmp_path), small_files.above(tmp_path, 1.9)
+    reading, writing = os.pipe()
+    os.close(reading)
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "verifier", *(one.format(net=net, spec=spec) for one in arguments)], stdout=writing,
+        stderr=subprocess.PIPE, text=True, check=False, timeout=120, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    os.close(writing)
+    assert done.stderr == "" and done.returncode in ((141,) if "verify" in arguments else (141, 0))
+
+
+def test_an_interrupted_question_is_unknown_and_ends_as_a_shell_says_it(tmp_path, capsys, monkeypatch):
+    from verifier.stages import Run
+
+    def pressed(run: Run) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "go", pressed)
+    assert main(["verify", str(small_files.network(tmp_path)), str(small_files.above(tmp_path, 3))]) == 130
+    assert capsys.readouterr().out == "unknown\n"
+
+
+def test_warnings_are_one_line_each_on_standard_error(tmp_path, capsys):
+    """A .nnet file whose means and ranges have no entry for the outputs."""
+    text = small_files.NETWORK.replace("0.0, 0.0, 0.0,", "0.0, 0.5,").replace("1.0, 1.0, 1.0,", "1.0, 2.0,")
+    net = small_files.write(tmp_path, "short.nnet", text)
+    assert main(["verify", str(net), str(small_files.above(tmp_path, 3))]) == 0
+    printed = capsys.readouterr()
+    assert (
+        printed.out == "unsat\n" and printed.err.startswith("warning: net: short.nnet") and printed.err.count("\n") == 1
+    )
+
+
 def test_unknown_methods_and_bad_limits_end_with_status_2(tmp_path, capsys):
     net, spec = str(small_files.network(tmp_path)), str(small_files.above(tmp_path, 1))
     assert main(["verify", net, spec, "--method", "magic"]) == 2
@@ -175,7 +244,8 @@ def test_a_list_is_run_in_parallel_and_written_in_its_order(tmp_path, listed):
     assert [row["verdict"] for row in rows] == ["unsat", "sat", "unknown", "unsat"]
     assert [row["stage"] for row in rows][2] == "unreadable" and float(rows[0]["cpu_seconds"]) > 0
     assert "right 2, wrong 0, unsolved 1; 1 settled whose verdict is not known" in done.stdout
-    assert "missing.vnnlib" in done.stderr and "2 unsat, 1 sat, 1 unknown, 0 timeout" in done.stderr
+    assert "missing.vnnlib" in done.stderr and "2 unsat, 1 sat, 1 unknown, 0 timeout" in done.stdout
+    assert "instances/s" not in done.stderr  # no bar on what is not a terminal
 
 
 def test_a_wrong_verdict_ends_with_status_1_and_is_named(tmp_path, listed):
@@ -243,6 +313,16 @@ def test_a_process_that_crashes_or_does_not_end_is_one_row(tmp_path, monkeypatch
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
+def test_an_answer_is_taken_from_its_file_whatever_is_printed(tmp_path, monkeypatch):
+    """A process that prints a banner, writes its answer and then crashes has settled its instance."""
+    answer = json.dumps({"verdict": "unsat", "seconds": 1, "cpu_seconds": 1, "subdomains": 3, "stage": "split"})
+    body = f'echo banner\nwhile [ "$1" != --output ]; do shift; done\necho \'{answer}\' > "$2"\nkill -11 $$'
+    monkeypatch.setattr(batch.sys, "executable", stand_in(tmp_path, body))
+    row = run_instance(Instance("a", "b", 1.0), str(tmp_path), "auto", 1)
+    assert (row.verdict, row.subdomains, row.stage) == ("unsat", "3", "split")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_running_processes_and_leaves_a_file_to_go_on_from(tmp_path, listed, how):
     """Two of four instances run for a minute when Ctrl-C comes: they are ended, and the other two never begin."""
@@ -275,4 +355,4 @@ def test_ctrl_c_ends_running_processes_and_leaves_a_file_to_go_on_from(tmp_path,
 def test_without_dask_the_message_says_how_to_install_it(tmp_path, listed, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["batch", str(listed), "--results", str(tmp_path / "out.csv")]) == 2
-    assert "pip install 'dask[distributed]'" in capsys.readouterr().err
+    assert "pip install 'nn-verification-course[batch]'" in capsys.readouterr().err

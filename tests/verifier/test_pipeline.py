@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from torch import nn
 
 import verifier
 from verifier import stages
-from verifier.answer.budget import Budget
+from verifier.answer.budget import Budget, somebody_watches
 from verifier.stages import METHODS
 
 from .networks import random_network
@@ -181,6 +182,24 @@ def test_progress_bar_appears_when_asked_and_not_otherwise(capsys: pytest.Captur
     assert capsys.readouterr().err == ""
     verifier.verify(network, [(-1, 1)] * 6, [(None, 11.5)], progress=True, **ask)
     assert "subdomains" in capsys.readouterr().err
+
+
+def test_no_progress_bar_is_drawn_on_a_stream_that_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None asks for a bar after a second, but only where somebody sees it: a log file stays readable."""
+    monkeypatch.setattr("verifier.answer.budget.PROGRESS_DELAY_S", 0.0)
+    network = random_network(0, 6, 30, 30, 1)
+    ask: dict[str, Any] = {"max_subdomains": 300, "method": "split"}
+    for terminal in (False, True):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal, raising=False)
+        monkeypatch.setattr("sys.stderr", stream)
+        verifier.verify(network, [(-1, 1)] * 6, [(None, 11.5)], progress=None, **ask)
+        assert ("subdomains" in stream.getvalue()) is terminal
+
+
+def test_a_process_without_standard_error_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    assert not somebody_watches()
 
 
 def test_split_trace_gives_boxes_that_end_settled() -> None:

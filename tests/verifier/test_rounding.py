@@ -14,13 +14,19 @@ from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod
 from verifier.bounds.lirpa import lirpa_bounds
 from verifier.bounds.relaxation import relax_relu
+from verifier.bounds.symbolic import symbolic_bounds
 from verifier.enclosure import Bounds
 from verifier.errors import NetworkError
 from verifier.frontends.lowering.lower import lower_steps
 from verifier.frontends.lowering.steps import Step
 from verifier.network import Affine, Network, propagate_interval
 
-METHODS = {"interval": interval_bounds, "crown": crown_bounds, "auto-LiRPA": lirpa_bounds}
+METHODS = {
+    "interval": interval_bounds,
+    "symbolic": symbolic_bounds,
+    "crown": crown_bounds,
+    "auto-LiRPA": lirpa_bounds,
+}
 
 
 def digit_losing_network(seed: int, sizes: tuple[int, ...]) -> Network:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from verifier.answer.verdict import TIME_LIMIT
+from verifier.answer.reason import Reason, Why, time_is_up
 
 PROGRESS_DELAY_S = 1.0  # a call that is over sooner shows no bar
 
@@ -21,7 +22,8 @@ class Budget:
     Args:
         timeout_s: Wall time allowed, in seconds; infinite for no limit.
         max_subdomains: Subdomains allowed, or None for no limit.
-        show: True or False for a progress bar or none, None for one that appears after a second.
+        show: True or False for a progress bar or none, None for one that appears after a second where someone can
+            see it (see somebody_watches()).
     """
 
     timeout_s: float = math.inf
@@ -46,18 +48,22 @@ class Budget:
         """Subdomains left; infinite without a limit."""
         return math.inf if self.max_subdomains is None else max(0, self.max_subdomains - self.subdomains)
 
-    def exhausted(self) -> str:
-        """Say in words which limit is reached, or nothing."""
+    def exhausted(self) -> Why | None:
+        """Say which limit is reached, or None."""
         if self.seconds_left <= 0:
-            return f"{TIME_LIMIT} of {self.timeout_s:g} s reached"
+            return time_is_up(self.timeout_s)
         if self.subdomains_left <= 0:
-            return f"limit of {self.max_subdomains:,} subdomains reached"
-        return ""
+            return Why(Reason.WORK_LIMIT, f"limit of {self.max_subdomains:,} subdomains reached")
+        return None
+
+    def time_is_up(self) -> bool:
+        """Whether no time is left: what long steps are handed as `stop`, and ask now and then."""
+        return self.seconds_left <= 0
 
     def count(self, subdomains: int, note: Callable[[], str] | None = None) -> None:
         """Book subdomains as bounded; a search that goes on passes a note for the progress bar."""
         self.subdomains += subdomains
-        if note is None or self.show is False or (self.show is None and self.seconds < PROGRESS_DELAY_S):
+        if note is None or not _shows(self.show, self.seconds):
             return
         if self._bar is None:
             self._bar = _open_bar()
@@ -70,6 +76,24 @@ class Budget:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def somebody_watches() -> bool:
+    """Whether a progress bar would be seen: in a terminal or a notebook, not in a log file or a pipe."""
+    stream = sys.stderr
+    if stream is None or stream.closed:
+        return False
+    if stream.isatty():
+        return True
+    shell = sys.modules.get("IPython")  # a notebook's bar is a widget, whatever its streams are
+    return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
+
+
+def _shows(asked: bool | None, seconds: float) -> bool:
+    """Whether a bar is drawn by now: as asked, or after a second where somebody watches."""
+    if asked is not None:
+        return asked
+    return seconds >= PROGRESS_DELAY_S and somebody_watches()
 
 
 def _open_bar(what: str = "verify", unit: str = " subdomains", total: int | None = None) -> Any:
@@ -96,8 +120,7 @@ class ImageBar:
     def step(self, verified: int) -> None:
         """One image more is done; so many are verified by now."""
         self._done += 1
-        early = self._show is None and time.perf_counter() - self._started < PROGRESS_DELAY_S
-        if self._show is False or early:
+        if not _shows(self._show, time.perf_counter() - self._started):
             return
         if self._bar is None:
             self._bar = _open_bar("images", " images", self._images)

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
-from verifier.errors import ResultComparisonError
-from verifier.network import Affine, Subject, propagate_interval
+from verifier.errors import ResultComparisonError, SpecError
+from verifier.network import Affine, Network, Subject, propagate_interval
+from verifier.question.carried import carry_functions
 from verifier.question.margins import Margins, compile_margins
-from verifier.question.spec import Box, Clause, OutputSpec
+from verifier.question.numbers import as_numbers
+from verifier.question.spec import Box, Clause, Inequality, OutputSpec
 
 
 class Verdict(enum.StrEnum):
@@ -40,6 +43,8 @@ class Question:
         spec: What must hold of the outputs.
         margins: The spec on the logits.
         clauses: The spec on the outputs.
+        network: The subject's network as methods bound it: where the spec speaks of the input, with further logits for
+            that (carried.py).
     """
 
     subject: Subject
@@ -48,18 +53,21 @@ class Question:
     spec: OutputSpec
     margins: Margins
     clauses: tuple[Clause, ...]
+    network: Network
 
     @staticmethod
     def ask(subject: Subject, box: Box, spec: OutputSpec) -> Question:
         """Put a question together.
 
         Raises:
-            SpecError: The spec does not fit the network's outputs.
+            SpecError: The box does not fit the network's inputs, or the spec its outputs.
         """
         network = subject.network
-        margins = compile_margins(spec, network.outputs, network.head)
+        box = Box.from_pairs(box, network.inputs)
+        margins = compile_margins(spec, network.outputs, network.head, network.inputs)
         hull, points = box.hull(subject.round), box.inward(subject.round)
-        return Question(subject, hull, points, spec, margins, spec.clauses(network.outputs))
+        seen = network if margins.functions is None else carry_functions(network, hull, margins.functions)
+        return Question(subject, hull, points, spec, margins, spec.clauses(network.outputs), seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +93,6 @@ class Rejection:
     near: bool = False
 
 
-BELOW_ROUNDING = "margin below rounding"
-TIME_LIMIT = "time limit"  # how the reason begins where time ran out
-
-
 def check_counterexample(question: Question, candidate: Array) -> Counterexample | Rejection:
     """Replay a candidate: in the box, violating in the caller's object, and violating in the real network.
 
@@ -102,29 +106,36 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
 
     Returns:
         A Counterexample, or a Rejection that says which of the checks failed.
+
+    Raises:
+        SpecError: The candidate is no point of so many numbers.
     """
     subject, box = question.subject, question.box
+    if not isinstance(candidate, np.ndarray) or candidate.shape != box.lower.shape:
+        candidate = np.asarray(as_numbers(candidate, "candidate")).reshape(-1)
+        if candidate.shape != box.lower.shape:
+            raise SpecError(f"candidate: {candidate.size} numbers, but the network takes {box.lower.size}")
     x = into_box(question, candidate)
     if not box.contains(x):
         return Rejection("outside the box")
-    y = subject.run(x[None])[0]
-    in_caller = _violated_outputs(question.clauses, y)
-    logits = subject.network.enclose_logits(x[None])
+    y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
+    in_caller = _violated_outputs(question.clauses, x, y)
+    logits = question.network.enclose_logits(x[None])
     margins = question.margins
     rows = _point_rows(margins, logits)
     if margins.violated(margins.upper(rows.upper)[0]):
         in_network, guarantee = True, "rounded"
     elif margins.settled(margins.lower(rows.lower))[0].all():
         in_network, guarantee = False, "rounded"
-    elif in_caller and subject.network.exact:
-        decided = margins.violated_exactly(subject.network.exact_logits(x))
+    elif in_caller and question.network.exact:
+        decided = margins.violated_exactly(question.network.exact_logits(x))
         in_network, guarantee = bool(decided), "exact"
     else:
-        return Rejection(BELOW_ROUNDING, near=True)
+        return Rejection(str(BELOW_ROUNDING), near=True)
     if in_caller and in_network:
         return Counterexample(x, y, guarantee)
     if in_caller or in_network:
-        return Rejection(BELOW_ROUNDING, near=True)
+        return Rejection(str(BELOW_ROUNDING), near=True)
     return Rejection("the spec holds there")
 
 
@@ -139,19 +150,23 @@ def _point_rows(margins: Margins, logits: Bounds) -> Bounds:
     return propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
 
 
-def _violated_outputs(clauses: tuple[Clause, ...], y: Array) -> bool:
-    """Whether outputs, taken as exact numbers, violate some clause; NaN and infinity never do."""
+def _violated_outputs(clauses: tuple[Clause, ...], x: Array, y: Array) -> bool:
+    """Whether outputs y at the input x, taken as exact numbers, violate some clause; NaN and infinity never do."""
     if not np.isfinite(y).all():
         return False
-    values = [Fraction(float(value)) for value in y]
 
-    def fails(coefficients: tuple[float, ...], offset: float, strict: bool) -> bool:
-        margin = Fraction(offset) + sum(
-            (Fraction(c) * value for c, value in zip(coefficients, values, strict=True) if c), Fraction(0)
-        )
-        return margin <= 0 if strict else margin < 0
+    def fails(one: Inequality) -> bool:
+        margin = Fraction(one.offset) + _dot(one.coefficients, y)
+        margin += _dot(one.inputs, x) if one.inputs else 0
+        return margin <= 0 if one.strict else margin < 0
 
-    return any(all(fails(i.coefficients, i.offset, i.strict) for i in clause) for clause in clauses)
+    return any(all(fails(one) for one in clause) for clause in clauses)
+
+
+def _dot(coefficients: tuple[float, ...], values: Array) -> Fraction:
+    """Exactly."""
+    terms = zip(coefficients, values, strict=True)
+    return sum((Fraction(c) * Fraction(float(value)) for c, value in terms if c), Fraction(0))
 
 
 COLOURS = {Verdict.VERIFIED: "green", Verdict.FALSIFIED: "red", Verdict.UNKNOWN: "yellow"}
@@ -166,7 +181,8 @@ class Result:
         verdict: The answer.
         stage: Which stage settled it, e.g. "interval", "crown", "attack", "split", "z3".
         guarantee: "exact" or "rounded" for a settled answer, "" for UNKNOWN.
-        reason: Why the answer is UNKNOWN, in words; "" otherwise.
+        reason: Why the answer is UNKNOWN, in words, with the numbers of the case; "" otherwise.
+        cause: The same by its name, for code that decides by it; None where there is an answer.
         output_bounds: Bounds on every output over the box, shape (outputs,) each.
         margin: Best proved lower bound on the worst clause's margin (it holds where >= 0); -inf if unknown.
         counterexample: A point that violates the spec, as it can be fed to the caller's object; None otherwise.
@@ -174,6 +190,7 @@ class Result:
         subdomains: Parts of the box that were bounded.
         seconds: Wall time.
         spec: The spec that was asked.
+        note: What else to know, e.g. that onnxruntime took no part in the replay; "" for nothing.
     """
 
     verdict: Verdict
@@ -188,11 +205,18 @@ class Result:
     clauses: tuple[Clause, ...] = field(default=(), repr=False)
     counterexample: Any = None
     counterexample_output: Array | None = None
+    cause: Reason | None = None
+    note: str = ""
 
     @property
     def timed_out(self) -> bool:
         """Whether the answer is UNKNOWN because time ran out."""
-        return self.verdict is Verdict.UNKNOWN and self.reason.startswith(TIME_LIMIT)
+        return self.cause is Reason.TIME_LIMIT
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the answer is UNKNOWN because of Ctrl-C."""
+        return self.cause is Reason.INTERRUPTED
 
     def __bool__(self) -> bool:
         """Whether the spec is verified."""
@@ -223,6 +247,7 @@ class Result:
             if np.isfinite(self.margin):
                 parts.append(f"worst margin >= {self.margin:.3g}")
         parts.append(f"{self.subdomains:,} subdomain{'' if self.subdomains == 1 else 's'}, {self.seconds:.3g} s")
+        parts.append(self.note)
         lines = [f"{text}: " + "; ".join(part for part in parts if part)]
         if self.counterexample is not None and self.counterexample_output is not None:
             x, y = _numbers(self.counterexample), _numbers(self.counterexample_output)
@@ -238,6 +263,8 @@ class Result:
         first = html.escape(rest[0].splitlines()[0] if rest else "")
         # white on the verdict's colour, which can be read on a dark page too
         parts = [f'<div><b style="color:#ffffff;background:{colour};padding:0 0.4em">{head}</b> {first}</div>']
+        if self.cause is not None:
+            parts.append(f"<div>{html.escape(self.cause.value)}</div>")
         shown = min(self.output_bounds.lower.size, 20)
         limits = _limits(self.clauses, self.output_bounds.lower.size)
         rows = "".join(
@@ -268,6 +295,10 @@ def _limits(clauses: tuple[Clause, ...], outputs: int) -> list[str]:
                 else ("< " if inequality.strict else "<= ")
             )
             joint = " (or another)" if len(clause) > 1 else ""
+            if inequality.inputs:
+                for i in used:
+                    found[i].append(f"compared with the input{joint}")
+                continue
             if len(used) == 1:
                 limit = -inequality.offset / inequality.coefficients[used[0]]
                 found[used[0]].append(f"{sign}{limit:.6g}{joint}")

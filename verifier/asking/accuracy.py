@@ -12,7 +12,6 @@ import numpy as np
 from verifier.answer.budget import Budget, ImageBar
 from verifier.answer.verdict import Question, Verdict
 from verifier.asking.robustness import (
-    INTERRUPTED,
     perturbation_box,
     read_classifier,
     read_image,
@@ -179,7 +178,7 @@ def verified_accuracy(
         for i in sorted(set(range(len(rows))) - set(found)):
             cases: list[Any] = []
             result = verify_box(subject, rows[i], checked[i], boxes[i], cases, {**options, "progress": False})
-            if result.reason == INTERRUPTED:
+            if result.interrupted:
                 raise KeyboardInterrupt
             case = cases[0] if cases else None
             keep(i, result.verdict, result.stage or result.reason, result.seconds, case)

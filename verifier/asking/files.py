@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from verifier.answer.verdict import TIME_LIMIT, Result, Verdict
+from verifier.answer.reason import Why, time_is_up
+from verifier.answer.verdict import Result, Verdict
 from verifier.enclosure import Bounds
 from verifier.errors import NetworkError, SpecError
 from verifier.frontends.read import read_subject
-from verifier.frontends.vnnlib.file import Problem, read_vnnlib
+from verifier.frontends.vnnlib.file import Problem, declared_inputs, problem, vnnlib_text
+from verifier.frontends.vnnlib.syntax import ReadingStopped
 from verifier.network import Network, Subject
 from verifier.pipeline import LONGEST_S, check_options, verify
+from verifier.question.spec import AllOf
 
 ROUNDS = (0.1, 0.5, 1.0)  # of the time left that the open boxes share in each round: a box that one settles at once
 # does not wait for another that takes long, and what a round repeats is a small part of the next
@@ -30,7 +34,8 @@ def verify_files(
     """Decide whether a network file meets a VNN-LIB property.
 
     Networks: those of verify(), from an .onnx, .onnx.gz or .nnet file. Spec: VNN-LIB 1.0, which describes what is
-    unsafe: VERIFIED is `unsat`, there is no such input; FALSIFIED is `sat`, with an input that onnxruntime replayed.
+    unsafe: VERIFIED is `unsat`, there is no such input; FALSIFIED is `sat`, with an input that was replayed, an ONNX
+    file's in onnxruntime unless the Result's note says otherwise.
     Where the inputs are several boxes, all must be verified and one counterexample settles it; the boxes share a tenth
     of the time first, those left open half of the rest, then all that is left. Sound and complete as verify().
 
@@ -42,7 +47,8 @@ def verify_files(
 
     Returns:
         A Result for all boxes together: `seconds` and `subdomains` are sums, `margin` is the worst one,
-        `output_bounds` enclose the outputs of every box, and `spec` is that of the box that decided.
+        `output_bounds` enclose the outputs of every box, and `spec` is that of the box that decided. Where no input
+        meets the property's assertions, as they contradict each other, it is VERIFIED by the property itself.
 
     Raises:
         NetworkError, SpecError, OptionError, MissingDependencyError: As for verify(), for either file.
@@ -55,50 +61,81 @@ def verify_files(
     check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
     if timeout_s is not None:
         timeout_s = min(timeout_s, LONGEST_S)
-    problem = read_vnnlib(Path(vnnlib))
-    subject = read_subject(onnx, None, problem.inputs)
-    _check_fit(problem, subject)
-    specs = [case.spec(problem.outputs) for case in problem.cases]
+    late = _clock(started, timeout_s)
+    text = vnnlib_text(Path(vnnlib))
+    subject = read_subject(onnx, None, declared_inputs(text))  # before the property, which may be long
+    try:
+        asked = problem(text, Path(vnnlib).name, late)
+    except ReadingStopped:
+        return _unasked(subject, started, time_is_up(float(timeout_s or 0.0), "reached while reading"))
+    _check_fit(asked, subject)
+    cases = asked.cases
+    if not cases:  # no input meets the assertions, so that none is unsafe
+        return _unasked(subject, started)
     results: dict[int, Result] = {}
     spent = 0  # subdomains
-    waiting = list(range(len(specs)))
-    for part in ROUNDS if len(specs) > 1 else (1.0,):
+    waiting = list(range(len(cases)))
+    for part in ROUNDS if len(cases) > 1 else (1.0,):
         still_open = []
         for position, index in enumerate(waiting):
+            if late():
+                still_open += waiting[position:]
+                break
             share = None
             if timeout_s is not None:
                 left = timeout_s - (time.perf_counter() - started)
                 share = max(part * left, 1e-6) / (len(waiting) - position)
             work = None if max_subdomains is None else (max_subdomains - spent) // (len(waiting) - position)
             found = verify(
-                subject, problem.cases[index].box, specs[index], counterexamples, timeout_s=share,
+                subject, cases[index].box, cases[index].spec(asked.outputs), counterexamples, timeout_s=share,
                 max_subdomains=None if work is None else max(1, work), max_counterexamples=max_counterexamples,
                 method=method, seed=seed, progress=progress,
             )  # fmt: skip
             spent += found.subdomains
             results[index] = found
-            if found.verdict is Verdict.FALSIFIED or found.reason == "interrupted":
+            if found.verdict is Verdict.FALSIFIED or found.interrupted:
                 return _joined(results, found, started, spent)
             if found.verdict is Verdict.UNKNOWN and (found.timed_out or work is not None):
                 still_open.append(index)  # more of it may help
         waiting = still_open
-        if not waiting or (timeout_s is not None and time.perf_counter() - started >= timeout_s):
+        if not waiting or late():
             break
-    unsettled = [index for index in sorted(results) if results[index].verdict is Verdict.UNKNOWN]
+    unsettled = [i for i in range(len(cases)) if i not in results or results[i].verdict is Verdict.UNKNOWN]
     if not unsettled:
-        return _joined(results, results[len(specs) - 1], started, spent)
-    first = results[unsettled[0]]
+        return _joined(results, results[len(cases) - 1], started, spent)
+    unasked = _unasked(subject, started, time_is_up(float(timeout_s or 0.0)))
+    if len(results) < len(cases):
+        results[len(cases)] = unasked  # whose outputs nothing bounds
+    first = results.get(unsettled[0], unasked)
     reason = first.reason
-    if timeout_s is not None and reason.startswith(TIME_LIMIT):
-        reason = f"{TIME_LIMIT} of {timeout_s:g} s reached"  # the caller's limit, not the share of one box
-    if len(specs) > 1:
-        reason += f" in box {unsettled[0] + 1} of {len(specs)}"
+    if timeout_s is not None and first.timed_out:
+        reason = str(time_is_up(timeout_s))  # the caller's limit, not the share of one box
+    if len(cases) > 1:
+        reason += f" in box {unsettled[0] + 1} of {len(cases)}"
     return _joined(results, dataclasses.replace(first, reason=reason), started, spent)
 
 
-def _check_fit(problem: Problem, subject: Subject) -> None:
+def _clock(started: float, timeout_s: float | None) -> Callable[[], bool]:
+    """Make the question whether time is up."""
+    if timeout_s is None:
+        return lambda: False
+    return lambda: time.perf_counter() - started >= timeout_s
+
+
+def _unasked(subject: Subject, started: float, why: Why | None = None) -> Result:
+    """An answer without a search: UNKNOWN for a reason, or VERIFIED where the property describes no input."""
+    infinite = np.full(subject.network.outputs, math.inf)
+    verdict, stage, guarantee = (Verdict.VERIFIED, "property", "exact") if why is None else (Verdict.UNKNOWN, "", "")
+    return Result(
+        verdict, stage, guarantee, "" if why is None else str(why), Bounds(-infinite, infinite),
+        math.inf if why is None else -math.inf, 0, time.perf_counter() - started, AllOf(()),
+        cause=None if why is None else why.reason, note=subject.note if why is not None else "",
+    )  # fmt: skip
+
+
+def _check_fit(asked: Problem, subject: Subject) -> None:
     for declared, has, name in (
-        (problem.inputs, subject.network.inputs, "input"), (problem.outputs, subject.network.outputs, "output"),
+        (asked.inputs, subject.network.inputs, "input"), (asked.outputs, subject.network.outputs, "output"),
     ):  # fmt: skip
         if declared != has:
             raise SpecError(

@@ -28,7 +28,6 @@ from verifier.stages import Run
 RAW_PIXELS = 16.0  # inputs beyond this look like grey levels of 0 to 255: a normalised image stays within about 3
 MAX_RADII = 60  # asked at most by one bisection
 BATCH_BYTES = 128 * 2**20  # memory of the largest array that bounds of several images at once may take
-INTERRUPTED = "interrupted"
 OPTIONS = ("method", "timeout_s", "max_subdomains", "max_counterexamples", "seed", "progress", "input_shape")
 MISCLASSIFIED = "the image itself: not robust at radius 0"
 
@@ -171,14 +170,20 @@ def pointwise_robustness(
     subject = read_classifier(net, x, options.get("input_shape"))
     known = int(np.argmax(subject.run(subject.round(x)[None])[0])) if label is None else read_label(label, subject)
     lower, upper, top, nearest = 0.0, math.inf, float(radius), None  # top: where the next proof is looked for
+    misclassified = False  # the image itself
     unanswered = 0.0  # the largest radius that stayed UNKNOWN
     table: list[RadiusVerdict] = []
 
     def ask(size: float, method: str) -> Result:
-        nonlocal lower, upper, nearest
+        nonlocal lower, upper, nearest, misclassified
         found: list[Any] = []
         box = perturbation_box(x, size, norm, clip)
-        result = verify_box(subject, x, known, box, found, {**options, "method": method})
+        by_image = answer_by_image(subject, x, known, box, found, {**options, "method": method})
+        misclassified = by_image is not None
+        if by_image is None:
+            result = verify(subject, box, argmax_is(known), found, **{**options, "method": method})
+        else:
+            result = by_image
         table.append(RadiusVerdict(size, result.verdict, result.stage or result.reason, result.seconds))
         if result:
             lower = max(lower, size - 4 * np.finfo(np.float64).eps * (float(np.abs(x).max()) + size))
@@ -195,7 +200,7 @@ def pointwise_robustness(
             unanswered = max(unanswered, size)
         if not result:
             top = min(size, upper)
-        ended = result.reason == INTERRUPTED or result.stage == MISCLASSIFIED or len(table) >= MAX_RADII
+        ended = result.interrupted or misclassified or len(table) >= MAX_RADII
         if ended or top - lower <= wanted or (result and size == top):
             break
         size = 0.5 * (lower + top)
@@ -205,7 +210,7 @@ def pointwise_robustness(
         result = ask(size, "attack")
         if result.verdict is not Verdict.FALSIFIED:
             unanswered = size
-        ended = result.reason == INTERRUPTED or len(table) >= MAX_RADII
+        ended = result.interrupted or len(table) >= MAX_RADII
     return RobustnessResult(max(lower, 0.0), upper, nearest, known, tuple(table))
 
 
@@ -213,16 +218,23 @@ def verify_box(
     subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None, options: dict[str, Any]
 ) -> Result:
     """Ask verify(), unless the image itself already answers."""
+    by_image = answer_by_image(subject, x, label, box, counterexamples, options)
+    return verify(subject, box, argmax_is(label), counterexamples, **options) if by_image is None else by_image
+
+
+def answer_by_image(
+    subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None, options: dict[str, Any]
+) -> Result | None:
+    """FALSIFIED where the image itself is a counterexample, which takes no search; None where it is not."""
     for name in options:
         if name not in OPTIONS:
             raise OptionError(f"{name}: no option here; there are {', '.join(OPTIONS)}")
     checked = {name: value for name, value in options.items() if name not in ("progress", "input_shape")}
     check_options(counterexamples, **checked)
-    spec = argmax_is(label)
-    question = Question.ask(subject, box, spec)
+    question = Question.ask(subject, box, argmax_is(label))
     itself = check_counterexample(question, x)
     if not isinstance(itself, Counterexample):
-        return verify(subject, box, spec, counterexamples, **options)
+        return None
     run = Run(question, Budget(), 0, "attack")
     run.settle_falsified(MISCLASSIFIED, itself)
     if counterexamples is not None:
@@ -259,6 +271,11 @@ def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None) -> 
         raise SpecError(
             f"image: {x.size} inputs, but the network takes {subject.network.inputs}; was one image meant, and is it "
             "resized as in training?"
+        )
+    if subject.network.outputs == 1:
+        raise SpecError(
+            "net: a network with one output has no largest output, so no class; ask verify() what the output must be, "
+            "e.g. verify(net, box, less_than(0.5)) or greater_than(0.5)"
         )
     return subject
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from verifier.errors import MissingDependencyError
+from verifier.errors import MissingDependencyError, missing
 
-INSTALL = "python -m pip install --no-deps auto-LiRPA && python -m pip install appdirs tqdm pyyaml ninja"
+INSTALL = "pip install 'nn-verification-course[lirpa]' && pip install --no-deps auto-LiRPA"
 
 
 @cache
@@ -38,9 +38,7 @@ def import_auto_lirpa() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise MissingDependencyError(
-            "auto-LiRPA needs torch, which is not installed: python -m pip install torch"
-        ) from error
+        raise missing("auto-LiRPA needs torch, which is not installed", "lirpa") from error
     _give_back_numpy_isin()
     _give_back_set_opset_version()
     _give_back_node_items(torch)
@@ -49,7 +47,9 @@ def import_auto_lirpa() -> Any:
             module = importlib.import_module("auto_LiRPA")
             importlib.import_module("auto_LiRPA.perturbations")
     except Exception as error:  # an old release may fail on a new torch in any way
-        raise MissingDependencyError(f"auto-LiRPA cannot be imported ({error}); install it with: {INSTALL}") from error
+        raise MissingDependencyError(
+            f"auto-LiRPA cannot be imported ({error}); install it with: {INSTALL}", "lirpa"
+        ) from error
     _let_slopes_leave_their_limits(torch)
     return module
 

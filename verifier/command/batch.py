@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verifier.errors import MissingDependencyError, OptionError, SpecError
+from verifier.answer.budget import somebody_watches
+from verifier.errors import OptionError, SpecError, missing
 
 COLUMNS = ("onnx", "vnnlib", "verdict", "seconds", "cpu_seconds", "subdomains", "stage")
 VERDICTS = ("unsat", "sat", "unknown", "timeout")
@@ -174,7 +176,13 @@ def read_results(path: Path, listed: list[Instance]) -> list[Row]:
 def run_instance(instance: Instance, folder: str, method: str, threads: int) -> Row:
     """Run one instance in a process of its own; whatever happens to that process, there is a row."""
     onnx, vnnlib = (str(_stored(Path(folder) / name)) for name in (instance.onnx, instance.vnnlib))
-    command = [sys.executable, "-m", "verifier", "verify", onnx, vnnlib, "--json"]
+    with tempfile.TemporaryDirectory(prefix="verifier-") as own:  # whatever a library prints, the answer is apart
+        return _run_process(instance, onnx, vnnlib, method, threads, Path(own) / "result.json")
+
+
+def _run_process(instance: Instance, onnx: str, vnnlib: str, method: str, threads: int, answer: Path) -> Row:
+    """Run one instance in a process that writes its answer to a file."""
+    command = [sys.executable, "-m", "verifier", "verify", onnx, vnnlib, "--json", "--output", str(answer)]
     command += ["--timeout", repr(instance.timeout_s), "--method", method]
     ours = str(Path(__file__).resolve().parents[2])
     environment = {
@@ -191,13 +199,13 @@ def run_instance(instance: Instance, folder: str, method: str, threads: int) -> 
         return failed("unknown", "stopped", "the run was stopped")
     # a session of its own: Ctrl-C reaches this process alone, so that no interrupted answer is taken for a whole one
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:  # fmt: skip
         _running.add(process)
         if _ended.is_set():  # between the two lines above
             process.kill()
         try:
-            printed, errors = process.communicate(timeout=instance.timeout_s + GRACE_S)
+            _, errors = process.communicate(timeout=instance.timeout_s + GRACE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             return failed("timeout", "ended", f"still running {GRACE_S:g} s after its time limit")
@@ -207,12 +215,12 @@ def run_instance(instance: Instance, folder: str, method: str, threads: int) -> 
     if process.returncode == UNREADABLE:
         return failed("unknown", "unreadable", last)
     try:
-        found = json.loads(printed)
+        found = json.loads(answer.read_text(encoding="utf-8"))
         return Row(
             instance.onnx, instance.vnnlib, found["verdict"], f"{found['seconds']:.3f}", f"{found['cpu_seconds']:.3f}",
             str(found["subdomains"]), found["stage"],
         )  # fmt: skip
-    except (ValueError, KeyError):
+    except (OSError, ValueError, KeyError):
         return failed("unknown", "crashed", f"exit status {process.returncode}: {last}")
 
 
@@ -236,7 +244,10 @@ def _run(
             client.submit(run_instance, instance, folder, method, threads, pure=False): instance
             for instance in instances
         }
-        bar = tqdm(total=len(done) + len(instances), initial=len(done), unit=" instances", desc="batch")
+        bar = tqdm(
+            total=len(done) + len(instances), initial=len(done), unit=" instances", desc="batch",
+            disable=not somebody_watches(),
+        )  # fmt: skip
         counted = list(done)
         with bar:
             bar.set_postfix_str(_counts(counted))
@@ -273,7 +284,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[tuple[Any, Any]]:
     try:
         from distributed import Client, LocalCluster, as_completed
     except ImportError as error:
-        raise MissingDependencyError("batch: Dask is not installed; pip install 'dask[distributed]'") from error
+        raise missing("batch: Dask (the package distributed) is not installed", "batch") from error
     if scheduler is not None:
         try:
             client = Client(scheduler, timeout="20s")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from verifier.errors import VerifierError
-from verifier.question.spec import Box, Clause, output_spec
+from verifier.question.spec import Box, Clause, Inequality, output_spec
 from verifier.solvers.z3_solver import Answer, RationalSolver
 
 
@@ -26,7 +26,7 @@ def same_box(first: Any, second: Any) -> bool:
 
 
 def same_output_spec(first: Any, second: Any, outputs: int, *, timeout_s: float = 10.0) -> bool:
-    """Whether two y_specs hold of exactly the same outputs, decided by Z3 in rationals.
+    """Whether two y_specs hold of exactly the same outputs (and inputs), decided by Z3 in rationals.
 
     Args:
         first: An OutputSpec or [lower, upper] pairs.
@@ -44,7 +44,11 @@ def same_output_spec(first: Any, second: Any, outputs: int, *, timeout_s: float 
         return False
     solver = RationalSolver()
     y = [solver.unlimited(f"y{i}") for i in range(outputs)]
-    holds_one, holds_two = _write(solver, y, one), _write(solver, y, two)
+    inputs = {len(i.inputs) for clause in (*one, *two) for i in clause} - {0}
+    if len(inputs) > 1:
+        return False  # they speak of networks with different numbers of inputs
+    x = [solver.unlimited(f"x{i}") for i in range(max(inputs, default=0))]
+    holds_one, holds_two = _write(solver, y, x, one), _write(solver, y, x, two)
     differ = solver.any_holds(
         [
             solver.all_hold([holds_one, solver.opposite(holds_two)]),
@@ -54,16 +58,12 @@ def same_output_spec(first: Any, second: Any, outputs: int, *, timeout_s: float 
     return solver.check(timeout_s, assuming=[differ]) is Answer.UNSATISFIABLE
 
 
-def _write(solver: RationalSolver, y: list[Any], clauses: tuple[Clause, ...]) -> Any:
+def _write(solver: RationalSolver, y: list[Any], x: list[Any], clauses: tuple[Clause, ...]) -> Any:
     """Write "every clause holds"."""
-    return solver.all_hold(
-        [
-            solver.any_holds(
-                [
-                    solver.opposite(solver.below(solver.linear(i.coefficients, y, i.offset), 0, strictly=not i.strict))
-                    for i in clause
-                ]
-            )
-            for clause in clauses
-        ]
-    )
+
+    def holds(one: Inequality) -> Any:
+        terms = [*y, *x] if one.inputs else y
+        margin = solver.linear((*one.coefficients, *one.inputs), terms, one.offset)
+        return solver.opposite(solver.below(margin, 0, strictly=not one.strict))
+
+    return solver.all_hold([solver.any_holds([holds(one) for one in clause]) for clause in clauses])

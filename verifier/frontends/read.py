@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from verifier.errors import NetworkError
+from verifier.frontends.keras.subject import is_keras, read_keras
 from verifier.network import Network, Subject
 
 
@@ -25,6 +26,8 @@ def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: i
         return net
     if isinstance(net, Network):
         return Subject.of_network(net)
+    if is_keras(net):  # on its torch backend it is a torch module, too
+        return read_keras(net, input_shape)
     torch = sys.modules.get("torch")  # no torch module exists before torch was imported
     if torch is not None and isinstance(net, torch.nn.Module):
         from verifier.frontends.torch.subject import read_torch
@@ -35,7 +38,7 @@ def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: i
     if isinstance(net, type):
         raise NetworkError(f"net: the class {net.__name__}, not an object of it; write {net.__name__}()")
     raise NetworkError(
-        f"net: expected a torch.nn.Module or a verifier.Network, found {type(net).__name__}"
+        f"net: expected a torch.nn.Module, a Keras model or a verifier.Network, found {type(net).__name__}"
         + ("; a plain function cannot be verified, wrap its layers in an nn.Module" if callable(net) else "")
     )
 

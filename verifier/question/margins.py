@@ -2,6 +2,7 @@
 
 A margin is what an inequality says, c.y + d. Where the head allows it, a margin becomes linear in the logits
 (a threshold on a Sigmoid output is a threshold on the logit, a comparison of Softmax outputs is one of logits).
+What an inequality says of the input, a . x, is a logit like the others: it is carried through the network (carried.py).
 Where it does not, it becomes an increasing function of linear rows: each limit on a Softmax output is
 1 / (1 + sum exp(-row)) over differences of logits. Either way a lower bound on every row gives one on every margin.
 """
@@ -16,8 +17,9 @@ from fractions import Fraction
 import numpy as np
 
 from verifier.enclosure import ELEMENTARY_RTOL, Array, Mask, gamma
+from verifier.errors import SpecError
 from verifier.network import Head
-from verifier.question.spec import Inequality, OutputSpec
+from verifier.question.spec import Clause, Inequality, OutputSpec
 
 ALWAYS = math.inf  # the margin of an inequality that no logit can violate
 
@@ -45,7 +47,8 @@ class Term:
 class Margin:
     """One inequality of the spec: offset + (row `row`, where it is linear) + the terms; strict or not.
 
-    The true offset lies within offset_error of offset; `row` is None for a margin that is not linear in the logits.
+    The true offset lies within offset_error of offset; `row` is None for a margin without a linear part. A margin with
+    terms is not linear in the logits, with a row or without.
     """
 
     strict: bool
@@ -65,14 +68,17 @@ class Margins:
     """The spec on the logits: rows to be bounded, margins made of them, clauses made of margins.
 
     Args:
-        rows: Linear functions of the logits, shape (rows, logits).
+        rows: Linear functions of the logits, shape (rows, logits); where there are functions of the input, they are the
+            last logits.
         margins: What the spec's inequalities become.
         clauses: Every clause must hold; a clause holds where one of its margins (by index) does.
+        functions: Linear functions of the input that the spec speaks of, shape (functions, inputs); None for none.
     """
 
     rows: Array
     margins: tuple[Margin, ...]
     clauses: tuple[tuple[int, ...], ...]
+    functions: Array | None = None
 
     @property
     def strict(self) -> Mask:
@@ -149,21 +155,47 @@ class Margins:
         return False if all(any(state is False for state in clause) for clause in states) else None
 
 
-def compile_margins(spec: OutputSpec, outputs: int, head: Head) -> Margins:
+def compile_margins(spec: OutputSpec, outputs: int, head: Head, inputs: int | None = None) -> Margins:
     """Write a spec on the outputs as margins on the logits.
 
+    Args:
+        spec: What must hold.
+        outputs: Number of outputs.
+        head: What is applied to the logits.
+        inputs: Number of inputs, where the spec may speak of them.
+
     Raises:
-        SpecError: The spec does not fit the number of outputs.
+        SpecError: The spec does not fit the number of outputs or inputs.
     """
-    builder = _Builder(outputs, head)
-    clauses = tuple(tuple(builder.margin(inequality) for inequality in clause) for clause in spec.clauses(outputs))
-    rows = np.array(builder.rows, dtype=np.float64).reshape(len(builder.rows), outputs)
-    return Margins(rows, tuple(builder.margins), clauses)
+    said = spec.clauses(outputs)
+    functions = _functions(said, inputs)
+    builder = _Builder(outputs, head, functions)
+    clauses = tuple(tuple(builder.margin(inequality) for inequality in clause) for clause in said)
+    rows = np.array(builder.rows, dtype=np.float64).reshape(len(builder.rows), outputs + len(functions))
+    return Margins(rows, tuple(builder.margins), clauses, np.array(list(functions)) if functions else None)
+
+
+def _functions(clauses: tuple[Clause, ...], inputs: int | None) -> dict[tuple[float, ...], int]:
+    """Number the functions of the input that a spec speaks of; one and its negative are one function."""
+    found: dict[tuple[float, ...], int] = {}
+    for inequality in (one for clause in clauses for one in clause if one.inputs):
+        if inputs is not None and len(inequality.inputs) != inputs:
+            raise SpecError(
+                f"y_specs: linear(x=...) has {len(inequality.inputs)} coefficients, but the network has {inputs} inputs"
+            )
+        found.setdefault(_directed(inequality.inputs)[0], len(found))
+    return found
+
+
+def _directed(function: tuple[float, ...]) -> tuple[tuple[float, ...], float]:
+    """A function or its negative, whichever begins with a positive coefficient, and the sign between them."""
+    sign = 1.0 if next((value for value in function if value), 1.0) > 0 else -1.0
+    return tuple(sign * value + 0.0 for value in function), sign
 
 
 class _Builder:
-    def __init__(self, outputs: int, head: Head) -> None:
-        self.outputs, self.head = outputs, head
+    def __init__(self, outputs: int, head: Head, functions: dict[tuple[float, ...], int]) -> None:
+        self.outputs, self.head, self.functions = outputs, head, functions
         self.rows: list[tuple[float, ...]] = []
         self.margins: list[Margin] = []
         self._row_index: dict[tuple[float, ...], int] = {}
@@ -176,11 +208,17 @@ class _Builder:
             self.margins.append(self._compile(inequality))
         return self._margin_index[inequality]
 
-    def _row(self, coefficients: tuple[float, ...]) -> int:
-        if coefficients not in self._row_index:
-            self._row_index[coefficients] = len(self.rows)
-            self.rows.append(coefficients)
-        return self._row_index[coefficients]
+    def _row(self, coefficients: tuple[float, ...], inputs: tuple[float, ...] = ()) -> int:
+        """Add coefficients . logits + inputs . x; the same one twice is one row."""
+        carried = [0.0] * len(self.functions)
+        if inputs:
+            function, sign = _directed(inputs)
+            carried[self.functions[function]] = sign
+        row = (*coefficients, *carried)
+        if row not in self._row_index:
+            self._row_index[row] = len(self.rows)
+            self.rows.append(row)
+        return self._row_index[row]
 
     def _unit(self, index: int, value: float, minus: int | None = None) -> int:
         row = [0.0] * self.outputs
@@ -190,14 +228,17 @@ class _Builder:
         return self._row(tuple(row))
 
     def _compile(self, inequality: Inequality) -> Margin:
-        c, d, strict = inequality.coefficients, inequality.offset, inequality.strict
+        c, d, strict, a = inequality.coefficients, inequality.offset, inequality.strict, inequality.inputs
         used = [i for i, value in enumerate(c) if value]
-        if not used:  # says nothing of the outputs: it holds everywhere or nowhere
+        if not used and not a:  # says nothing of outputs and inputs: it holds everywhere or nowhere
             return Margin(strict, ALWAYS if inequality.holds(d) else -ALWAYS)
         if self.head is Head.IDENTITY:
-            return Margin(strict, d, row=self._row(c))
+            return Margin(strict, d, row=self._row(c, a))
         if self.head is Head.LOG_SOFTMAX and sum((Fraction(value) for value in c), Fraction(0)) == 0:
-            return Margin(strict, d, row=self._row(c))  # the log-sum-exp cancels
+            return Margin(strict, d, row=self._row(c, a))  # the log-sum-exp cancels
+        if a:
+            row = self._row((0.0,) * self.outputs, a)
+            return Margin(strict, d, row=row, terms=tuple(self._term(i, c[i]) for i in used))
         if d == 0 and len(used) == 2 and c[used[0]] == -c[used[1]]:
             return Margin(strict, 0.0, row=self._unit(used[0], c[used[0]], minus=used[1]))  # heads increase
         if len(used) == 1 and self.head is not Head.LOG_SOFTMAX:

@@ -1,7 +1,8 @@
 """Specs: Box says which inputs are meant, OutputSpec what must hold of the outputs.
 
 An OutputSpec is a small tree that knows nothing of any network; asked for a number of outputs it becomes clauses:
-every clause must hold, and a clause holds where at least one of its inequalities c.y + d >= 0 (> 0 where strict) does.
+every clause must hold, and a clause holds where at least one of its inequalities c.y + a.x + d >= 0 (> 0 where strict)
+does. Most specs speak of outputs only; then a is empty.
 """
 
 from __future__ import annotations
@@ -43,11 +44,16 @@ class Box:
     def __post_init__(self) -> None:
         """Read the two vectors and refuse what is no box."""
         lower, upper = (
-            np.atleast_1d(as_numbers(side, f"Box {name}")).reshape(-1)
+            np.atleast_1d(as_numbers(side, f"Box {name}"))
             for side, name in ((self.lower, "lower"), (self.upper, "upper"))
         )
-        if lower.shape != upper.shape:
+        if lower.size != upper.size:
             raise SpecError(f"Box: lower has {lower.size} numbers, upper {upper.size}; they must be equal")
+        if lower.shape != upper.shape and lower.squeeze().shape != upper.squeeze().shape:
+            raise SpecError(f"Box: lower has shape {lower.shape}, upper {upper.shape}; they must be equal")
+        if not lower.size:
+            raise SpecError("Box: empty; expected one lower and one upper bound per input")
+        lower, upper = lower.reshape(-1), upper.reshape(-1)
         _check_sides(lower, upper, "Box")
         object.__setattr__(self, "lower", lower)
         object.__setattr__(self, "upper", upper)
@@ -137,11 +143,15 @@ def _check_sides(lower: Array, upper: Array, name: str) -> None:
 
 @dataclass(frozen=True)
 class Inequality:
-    """coefficients . y + offset >= 0, or > 0 where strict; its left side is the margin."""
+    """coefficients . y + inputs . x + offset >= 0, or > 0 where strict; its left side is the margin.
+
+    `inputs` is empty where the inequality says nothing of the inputs.
+    """
 
     coefficients: tuple[float, ...]
     offset: float
     strict: bool
+    inputs: tuple[float, ...] = ()
 
     def holds(self, margin: float) -> bool:
         """Whether a margin of this value satisfies it."""
@@ -207,7 +217,12 @@ class ArgmaxIs(OutputSpec):
     label: int
 
     def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause a rival."""
+        """One clause per rival."""
+        if outputs == 1:
+            raise SpecError(
+                f"y_specs: argmax_is({self.label}), but the network has one output, which is always the largest; ask "
+                "what it must be, e.g. less_than(0.5) or greater_than(0.5)"
+            )
         if self.label >= outputs:
             raise SpecError(
                 f"y_specs: argmax_is({self.label}), but the network has {outputs} outputs, numbered 0 to {outputs - 1}"
@@ -244,19 +259,20 @@ class Threshold(OutputSpec):
 
 @dataclass(frozen=True)
 class Linear(OutputSpec):
-    """coefficients . y + offset >= 0, or > 0 where strict."""
+    """coefficients . y + inputs . x + offset >= 0, or > 0 where strict; `inputs` is empty where x plays no part."""
 
     coefficients: tuple[float, ...]
     offset: float
     strict: bool
+    inputs: tuple[float, ...] = ()
 
     def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """Itself."""
+        """One clause of one inequality."""
         if len(self.coefficients) != outputs:
             raise SpecError(
                 f"y_specs: linear() has {len(self.coefficients)} coefficients, but the network has {outputs} outputs"
             )
-        return ((Inequality(self.coefficients, self.offset, self.strict),),)
+        return ((Inequality(self.coefficients, self.offset, self.strict, self.inputs),),)
 
 
 @dataclass(frozen=True)
@@ -333,16 +349,40 @@ def greater_than(value: float, output: int | None = None) -> OutputSpec:
     return Threshold(as_finite(value, "greater_than(value)"), True, as_optional_index(output, "greater_than(output=)"))
 
 
-def linear(coefficients: Any, offset: float = 0.0, strict: bool = False) -> OutputSpec:
-    """coefficients . y + offset >= 0, or > 0 where strict.
+def linear(y: Any, offset: float = 0.0, strict: bool = False, *, x: Any = None) -> OutputSpec:
+    """y . outputs + x . inputs + offset >= 0, or > 0 where strict.
+
+    Args:
+        y: One coefficient for each output.
+        offset: The constant.
+        strict: Whether a tie is a violation.
+        x: One coefficient for each input, in flattened order, for a spec that compares outputs with the input; None
+            where it speaks of outputs only.
 
     Raises:
         SpecError: A coefficient or the offset is not a finite number.
+
+    Example:
+        >>> linear([1, -1])  # output 0 is at least output 1
+        Linear(coefficients=(1.0, -1.0), offset=0.0, strict=False, inputs=())
+        >>> near = linear(y=[1], x=[-2], offset=0.1) & linear(y=[-1], x=[2], offset=0.1)  # |y - 2 x| <= 0.1
     """
-    row = as_numbers(coefficients, "linear(coefficients)").reshape(-1)
+    if not isinstance(strict, bool | np.bool_):
+        raise SpecError(f"linear(strict=): expected True or False, found {shown(strict)}")
+    offset, inputs = as_finite(offset, "linear(offset=)"), () if x is None else _row(x, "linear(x)", "input")
+    return Linear(_row(y, "linear(y)", "output"), offset, bool(strict), inputs if any(inputs) else ())
+
+
+def _row(values: Any, name: str, what: str) -> tuple[float, ...]:
+    row = np.asarray(as_numbers(values, name))
     if row.size == 0 or not np.isfinite(row).all():
-        raise SpecError("linear(coefficients): expected one finite number an output")
-    return Linear(tuple(float(c) for c in row), as_finite(offset, "linear(offset=)"), bool(strict))
+        raise SpecError(f"{name}: expected one finite number per {what}")
+    if row.ndim != 1 and row.shape != (1, row.size):
+        raise SpecError(
+            f"{name}: found shape {row.shape}, expected one number per {what}; join several inequalities with all_of() "
+            "or any_of()"
+        )
+    return tuple(float(c) for c in row.reshape(-1))
 
 
 def all_of(*specs: Any) -> OutputSpec:
@@ -406,7 +446,7 @@ def from_data(data: Any) -> OutputSpec:
         if kind == "Threshold":
             return (greater_than if data["above"] else less_than)(data["value"], data["output"])
         if kind == "Linear":
-            return linear(data["coefficients"], data["offset"], data["strict"])
-    except (KeyError, TypeError) as error:
+            return linear(data["coefficients"], data["offset"], data["strict"], x=data.get("inputs") or None)
+    except (KeyError, TypeError, AttributeError) as error:
         raise SpecError(f"spec data: {error!r} in {shown(data)}; expected what to_data() writes") from None
     raise SpecError(f"spec data: unknown kind {kind!r}; expected one of {', '.join(_KINDS)}")

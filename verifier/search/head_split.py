@@ -18,13 +18,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
+from verifier.answer.reason import BELOW_ROUNDING, Reason, Why
+from verifier.answer.verdict import Counterexample, Question
 from verifier.attack import attack
 from verifier.bounds.crown import crown_bounds
 from verifier.enclosure import Array, Bounds, Mask
 from verifier.network import Head, Subject
 from verifier.question.margins import ALWAYS, Margin, Term
 from verifier.question.spec import OutputSpec, any_of, linear
+from verifier.search.protocol import Replayer
 from verifier.search.relu.split import ReluSplit
 
 CELL_SUBDOMAINS = 64  # of ReLU splitting in a cell before the cell is split instead; doubled with each split
@@ -34,6 +36,7 @@ WALKS = 4  # random starts beside it, others each time
 SLACK = 1e-11  # of the magnitudes met while a linear function is computed: some thousand times what they can round
 MAX_EXPONENT = 300.0  # beyond it a chord would be useless, and exp could overflow
 MAX_CELLS = 20_000  # open at once
+TOO_CLOSE = Why(Reason.BELOW_ROUNDING, "limits on the head's outputs are met too closely to be decided")
 NARROW = 1e-7  # a cell is not split further once its rows are known this closely
 
 
@@ -63,13 +66,12 @@ class HeadSplit:
     def __init__(self, question: Question, *, known: tuple[Bounds, ...] | None = None) -> None:
         """Begin with one cell a clause."""
         self.question, self._known = question, known or None
-        self.counterexample: Counterexample | None = None
-        self.near = False
+        self._replayer = Replayer(question)
         self._stuck = 0
         self._whole = True  # False while a cell is in hand: an interrupt could lose it
         self._numbers = itertools.count()
         self._open: list[_Cell] = []
-        network, margins = question.subject.network, question.margins
+        network, margins = question.network, question.margins
         root = Bounds(question.box.lower[None], question.box.upper[None])
         wide = None if known is None else tuple(Bounds(one.lower[None], one.upper[None]) for one in known)
         rows = np.concatenate([np.eye(network.outputs), margins.rows])
@@ -88,11 +90,21 @@ class HeadSplit:
 
     def _upper(self, root: Bounds, known: tuple[Bounds, ...] | None) -> Array:
         """Upper bounds on the margins' rows, and on every logit's magnitude."""
-        network, margins = self.question.subject.network, self.question.margins
+        network, margins = self.question.network, self.question.margins
         rows = -np.concatenate([np.eye(network.outputs), margins.rows])
         found = crown_bounds(network, root, rows, known).rows.lower[0]
         self._most = float(np.abs(found).max(initial=1.0))
         return np.asarray(-found[network.outputs :])
+
+    @property
+    def counterexample(self) -> Counterexample | None:
+        """The first one that was replayed."""
+        return self._replayer.counterexample
+
+    @property
+    def near(self) -> bool:
+        """Whether a candidate was met whose margin is below rounding."""
+        return self._replayer.near
 
     @property
     def open_boxes(self) -> list[_Cell]:
@@ -110,11 +122,11 @@ class HeadSplit:
         return 0.0 if self.verified else -math.inf
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Why | None:
         """Why the search ended without an answer, where no limit was reached."""
         if self._stuck:
-            return BELOW_ROUNDING if self.near else "limits on the head's outputs are met too closely to be decided"
-        return ""
+            return BELOW_ROUNDING if self.near else TOO_CLOSE
+        return None
 
     def run(self, budget: Budget, max_boxes: float = math.inf) -> None:
         """Go on until settled, until the budget is exhausted, or for about max_boxes subdomains."""
@@ -148,7 +160,7 @@ class HeadSplit:
             if self._look(x):
                 return False
             if x is not None:
-                rows = self.question.subject.network.logits(x[None])[0] @ self.question.margins.rows.T
+                rows = self.question.network.logits(x[None])[0] @ self.question.margins.rows.T
                 point = np.clip(rows, cell.lower, cell.upper)
                 if gap.tangent and cell.moves < TANGENT_MOVES and not np.allclose(point, cell.point, atol=1e-9):
                     self._push(replace(cell, point=point, moves=cell.moves + 1))
@@ -160,13 +172,7 @@ class HeadSplit:
         """Replay a point that violates a linear function, and descents from it and from random points."""
         starts = None if x is None else x[None]
         lowest = attack(self.question, starts=starts, walks=WALKS, steps=DESCENT_STEPS, seed=next(self._numbers))
-        for candidate in [*([] if x is None else [x]), *lowest[:1]]:
-            found = check_counterexample(self.question, candidate)
-            if isinstance(found, Counterexample):
-                self.counterexample = found
-                return True
-            self.near |= found.near
-        return False
+        return any(self._replayer.confirms(candidate) for candidate in [*([] if x is None else [x]), *lowest[:1]])
 
     def _split(self, cell: _Cell, point: Array, gap: _Gap) -> None:
         """Cut a cell in two at the row whose linear bound loses most."""

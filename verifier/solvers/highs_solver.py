@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verifier.enclosure import Array, Mask
-from verifier.errors import MissingDependencyError
+from verifier.errors import missing
+from verifier.solvers.status import Answer, Status
 
 FEASIBILITY_ATOL = 1e-7  # how far a row or a switch may be off; at 1e-9 HiGHS 1.15 called feasible programs infeasible
-INSTALL = "python -m pip install highspy"
-
-
-class Status(enum.Enum):
-    """How a run ended; every status of HiGHS that is not mapped by name is OTHER."""
-
-    OPTIMAL = "optimal"
-    INFEASIBLE = "infeasible"
-    TIME_LIMIT = "time limit"
-    NODE_LIMIT = "node limit"
-    INTERRUPTED = "interrupted"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +27,7 @@ class Program:
         rows: A by rows: for each row its column numbers and coefficients.
         row_lower, row_upper: Shape (rows,), infinite where there is no limit.
         whole: Which columns are whole numbers, (columns,).
+        columns: The numbers of columns that have a name; -1 in place of one that is not there.
     """
 
     cost: Array
@@ -46,21 +37,7 @@ class Program:
     row_lower: Array
     row_upper: Array
     whole: Mask
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What HiGHS returned; nothing of it is taken at its word.
-
-    Args:
-        status: How the run ended.
-        point: The best point found, (columns,), or None.
-        duals: Multipliers of the rows of a linear program, (rows,), or None.
-    """
-
-    status: Status
-    point: Array | None
-    duals: Array | None
+    columns: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
 
 def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, presolve: bool = True) -> Answer:
@@ -78,9 +55,8 @@ def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, p
     try:
         import highspy
     except ImportError as error:
-        raise MissingDependencyError(f"HiGHS is not installed; install it with: {INSTALL}") from error
-    solver: Any = highspy.Highs()  # type: ignore[no-untyped-call, unused-ignore]
-    solver.setOptionValue("output_flag", False)
+        raise missing("HiGHS (the package highspy) is not installed", "exact") from error
+    solver = _silent_solver(highspy)
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("random_seed", 0)
     solver.setOptionValue("primal_feasibility_tolerance", FEASIBILITY_ATOL)
@@ -108,7 +84,31 @@ def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, p
     solution = solver.getSolution()
     point = np.array(solution.col_value) if solution.value_valid else None
     duals = np.array(solution.row_dual) if solution.dual_valid else None
-    return Answer(status, point, duals)
+    info = solver.getInfo()
+    objective = float(program.cost @ point) if point is not None else math.inf
+    if not program.whole.any():
+        bound = objective if status is Status.OPTIMAL else -math.inf
+        return Answer(status, point, duals, objective, bound, 0.0 if status is Status.OPTIMAL else math.inf)
+    gap = math.inf if point is None else float(info.mip_gap)
+    return Answer(status, point, duals, objective, float(info.mip_dual_bound), gap, max(int(info.mip_node_count), 0))
+
+
+def _silent_solver(highspy: Any) -> Any:
+    """A solver that prints nothing.
+
+    HiGHS 1.16 prints a banner from its own constructor, where it enables its callbacks: before any option can be set
+    from outside, and once per solver.
+    """
+
+    class Silent(highspy.Highs):  # type: ignore[misc]
+        def enableCallbacks(self) -> None:  # HiGHS's own name
+            self.setOptionValue("output_flag", False)
+            self.setOptionValue("log_to_console", False)
+            super().enableCallbacks()
+
+    solver = Silent()
+    solver.setOptionValue("output_flag", False)  # also where a release's constructor enables no callbacks
+    return solver
 
 
 def _model(highspy: Any, program: Program) -> Any:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from verifier.errors import MissingDependencyError
+from verifier.errors import missing
+from verifier.solvers.status import Status
 
 CANCELLED = ("canceled", "interrupted", "interrupted from keyboard")  # Z3's words for a cancelled check
 MAX_WORK = 2**32 - 1  # Z3 keeps its limit in 32 bits; 0 means none
-INSTALL = "python -m pip install z3-solver"
 
 
 class Answer(enum.Enum):
@@ -24,23 +24,35 @@ class Answer(enum.Enum):
     UNKNOWN = "unknown"
 
 
+# Z3 has no other status for these than its words
+STATUSES = {
+    **dict.fromkeys(("timeout", *CANCELLED), Status.TIME_LIMIT),
+    "max. resource limit exceeded": Status.NODE_LIMIT,
+}
+
+
 class RationalSolver:
     """A Z3 solver over the reals in a context of its own; expressions are Z3's.
+
+    Args:
+        logic: Z3's name of the logic, which chooses its engine: "QF_LRA" for linear arithmetic, "QF_NRA" where times()
+            is used; None lets Z3 choose.
 
     Raises:
         MissingDependencyError: Z3 is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, logic: str | None = "QF_LRA") -> None:
         """Open a solver."""
         try:
             import z3
         except ImportError as error:
-            raise MissingDependencyError(f"Z3 is not installed; install it with: {INSTALL}") from error
+            raise missing("Z3 (the package z3-solver) is not installed", "exact") from error
         self._z3 = z3
         self._context = z3.Context()
-        self._solver = z3.SolverFor("QF_LRA", ctx=self._context)
-        self.reason = ""
+        self._solver = z3.Solver(ctx=self._context) if logic is None else z3.SolverFor(logic, ctx=self._context)
+        self.status = Status.OTHER  # of the last question that got no answer, and in Z3's words
+        self.words = ""
 
     def constant(self, value: float | Fraction) -> Any:
         """Write a number exactly."""
@@ -61,6 +73,10 @@ class RationalSolver:
         """Write sum of coefficients times terms plus offset, exactly; terms with coefficient 0 are left out."""
         parts = [self.constant(c) * term for c, term in zip(coefficients, terms, strict=True) if c]
         return self._z3.Sum([*parts, self.constant(offset)]) if parts else self.constant(offset)
+
+    def times(self, first: Any, second: Any) -> Any:
+        """Write a product of two expressions, which no linear logic can decide."""
+        return first * second
 
     def name(self, expression: Any, name: str) -> Any:
         """Give an expression a variable of its own, so that it is written once."""
@@ -108,10 +124,10 @@ class RationalSolver:
             KeyboardInterrupt: The user pressed Ctrl-C.
 
         Returns:
-            An answer; every status that is not sat or unsat is UNKNOWN, with `reason` set.
+            An answer; every status that is not sat or unsat is UNKNOWN, with `status` and `words` set.
         """
         if timeout_s <= 0:
-            self.reason = "no time left"
+            self.status, self.words = Status.TIME_LIMIT, "no time left"
             return Answer.UNKNOWN
         self._solver.push()
         for condition in assuming:
@@ -132,11 +148,14 @@ class RationalSolver:
         elif status == self._z3.unsat:
             answer = Answer.UNSATISFIABLE
         else:
-            self.reason = str(self._solver.reason_unknown())
-            answer = Answer.UNKNOWN
+            answer, self.words = Answer.UNKNOWN, str(self._solver.reason_unknown())
+            self.status = STATUSES.get(self.words, Status.OTHER)
             if work and self._worked() - worked >= min(work, MAX_WORK):
-                self.reason = "its limit of work is reached"  # which Z3 calls cancelled, too
-            elif self.reason in CANCELLED and time.perf_counter() - started < 0.95 * timeout_s:
+                self.status, self.words = (
+                    Status.NODE_LIMIT,
+                    "its limit of work is reached",
+                )  # which Z3 calls cancelled, too
+            elif self.words in CANCELLED and time.perf_counter() - started < 0.95 * timeout_s:
                 raise KeyboardInterrupt  # Z3 takes Ctrl-C for itself while it works
         self._solver.pop()
         return answer

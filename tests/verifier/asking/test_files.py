@@ -65,7 +65,7 @@ def test_time_and_subdomains_are_shared_by_the_boxes(tmp_path):
     found = verify_files(net, path, method="ibp")
     assert found.verdict is Verdict.UNKNOWN and found.reason.endswith("in box 2 of 2") and not found.timed_out
     found = verify_files(net, path, timeout_s=1e-9)
-    assert found.timed_out and found.reason == "time limit of 1e-09 s reached in box 1 of 2"
+    assert found.timed_out and found.reason == "time limit of 1e-09 s reached while reading"
     assert verify_files(net, path, max_subdomains=1).verdict is Verdict.UNKNOWN
 
 
@@ -115,3 +115,58 @@ def test_easy_instances_of_acas_xu_have_their_known_verdicts():
         )
         assert found.verdict is Verdict[verdict], (net, number, found)
         assert time.perf_counter() - started < 60
+
+
+@pytest.mark.parametrize("text", ["(assert (>= X_0 2))", "(assert (<= 1 0))", "(assert (or (< Y_0 Y_0) (<= X_1 -1)))"])
+def test_a_property_that_no_input_meets_is_verified_by_itself(tmp_path, text):
+    path = small_files.write(tmp_path, "p.vnnlib", DECLARED + UNIT_BOX + "(assert (>= Y_0 0))" + text)
+    found = verify_files(small_files.network(tmp_path), path)
+    assert found.verdict is Verdict.VERIFIED and (found.stage, found.guarantee) == ("property", "exact")
+
+
+def test_a_network_that_is_not_supported_is_refused_before_the_property_is_read(tmp_path, monkeypatch):
+    from verifier.asking import files
+
+    net = small_files.write(tmp_path, "net.nnet", "no network")
+    monkeypatch.setattr(files, "problem", None)
+    with pytest.raises(NetworkError, match=r"net\.nnet, line 1"):
+        verify_files(net, small_files.above(tmp_path, 1))
+
+
+def test_the_time_limit_holds_while_a_property_is_read_and_between_its_boxes(tmp_path, monkeypatch):
+    """A property of 20,000 boxes, each settled at once: reading it or asking about all of them takes seconds."""
+    from verifier.asking import files
+
+    net = small_files.network(tmp_path)
+    path = small_files.write(tmp_path, "p.vnnlib", boxes(*(f"{i} {i + 1} {3 * i + 3}" for i in range(20_000))))
+    found = verify_files(net, path, timeout_s=0.01)
+    assert found.timed_out and found.reason == "time limit of 0.01 s reached while reading" and found.subdomains == 0
+    started = time.perf_counter()
+    asked = []
+
+    def few(*arguments, **options):
+        asked.append(options["timeout_s"])
+        if len(asked) == 3:
+            monkeypatch.setattr(files, "_clock", None)
+            started_long_ago.append(True)
+        return verify(*arguments, **options)
+
+    verify, started_long_ago = files.verify, []
+    monkeypatch.setattr(files, "verify", few)
+    monkeypatch.setattr(files, "_clock", lambda started, timeout_s: lambda: bool(started_long_ago))
+    found = verify_files(net, path, timeout_s=600)
+    assert found.timed_out and len(asked) == 3 and found.reason == "time limit of 600 s reached in box 4 of 20000"
+    assert found.margin == -np.inf and not np.isfinite(found.output_bounds.upper).any()
+    assert time.perf_counter() - started < 120
+
+
+def test_tens_of_thousands_of_disjuncts_are_answered_in_little_memory(tmp_path):
+    """Each limit is a clause: an attack on all of them at once would need gigabytes."""
+    rows = " ".join(f"(and (<= Y_0 -{i}.5) (>= Y_1 Y_0))" for i in range(5_000))
+    text = f"{DECLARED}{UNIT_BOX}(assert (or {rows}))"
+    assert verify_files(small_files.network(tmp_path), small_files.write(tmp_path, "p.vnnlib", text)).verdict is (
+        Verdict.VERIFIED
+    )
+    text = text.replace("(<= Y_0 -7.5)", "(<= Y_0 1.01) (>= Y_1 0.9)")  # x = (1, 0)
+    found = verify_files(small_files.network(tmp_path), small_files.write(tmp_path, "p.vnnlib", text))
+    assert found.verdict is Verdict.FALSIFIED

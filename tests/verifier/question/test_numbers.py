@@ -30,7 +30,7 @@ def net() -> nn.Sequential:
         (lambda: verify(net(), [(0, 1)] * 2, [[0, 1], [0, HUGE], [0, 1]]), r"y_specs\[1\]\[1\]: 1000.* beyond"),
         (lambda: Box([-HUGE], [1]), r"Box lower\[0\]: -1000.* beyond"),
         (lambda: less_than(HUGE), r"less_than\(value\): 1000.* beyond"),
-        (lambda: linear([1, HUGE]), r"linear\(coefficients\)\[1\]: 1000.* beyond"),
+        (lambda: linear([1, HUGE]), r"linear\(y\)\[1\]: 1000.* beyond"),
         (lambda: linear([1, 2], offset=HUGE), r"linear\(offset=\): 1000.* beyond"),
         (lambda: argmax_is(torch.tensor([1, 2])), r"argmax_is\(label\): expected a whole number >= 0, found Tensor"),
         (lambda: argmax_is(np.array([])), r"argmax_is\(label\): expected a whole number >= 0, found ndarray"),

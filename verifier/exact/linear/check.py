@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import TIME_LIMIT, Counterexample, Question, check_counterexample
+from verifier.answer.outcome import Outcome
+from verifier.answer.reason import Reason, Why, time_is_up
+from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
-from verifier.exact.linear.encoding import encode_clause, tolerance_gain
-from verifier.solvers.highs_solver import FEASIBILITY_ATOL, Program, Status, solve
+from verifier.exact.linear.encode_margin import encode_clause, tolerance_gain
+from verifier.solvers.highs_solver import FEASIBILITY_ATOL, Program, solve
+from verifier.solvers.status import Status
 
 # "Infeasible" counts only with room for ten times the solver's tolerance on every row, as the margins see it.
 MILP_ROOM = 10 * FEASIBILITY_ATOL
 
 
-@dataclass(frozen=True, eq=False)
-class LinearOutcome:
-    """What a program found.
-
-    Args:
-        verified: Whether every clause holds.
-        counterexample: A replayed one, or None.
-        margin: The proved lower bound on the worst clause's margin; -inf where nothing is proved.
-        reason: Why there is no answer.
-    """
-
-    verified: bool
-    counterexample: Counterexample | None
-    margin: float
-    reason: str
+LP_NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "LP does not support limits on Softmax outputs")
+MILP_NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "MILP does not support limits on Softmax outputs")
+RELAXATION_OPEN = Why(Reason.BOUNDS_OPEN, "the linear relaxation does not settle it; method='auto' goes on")
+WITHIN_TOLERANCE = Why(Reason.SOLVER_TOLERANCE, "margin within the tolerance of the MILP solver")
 
 
 def _open_clauses(question: Question) -> list[tuple[int, ...]]:
@@ -40,7 +31,7 @@ def _open_clauses(question: Question) -> list[tuple[int, ...]]:
     return [clause for clause in margins.clauses if all(margins.margins[i].offset != np.inf for i in clause)]
 
 
-def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: Budget) -> LinearOutcome:
+def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: Budget) -> Outcome:
     """Bound every clause by a linear program over the triangle relaxation; sound, not complete.
 
     HiGHS's multipliers are only a proposal: the bound that counts is computed from them here, for which any
@@ -56,7 +47,7 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
         Neumaier, Shcherbina. Safe bounds in linear and mixed-integer linear programming. Math. Program. 2004.
     """
     if not question.margins.linear:
-        return LinearOutcome(False, None, -np.inf, "LP does not support limits on Softmax outputs")
+        return Outcome.left_open(LP_NOT_LINEAR)
     margins = question.margins
     lows, verified, candidate = [], True, None
     for clause in _open_clauses(question):
@@ -71,10 +62,14 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
         if not (low > 0 or (low >= 0 and not strict)):
             verified = False
             if answer.point is not None and candidate is None:
-                found = check_counterexample(question, answer.point[: question.subject.network.inputs])
+                found = check_counterexample(question, answer.point[program.columns["x"]])
                 candidate = found if isinstance(found, Counterexample) else None
-    reason = budget.exhausted() or "the linear relaxation does not settle it; method='auto' goes on"
-    return LinearOutcome(verified, candidate, min(lows, default=np.inf), "" if verified or candidate else reason)
+    margin = min(lows, default=np.inf)
+    if verified:
+        return Outcome.proved(margin=margin)
+    if candidate is not None:
+        return Outcome.refuted(candidate, margin=margin)
+    return Outcome.left_open(budget.exhausted() or RELAXATION_OPEN, margin=margin)
 
 
 def safe_lower_bound(program: Program, duals: Array) -> float:
@@ -107,7 +102,7 @@ def safe_lower_bound(program: Program, duals: Array) -> float:
     return total - 1.001 * rounding - UNDERFLOW
 
 
-def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: Budget) -> LinearOutcome:
+def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: Budget) -> Outcome:
     """Decide every clause by a mixed-integer program: complete, but only up to HiGHS's own tolerances.
 
     Asked is whether the clause's best margin can be at most MILP_ROOM, times what the weights make of a tolerance;
@@ -120,10 +115,10 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
         budget: Seconds and, as branch-and-bound nodes, subdomains left.
     """
     if not question.margins.linear:
-        return LinearOutcome(False, None, -np.inf, "MILP does not support limits on Softmax outputs")
+        return Outcome.left_open(MILP_NOT_LINEAR)
     for clause in _open_clauses(question):
         if budget.seconds_left <= 0:
-            return LinearOutcome(False, None, -np.inf, budget.exhausted())
+            return Outcome.left_open(budget.exhausted())
         room = MILP_ROOM * tolerance_gain(question, clause)
         program = encode_clause(question, clause, pre, logits, switches=True, room=room)
         nodes = None if budget.max_subdomains is None else int(budget.subdomains_left)
@@ -133,13 +128,17 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
         if answer.status is Status.INFEASIBLE:
             continue
         if answer.point is not None:
-            found = check_counterexample(question, answer.point[: question.subject.network.inputs])
+            found = check_counterexample(question, answer.point[program.columns["x"]])
             if isinstance(found, Counterexample):
-                return LinearOutcome(False, found, -np.inf, "")
+                return Outcome.refuted(found)
         if answer.status is Status.OPTIMAL:
-            return LinearOutcome(False, None, -np.inf, "margin within the tolerance of the MILP solver")
-        reason = budget.exhausted() or f"MILP solver ended with status {answer.status.value!r}"
-        if answer.status is Status.TIME_LIMIT:  # by its own clock, which may be ahead
-            reason = f"{TIME_LIMIT} of {budget.timeout_s:g} s reached"
-        return LinearOutcome(False, None, -np.inf, reason)
-    return LinearOutcome(True, None, -np.inf, "")
+            return Outcome.left_open(WITHIN_TOLERANCE)
+        return Outcome.left_open(budget.exhausted() or _why(answer.status, budget))
+    return Outcome.proved("solver tolerance")
+
+
+def _why(status: Status, budget: Budget) -> Why:
+    """What a status without an answer means; by its own clock the solver may be ahead of ours."""
+    if status is Status.TIME_LIMIT:
+        return time_is_up(budget.timeout_s)
+    return Why(status.reason, f"MILP solver ended with status {status.value!r}")

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from verifier.answer.outcome import Outcome
 from verifier.answer.verdict import Question
 from verifier.enclosure import Array
+from verifier.exact.linear.builder import Builder
 from verifier.exact.linear.check import safe_lower_bound
-from verifier.exact.linear.encoding import Builder, affine_rows
+from verifier.exact.linear.encode_margin import above_margins
 from verifier.solvers.highs_solver import solve
 
 
-def leaf_check(
-    question: Question, clause: tuple[int, ...], signs: Sequence[Array], timeout_s: float
-) -> tuple[bool, Array | None]:
+def leaf_check(question: Question, clause: tuple[int, ...], signs: Sequence[Array], timeout_s: float) -> Outcome:
     """Decide whether a point of the box with these signs violates a clause.
 
     HiGHS only proposes: what settles is its multipliers' bound, recomputed and rounded down; a point is a candidate.
@@ -33,21 +33,21 @@ def leaf_check(
         timeout_s: Time limit of the solver.
 
     Returns:
-        Whether no such point exists, and the point of the program's solution, (inputs,), or None.
+        VERIFIED where no such point exists; otherwise UNKNOWN, with the point of the program's solution as candidate.
 
     Source:
         Neumaier, Shcherbina. Safe bounds in linear and mixed-integer linear programming. Math. Program. 2004.
     """
-    network, box, margins = question.subject.network, question.box, question.margins
+    network, box, margins = question.network, question.box, question.margins
     builder = Builder()
-    h = builder.columns(box.lower, box.upper)
+    x = h = builder.columns(box.lower, box.upper, "x")
     reach = np.maximum(np.abs(box.lower), np.abs(box.upper))
     layers = []
     for index, layer in enumerate(network.layers):
         # what z can be at most wherever it is linear like this, so that no column's limit is ever met
         size = 1.001 * (reach @ layer.magnitude.T + np.abs(layer.bias) + layer.error(reach)) + 1e-300
         z = builder.columns(-size, size)
-        affine_rows(builder, layer, h, z, reach)
+        builder.affine_rows(layer, h, z, reach)
         if index == len(signs):
             break
         layers.append((z, signs[index], size))
@@ -64,14 +64,9 @@ def leaf_check(
     for z_layer, sign, _ in layers:
         for z_j, sign_j in zip(z_layer, sign, strict=True):
             builder.row([z_j, *s], [float(sign_j), 1.0], 0.0, np.inf)
-    for margin in chosen:
-        if margin.row is None:  # it holds nowhere: nothing to ask
-            continue
-        # s >= rows . logits + offset - error
-        low = np.nextafter(margin.offset - margin.offset_error, -np.inf)
-        builder.row([*s, *z], [1.0, *(-margins.rows[margin.row])], low, np.inf)
-    program = builder.program(int(s[0]), np.zeros(0, dtype=np.int32))
+    above_margins(builder, question, clause, z, s)
+    program = builder.program({int(s[0]): 1.0})
     answer = solve(program, timeout_s=timeout_s)
     if answer.duals is not None and safe_lower_bound(program, answer.duals) > 0:
-        return True, None
-    return False, None if answer.point is None else answer.point[: network.inputs]
+        return Outcome.proved()
+    return Outcome.left_open(None, candidate=None if answer.point is None else answer.point[x])

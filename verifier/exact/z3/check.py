@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
+from verifier.answer.outcome import Outcome
+from verifier.answer.reason import BELOW_ROUNDING, Reason, Why
+from verifier.answer.verdict import Counterexample, Question
 from verifier.attack import attack
 from verifier.enclosure import Bounds
-from verifier.exact.z3.encoding import Encoding, encode_violation
+from verifier.exact.z3.encode_margin import Encoding, encode_violation
+from verifier.search.protocol import Replayer
 from verifier.solvers.z3_solver import Answer, RationalSolver
 
 # When a model's violation is lost in rounding, a larger one is sought, relative to the largest value.
 WIDER_VIOLATIONS = (Fraction(1, 100), Fraction(1, 10_000), Fraction(1, 1_000_000))
 
-
-@dataclass(frozen=True, eq=False)
-class Z3Outcome:
-    """What Z3 found: verified, or a counterexample, or neither for a reason."""
-
-    verified: bool
-    counterexample: Counterexample | None
-    reason: str
+NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "Z3 does not support limits on Softmax outputs")
+WRITING_TOOK_LONG = Why(Reason.TIME_LIMIT, "Z3 gave up: time ran out while the question was written down")
 
 
 def z3_check(
     question: Question, pre: Sequence[Bounds], budget: Budget, *, timeout_s: float, work: int | None = None
-) -> Z3Outcome:
+) -> Outcome:
     """Decide the question with Z3.
 
     Args:
@@ -45,36 +41,36 @@ def z3_check(
         The outcome; sound and, given time, complete up to counterexamples whose margin is below rounding.
     """
     if not question.margins.linear:
-        return Z3Outcome(False, None, "Z3 does not support limits on Softmax outputs")
+        return Outcome.left_open(NOT_LINEAR)
     deadline = budget.seconds + min(timeout_s, budget.seconds_left)
     solver = RationalSolver()
     encoding = encode_violation(solver, question, pre, stop=lambda: budget.seconds >= deadline)
     if encoding is None:
-        return Z3Outcome(False, None, "Z3 gave up: time ran out while the question was written down")
+        return Outcome.left_open(WRITING_TOOK_LONG)
     violation = encoding.violation(solver)
     answer = solver.check(deadline - budget.seconds, work, [violation])
     if answer is Answer.UNSATISFIABLE:
-        return Z3Outcome(True, None, "")
+        return Outcome.proved("exact")
     if answer is Answer.UNKNOWN:
-        return Z3Outcome(False, None, f"Z3 gave up: {solver.reason}")
+        return Outcome.left_open(Why(solver.status.reason, f"Z3 gave up: {solver.words}"))
     found = _replay(question, encoding, solver)
     if found is not None:
-        return Z3Outcome(False, found, "")
+        return Outcome.refuted(found)
     scale = Fraction(float(1.0 + max((float(b.magnitude.max()) for b in pre if b.lower.size), default=0.0)))
     for share in WIDER_VIOLATIONS:
         wider = encoding.violation(solver, by=share * scale)
         if solver.check(deadline - budget.seconds, work, [wider]) is Answer.SATISFIABLE:
             found = _replay(question, encoding, solver)
             if found is not None:
-                return Z3Outcome(False, found, "")
-    return Z3Outcome(False, None, BELOW_ROUNDING)
+                return Outcome.refuted(found)
+    return Outcome.left_open(BELOW_ROUNDING, near=True)
 
 
 def _replay(question: Question, encoding: Encoding, solver: RationalSolver) -> Counterexample | None:
     """Turn Z3's model into a counterexample: the point itself, or one that gradient steps find near it."""
     point = np.array([float(solver.value(variable)) for variable in encoding.inputs])
+    replayer = Replayer(question)
     for candidate in (point, *attack(question, starts=point[None], walks=0, steps=20)[:4]):
-        found = check_counterexample(question, candidate)
-        if isinstance(found, Counterexample):
-            return found
-    return None
+        if replayer.confirms(candidate):
+            break
+    return replayer.counterexample

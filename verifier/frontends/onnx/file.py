@@ -1,7 +1,8 @@
 """Frontend for ONNX files: the graph is read as a chain of steps, without torch.
 
-The weights are those that the file stores. Replay runs the file itself in onnxruntime, in the dtype of the file;
-where onnxruntime is not installed the caller's object is the Network, in float64 at values of the file's dtype.
+The weights are those that the file stores. Replay runs the file itself in onnxruntime, in the dtype of the file.
+Where onnxruntime is not installed, or refuses a file that mixes float32 and float64, as some exporters write, the
+caller's object is the Network, in float64 at values of the dtype of the file's input; the Result's note says so.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from verifier.enclosure import Array
-from verifier.errors import MissingDependencyError, NetworkError, UnsupportedLayerError, VerifierError
+from verifier.errors import NetworkError, UnsupportedLayerError, VerifierError, missing
 from verifier.frontends.lowering.lower import lower_steps
 from verifier.frontends.lowering.steps import INPUT, Step
 from verifier.frontends.onnx.constants import FOLDED, shape_of
@@ -51,8 +52,9 @@ def read_onnx(path: Path, input_shape: tuple[int, ...] | None = None, inputs: in
         network = lower_steps(steps, graph.shape, first_shape=graph.shape)
     caller = _Caller(path, content, graph.shape, graph.dtype)
     name = path.name
+    caller.mixed = graph.mixed
     if caller.session is None:
-        return Subject(network, network, caller.round, caller.to_caller, name, from_file=True)
+        return Subject(network, network, caller.round, caller.to_caller, name, from_file=True, note=caller.note)
     check_reading(
         network, caller.run, caller.round, float(np.finfo(graph.dtype).eps),
         f"net ({name}): onnxruntime computes something else than was read",
@@ -66,9 +68,7 @@ def _load(path: Path) -> tuple[Any, bytes | None]:
     try:
         import onnx
     except ImportError as error:
-        raise MissingDependencyError(
-            f"net: {path.name} is an ONNX file, and the package onnx is not installed; pip install onnx onnxruntime"
-        ) from error
+        raise missing(f"net: {path.name} is an ONNX file, and the package onnx is not installed", "onnx") from error
     try:
         if path.stat().st_size == 0:
             raise NetworkError(f"net: {str(path)!r} is an empty file")
@@ -167,6 +167,13 @@ class _Graph:
                 f"net ({self.name}): input {self.input.name} leaves its shape open ({sizes}); pass input_shape=..."
             )
         return tuple(sizes)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether float32 and float64 meet: in what is declared of input and output, and in stored weights."""
+        stored = {value.dtype for value in self.constants.values()}
+        declared = {self.dtype, _INPUT_TYPES.get(self.graph.output[0].type.tensor_type.elem_type)}
+        return len((stored | declared) & set(_INPUT_TYPES.values())) > 1
 
     def read(self) -> list[Step]:
         """Read the nodes that the output depends on, in the order of the data."""
@@ -272,13 +279,16 @@ class _Caller:
     def __init__(self, path: Path, content: bytes | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.source: str | bytes = str(path) if content is None else content
         self.shape, self.dtype, self.name = shape, dtype, path.name
+        self.mixed = False  # whether the file mixes float32 and float64, which onnxruntime refuses
+        self.note = ""
 
     @cached_property
     def session(self) -> Any:
-        """The file in onnxruntime, or None where that is not installed."""
+        """The file in onnxruntime, or None, with a note, where the Network has to take its place."""
         try:
             import onnxruntime
         except ImportError:
+            self.note = "replayed by the Network that was read, since onnxruntime is not installed"
             return None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -286,6 +296,12 @@ class _Caller:
         try:
             return onnxruntime.InferenceSession(self.source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class of its own for every status
+            if self.mixed:
+                self.note = (
+                    "replayed by the Network that was read, its stored weights exact, since onnxruntime does not load "
+                    "a file that mixes float32 and float64"
+                )
+                return None
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise NetworkError(f"net ({self.name}): onnxruntime cannot load it: {first}") from error
 

@@ -68,7 +68,7 @@ class _Caller:
         try:
             with eval_mode(self.module), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                alone, batched = self.module(x.reshape(shape)), self.module(x.reshape(1, *shape))
+                alone, batched = self.module(x.clone().reshape(shape)), self.module(x.clone().reshape(1, *shape))
         except Exception:  # the caller's own forward may raise anything; then it wants the batch
             return False
         return bool(
@@ -80,7 +80,7 @@ class _Caller:
         """Run the module on points (batch, inputs), one by one as they are handed out."""
         with eval_mode(self.module), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy() for point in x]
+            rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy().copy() for point in x]
         return np.stack(rows)
 
     def round(self, x: Array) -> Array:
@@ -88,5 +88,5 @@ class _Caller:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).double().numpy()
 
     def to_caller(self, x: Array) -> torch.Tensor:
-        """Make the tensor that the module takes as it is."""
-        return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).to(self.device).reshape(self.shape)
+        """Make the tensor that the module takes as it is; a copy, since the module may change it in place."""
+        return torch.from_numpy(np.array(x, order="C")).to(self.dtype).to(self.device).reshape(self.shape)

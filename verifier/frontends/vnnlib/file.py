@@ -7,32 +7,26 @@ into disjunctive normal form; the parts about inputs must be boxes, the parts ab
 from __future__ import annotations
 
 import gzip
-import itertools
-import math
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from verifier.enclosure import Array
 from verifier.errors import SpecError
-from verifier.frontends.vnnlib.syntax import Term, parse
+from verifier.frontends.vnnlib.bulk import Bulk
+from verifier.frontends.vnnlib.parts import VARIABLE, Part, Terms, normal_form, split_forms
+from verifier.frontends.vnnlib.syntax import Source, interpret
 from verifier.question.spec import AllOf, AnyOf, Box, Linear, OutputSpec
 
-MAX_DISJUNCTS = 100_000  # nested disjunctions multiply out; beyond this a file was meant for another tool
-
-SMALLEST, LARGEST = Fraction(1, 10**300), Fraction(10**300)  # of the constants that are not 0
-
-_VARIABLE = re.compile(r"([XY])_(\d{1,18})")
-_COMPARISONS = ("<=", "<", ">=", ">", "=")
+_INPUT = re.compile(r"\(\s*declare-(?:const|fun)\s+X_(\d{1,18})\b")
 
 
-@dataclass(frozen=True)
-class UnsafeRow:
+class UnsafeRow(NamedTuple):
     """coefficients . y <= limit, or < limit where strict."""
 
     coefficients: tuple[float, ...]
@@ -73,12 +67,32 @@ class Problem:
     Args:
         inputs: Number of inputs that are declared.
         outputs: Number of outputs that are declared.
-        cases: The boxes, each once.
+        cases: The boxes, each once; none where the assertions contradict each other, so that nothing is unsafe.
     """
 
     inputs: int
     outputs: int
     cases: tuple[Case, ...]
+
+
+def vnnlib_text(path: Path) -> str:
+    """Load the text of a .vnnlib file, or one compressed with gzip (.vnnlib.gz), without reading what it says.
+
+    Raises:
+        SpecError: The file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise SpecError(f"property: there is no file {str(path)!r}") from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise SpecError(f"property: {str(path)!r} cannot be read: {error}") from error
+
+
+def declared_inputs(text: str) -> int | None:
+    """How many inputs a property declares, at a glance, for a network whose file leaves its shape open."""
+    return max((int(found[1]) + 1 for found in _INPUT.finditer(text)), default=None)
 
 
 def read_vnnlib(path: Path) -> Problem:
@@ -87,33 +101,52 @@ def read_vnnlib(path: Path) -> Problem:
     Raises:
         SpecError: The file cannot be read, or says something that is neither a box of inputs nor linear in the outputs.
     """
-    try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
-    except FileNotFoundError as error:
-        raise SpecError(f"property: there is no file {str(path)!r}") from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise SpecError(f"property: {str(path)!r} cannot be read: {error}") from error
-    return problem(text, path.name)
+    return problem(vnnlib_text(path), path.name)
 
 
-def problem(text: str, name: str = "property") -> Problem:
+def problem(text: str, name: str = "property", stop: Callable[[], bool] | None = None) -> Problem:
     """Read the text of a property.
 
     Constants are added up exactly, and then read as the nearest float64.
 
+    Args:
+        text: The whole file.
+        name: What to call it in messages.
+        stop: Asked now and then whether reading should end.
+
     Raises:
         SpecError: As read_vnnlib().
+        ReadingStopped: `stop` said so.
 
     Example:
         >>> text = "(declare-const X_0 Real) (declare-const Y_0 Real) (assert (>= X_0 0)) (assert (<= X_0 1))"
         >>> problem(text + "(assert (>= Y_0 3))").cases[0].unsafe
         ((UnsafeRow(coefficients=(-1.0,), limit=-3.0, strict=False),),)
     """
-    script = parse(text, name)
+    source = Source(text, name, stop=stop)
+    variables: dict[str, None] = {}
+    bulk, forms = Bulk(source, variables), []
+    while True:
+        form = bulk.read()
+        if form is None:
+            command = source.command()
+            if command is None:
+                break
+            where = source.where
+            asserted = interpret(command, variables, where)
+            if asserted is None:
+                continue
+            form = normal_form(asserted, where, source.look)
+        forms.append(form)
+    inputs, outputs = _sizes(variables, name)
+    return _Cases(name, inputs, outputs, source.look).problem(*split_forms(forms, name))
+
+
+def _sizes(variables: dict[str, None], name: str) -> tuple[int, int]:
+    """How many inputs and outputs are declared, each of them from the first on."""
     sizes, declared = {"X": 0, "Y": 0}, {"X": 0, "Y": 0}
-    for variable in script.variables:
-        found = _VARIABLE.fullmatch(variable)
+    for variable in variables:
+        found = VARIABLE.fullmatch(variable)
         if found:
             sizes[found[1]] = max(sizes[found[1]], int(found[2]) + 1)
             declared[found[1]] += 1
@@ -122,157 +155,43 @@ def problem(text: str, name: str = "property") -> Problem:
     for kind, size in sizes.items():
         if size > declared[kind]:
             raise SpecError(f"{name}: declares {kind}_{size - 1}, but not each of {kind}_0 to {kind}_{size - 2}")
-    forms = [_normal_form(term, f"{name}, line {line}") for line, term in script.assertions]
-    return _Cases(name, sizes["X"], sizes["Y"]).problem(*_split(forms, name))
-
-
-@dataclass(frozen=True)
-class _Atom:
-    """terms + constant <= 0, or < 0 where strict; the terms name each variable once."""
-
-    terms: tuple[tuple[str, Fraction], ...]
-    constant: Fraction
-    strict: bool
-    where: str
-
-
-_Form = list[list[_Atom]]  # one list of atoms must hold wholly
-
-
-def _normal_form(term: Term, where: str) -> _Form:
-    if not isinstance(term, list):
-        raise SpecError(f"{where}: expected a comparison, found {term}")
-    operator, *arguments = term
-    if operator == "and":
-        return _all([_normal_form(part, where) for part in arguments], where)
-    if operator == "or":
-        return [part for argument in arguments for part in _normal_form(argument, where)]
-    if operator not in _COMPARISONS:
-        raise SpecError(f"{where}: {operator!r} is not supported; use and, or, {', '.join(_COMPARISONS)}")
-    if len(arguments) != 2:
-        raise SpecError(f"{where}: {operator} compares two terms, found {len(arguments)}")
-    left, right = (_linear(part, where) for part in arguments)
-    down, up = _atom(left, right, operator == "<", where), _atom(right, left, operator == ">", where)
-    return [[down, up]] if operator == "=" else [[down if operator in ("<=", "<") else up]]
-
-
-def _all(parts: list[_Form], where: str) -> _Form:
-    """Join forms that must all hold: every choice of one conjunction each."""
-    common, choices = _split(parts, where)
-    return [common + choice for choice in choices]
-
-
-def _split(parts: list[_Form], where: str) -> tuple[list[_Atom], _Form]:
-    """Join forms that must all hold: the atoms that every conjunction has, and what each has besides."""
-    count = math.prod(len(part) for part in parts)
-    if count > MAX_DISJUNCTS:
-        raise SpecError(
-            f"{where}: its disjunctions multiply out to {count:,} parts; at most {MAX_DISJUNCTS:,} are read"
-        )
-    common = [atom for part in parts if len(part) == 1 for atom in part[0]]
-    choices = itertools.product(*(part for part in parts if len(part) != 1))
-    return common, [list(itertools.chain(*choice)) for choice in choices]
-
-
-_Sum = dict[str, Fraction]  # coefficients by variable; the constant under ""
-
-
-def _linear(term: Term, where: str) -> _Sum:
-    if isinstance(term, Fraction):
-        return {"": term}
-    if isinstance(term, str):
-        return {term: Fraction(1)}
-    if not isinstance(term, list):
-        raise SpecError(f"{where}: {term} is no number")
-    operator, *arguments = term
-    parts = [_linear(part, where) for part in arguments]
-    if operator == "+":
-        return _added(parts)
-    if operator == "-":
-        first, rest = (parts[0], parts[1:]) if len(parts) > 1 else ({}, parts)
-        return _added([first, *(_times(part, Fraction(-1)) for part in rest)])
-    constants = [part.get("", Fraction(0)) for part in parts if set(part) <= {""}]
-    others = [part for part in parts if not set(part) <= {""}]
-    if operator == "*" and len(others) <= 1:
-        return _times(others[0] if others else {"": Fraction(1)}, math.prod(constants, start=Fraction(1)))
-    if operator == "/" and len(parts) == 2 and set(parts[1]) <= {""} and parts[1].get(""):
-        return _times(parts[0], 1 / parts[1][""])
-    raise SpecError(f"{where}: {operator!r} here is not linear or not supported; use +, - and * by a constant")
-
-
-def _added(parts: Iterable[_Sum]) -> _Sum:
-    total: _Sum = {}
-    for part in parts:
-        for name, value in part.items():
-            total[name] = total.get(name, Fraction(0)) + value
-    return total
-
-
-def _times(part: _Sum, factor: Fraction) -> _Sum:
-    return {name: value * factor for name, value in part.items()}
-
-
-def _atom(small: _Sum, large: _Sum, strict: bool, where: str) -> _Atom:
-    difference = _added([small, _times(large, Fraction(-1))])
-    constant = difference.pop("", Fraction(0))
-    return _Atom(tuple((name, value) for name, value in difference.items() if value), constant, strict, where)
-
-
-@dataclass
-class _Region:
-    """Bounds of the inputs and rows of the outputs that must hold together."""
-
-    lower: Array
-    upper: Array
-    rows: list[UnsafeRow]
+    return sizes["X"], sizes["Y"]
 
 
 class _Cases:
     """Collect the boxes of a normal form, and for each what is unsafe in it."""
 
-    def __init__(self, name: str, inputs: int, outputs: int) -> None:
-        self.name, self.inputs, self.outputs = name, inputs, outputs
+    def __init__(self, name: str, inputs: int, outputs: int, look: Callable[[], None]) -> None:
+        self.name, self.inputs, self.outputs, self.look = name, inputs, outputs, look
         self.unsafe: dict[bytes, list[Disjunct]] = {}
         self.boxes: dict[bytes, Box] = {}
-        self.empty = ""
+        self._coefficients: dict[Terms, tuple[float, ...]] = {}
 
-    def problem(self, common: list[_Atom], choices: _Form) -> Problem:
-        """Sort every conjunction, the common atoms with one choice each, into the case of its box."""
-        whole = _Region(np.full(self.inputs, -np.inf), np.full(self.inputs, np.inf), [])
-        if self._narrow(whole, common):
+    def problem(self, common: Part, choices: Iterator[Part]) -> Problem:
+        """Sort every conjunction, the common part with one choice each, into the case of its box."""
+        if common.possible:
+            infinite = np.full(self.inputs, np.inf)
+            whole = _narrowed(-infinite, infinite, common)
+            key, rows = None, self._rows(common)
             for choice in choices:
-                region = _Region(whole.lower.copy(), whole.upper.copy(), list(whole.rows))
-                if self._narrow(region, choice):
-                    self._add(region)
-        if not self.boxes:
-            raise SpecError(f"{self.name}: no input meets its assertions{self.empty}; were two bounds swapped?")
+                self.look()
+                if not choice.possible:
+                    continue
+                if choice.bounds:
+                    found = self._case(*_narrowed(*whole, choice))
+                else:
+                    key = self._case(*whole) if key is None else key
+                    found = key
+                if found:
+                    self.unsafe[found].append(rows + self._rows(choice))
         cases = tuple(Case(self.boxes[key], tuple(unsafe)) for key, unsafe in self.unsafe.items())
         return Problem(self.inputs, self.outputs, cases)
 
-    def _narrow(self, region: _Region, atoms: list[_Atom]) -> bool:
-        """Bring atoms into a region; false where one of them is never true."""
-        for atom in atoms:
-            kinds = {name[0] for name, _ in atom.terms if self._index(name, atom.where) >= 0}
-            if not kinds:
-                if atom.constant > 0 or (atom.strict and atom.constant == 0):
-                    return False
-            elif kinds == {"Y"}:
-                region.rows.append(self._row(atom))
-            elif kinds == {"X"} and len(atom.terms) == 1 and not atom.strict:
-                self._bound(atom, region)
-            else:
-                problem = (
-                    "relates inputs and outputs" if len(kinds) > 1
-                    else "a strict bound of an input" if len(atom.terms) == 1 else "relates several inputs"
-                )  # fmt: skip
-                raise SpecError(f"{atom.where}: {problem}; only boxes of inputs are supported, with <= and >=")
-        return True
-
-    def _add(self, region: _Region) -> None:
-        lower, upper = region.lower + 0.0, region.upper + 0.0  # -0.0 and 0.0 are one bound
+    def _case(self, lower: Array, upper: Array) -> bytes:
+        """The key of a box; empty where the box is."""
+        lower, upper = lower + 0.0, upper + 0.0  # -0.0 and 0.0 are one bound
         if (lower > upper).any():
-            self.empty = f" (X_{int((lower > upper).argmax())} has a lower bound above its upper one)"
-            return
+            return b""
         for side, said in ((lower, "lower"), (upper, "upper")):
             if np.isinf(side).any():
                 index = int(np.isinf(side).argmax())
@@ -280,35 +199,26 @@ class _Cases:
         key = lower.tobytes() + upper.tobytes()
         if key not in self.boxes:
             self.boxes[key], self.unsafe[key] = Box(lower, upper), []
-        self.unsafe[key].append(tuple(region.rows))
+        return key
 
-    @staticmethod
-    def _index(variable: str, where: str) -> int:
-        if not _VARIABLE.fullmatch(variable):
-            raise SpecError(f"{where}: {variable} is neither an input X_i nor an output Y_i")
-        return int(variable[2:])
+    def _rows(self, part: Part) -> Disjunct:
+        return tuple([UnsafeRow(self._row(terms), limit, strict) for terms, limit, strict in part.rows])
 
-    def _row(self, atom: _Atom) -> UnsafeRow:
-        coefficients = [0.0] * self.outputs
-        for name, value in atom.terms:
-            coefficients[self._index(name, atom.where)] = _float64(value, atom.where)
-        return UnsafeRow(tuple(coefficients), _float64(-atom.constant, atom.where), atom.strict)
-
-    def _bound(self, atom: _Atom, region: _Region) -> None:
-        ((name, value),) = atom.terms
-        index = self._index(name, atom.where)
-        limit = _float64(-atom.constant / value, atom.where)
-        if value > 0:
-            region.upper[index] = min(region.upper[index], limit)
-        else:
-            region.lower[index] = max(region.lower[index], limit)
+    def _row(self, terms: Terms) -> tuple[float, ...]:
+        """Coefficients of all outputs; equal rows share one tuple."""
+        found = self._coefficients.get(terms)
+        if found is None:
+            coefficients = [0.0] * self.outputs
+            for index, value in terms:
+                coefficients[index] = value
+            found = self._coefficients[terms] = tuple(coefficients)
+        return found
 
 
-def _float64(value: Fraction, where: str) -> float:
-    """The nearest float64; refused where that would be infinite, or lose more than its last digit."""
-    if value and not SMALLEST <= abs(value) <= LARGEST:
-        raise SpecError(
-            f"{where}: a constant is {'above 1e300' if abs(value) > 1 else 'below 1e-300'} in magnitude, which float64 "
-            "cannot hold; multiply both sides by a constant"
-        )
-    return float(value)
+def _narrowed(lower: Array, upper: Array, part: Part) -> tuple[Array, Array]:
+    """Bring the bounds of a part into a box."""
+    lower, upper = lower.copy(), upper.copy()
+    for inputs, above, limits in part.bounds:
+        np.minimum.at(upper, inputs[above], limits[above])
+        np.maximum.at(lower, inputs[~above], limits[~above])
+    return lower, upper

@@ -14,9 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
-
 from verifier.enclosure import gamma
+from verifier.errors import missing
+
+try:
+    import numba
+except ImportError as error:
+    raise missing("the compiled search needs Numba, which is not installed", "fast") from error
 
 # every file whose functions and constants become part of the machine code; tests/.../compiled/test_jit.py checks it
 SOURCES = (*sorted(Path(__file__).parent.glob("*.py")), Path(inspect.getfile(gamma)))

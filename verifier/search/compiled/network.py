@@ -77,7 +77,7 @@ def flatten(question: Question, known: Sequence[Bounds] | None = None) -> Compil
         question: What is asked.
         known: Bounds on each hidden layer, shape (neurons,), that hold in the whole box.
     """
-    margins, network = question.margins, question.subject.network
+    margins, network = question.margins, question.network
     if not margins.linear:
         return None
     clauses: list[list[int]] = []
@@ -126,7 +126,7 @@ def _root(question: Question, known: Sequence[Bounds] | None) -> list[Bounds] | 
     handed = None if known is None else [Bounds(one.lower[None], one.upper[None]) for one in known]
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            found = crown_bounds(question.subject.network, box, question.margins.rows, handed)
+            found = crown_bounds(question.network, box, question.margins.rows, handed)
     except BoundsError:  # an overflow
         return None
     return [Bounds(one.lower[0], one.upper[0]) for one in found.pre]
@@ -134,7 +134,7 @@ def _root(question: Question, known: Sequence[Bounds] | None) -> list[Bounds] | 
 
 def _margin_layer(question: Question, used: list[int]) -> Affine:
     """Fold the last layer and the margins into one, with the radius of what this rounds."""
-    margins, last = question.margins, question.subject.network.layers[-1]
+    margins, last = question.margins, question.network.layers[-1]
     chosen = [margins.margins[m] for m in used]
     rows = np.array([margins.rows[0 if one.row is None else one.row] for one in chosen])
     offset, offset_error = np.array([one.offset for one in chosen]), np.array([one.offset_error for one in chosen])
@@ -150,7 +150,7 @@ def _margin_layer(question: Question, used: list[int]) -> Affine:
 
 def _rounding(layers: list[Affine], root: list[Bounds], question: Question) -> tuple[list[Array], list[Array], float]:
     """The terms e and f of the module's docstring, and the largest magnitude met."""
-    terms = gamma(2 * question.subject.network.neurons + 4)
+    terms = gamma(2 * question.network.neurons + 4)
     magnitude = np.maximum(np.abs(question.box.lower), np.abs(question.box.upper))
     rounding, row_rounding = [], []
     largest = float(magnitude.max(initial=0.0))

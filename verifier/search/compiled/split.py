@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
+from verifier.answer.reason import BELOW_ROUNDING, Why
+from verifier.answer.verdict import Counterexample, Question
 from verifier.attack import THOROUGH_STEPS, attack
 from verifier.enclosure import Array, Bounds
+from verifier.errors import installed, warn_caller
 from verifier.search.compiled.network import CompiledNetwork, flatten, network_work
 from verifier.search.inputs.split import InputSplit
+from verifier.search.protocol import Replayer
 
 SLICE_S = 0.05  # what a slice should last, so that limits and Ctrl-C are heeded
 MAX_BEST = 200_000  # open boxes kept best-first
@@ -66,8 +69,7 @@ class CompiledSplit:
 
         self._loop, self._queues, self._together = loop, queue, workers
         self.question, self.net = question, net
-        self.counterexample: Counterexample | None = None
-        self.near = False  # a candidate was met whose margin is below rounding
+        self._replayer = Replayer(question)
         if boxes is None:
             boxes = [OpenBox(question.box.lower, question.box.upper, -np.inf)]
         self._max_best = max_best
@@ -105,6 +107,16 @@ class CompiledSplit:
         self._workers[0].queue = self._queues.refilled(self._workers[0].queue, rows, count, self._max_best)
 
     @property
+    def counterexample(self) -> Counterexample | None:
+        """The first one that was replayed."""
+        return self._replayer.counterexample
+
+    @property
+    def near(self) -> bool:
+        """Whether a candidate was met whose margin is below rounding."""
+        return self._replayer.near
+
+    @property
     def open_boxes(self) -> OpenBoxes:
         """Boxes not settled yet."""
         return OpenBoxes([worker.queue for worker in self._workers])
@@ -122,9 +134,9 @@ class CompiledSplit:
         return least if least == least else -np.inf
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Why | None:
         """Why the search ended without an answer, where no limit was reached."""
-        return BELOW_ROUNDING if self._stuck and not self.open_boxes else ""
+        return BELOW_ROUNDING if self._stuck and not self.open_boxes else None
 
     def run(self, budget: Budget, max_boxes: float = np.inf) -> None:
         """Go on until settled, until the budget is exhausted, or for at most max_boxes boxes.
@@ -157,7 +169,7 @@ class CompiledSplit:
         done, seconds = self._bounded - before, time.perf_counter() - started
         for worker in self._workers[:share]:
             if worker.ended == self._loop.CANDIDATE and self.counterexample is None:
-                self._replay(worker.points.best)
+                self._replayer.confirms(worker.points.best.copy())
                 self._rejected += 1
                 if self._rejected > FREE_REJECTIONS:
                     self._threshold = min(self._threshold, worker.points.lowest[0])
@@ -187,14 +199,7 @@ class CompiledSplit:
         self._descents += 1
         for point in points[:REPLAYED]:
             if self.counterexample is None:
-                self._replay(point)
-
-    def _replay(self, point: Array) -> None:
-        found = check_counterexample(self.question, point.copy())
-        if isinstance(found, Counterexample):
-            self.counterexample = found
-            return
-        self.near |= found.near
+                self._replayer.confirms(point.copy())
 
 
 def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> CompiledSplit | None:
@@ -203,14 +208,23 @@ def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> Comp
     It takes margins linear in the logits and networks of which a box costs well below a second. Where Numba is missing,
     or where its code would have to be compiled first and the time left is short, the numpy search goes on.
     """
-    if not search.question.margins.linear or network_work(search.question.subject.network) > MAX_WORK:
+    if not search.question.margins.linear or network_work(search.question.network) > MAX_WORK:
         return None
-    if importlib.util.find_spec("numba") is None:
+    if not installed("numba"):
+        _say_that_it_is_slow()
         return None
     net = flatten(search.question)
     if net is None or (budget.seconds_left < COMPILE_S and not _is_compiled()):
         return None
     return CompiledSplit(search.question, net, search.open_boxes, stuck=search.stuck, seed=seed)
+
+
+@cache  # once in a process
+def _say_that_it_is_slow() -> None:
+    warn_caller(
+        "Numba is not installed, so splitting the inputs goes on without compiled code and takes many times as long; "
+        "pip install 'nn-verification-course[fast]'"
+    )
 
 
 def _is_compiled() -> bool:

@@ -22,7 +22,7 @@ def margin_planes(margins: Margins, plane: Plane) -> tuple[Array, Array]:
     slope = np.zeros((batch, len(margins.margins), inputs))
     offset = np.full((batch, len(margins.margins)), -np.inf)
     for index, margin in enumerate(margins.margins):
-        if margin.row is not None:
+        if margin.row is not None and not margin.terms:
             slope[:, index] = plane.slope[:, margin.row]
             total = plane.offset[:, margin.row] + margin.offset
             rounding = gamma(1) * (np.abs(plane.offset[:, margin.row]) + abs(margin.offset))

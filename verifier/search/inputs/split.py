@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
+from verifier.answer.reason import BELOW_ROUNDING, Why
+from verifier.answer.verdict import Counterexample, Question
 from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.enclosure import Array, Bounds, Indices, Mask
 from verifier.search.inputs.branching import choose_inputs
 from verifier.search.inputs.reduce import cut_boxes, hold_together, margin_planes
+from verifier.search.protocol import Replayer
 
 MAX_BATCH = 128  # boxes bounded at once: large enough that numpy's overhead vanishes, small enough for the cache
 KNOWN_BYTES = 256 * 2**20  # memory for bounds handed down to open boxes; beyond it children start without
@@ -81,13 +83,22 @@ class InputSplit:
     ) -> None:  # fmt: skip
         """Begin with the whole box."""
         self.question, self.bound, self.order, self.observe = question, bound, order, observe
-        self.counterexample: Counterexample | None = None
-        self.near = False  # a candidate was met whose margin is below rounding
+        self._replayer = Replayer(question)
         self.stuck: list[float] = []  # margins of boxes too small to split
         self._numbers = itertools.count()
         self._open: list[_Open] = []
-        self._layers = question.subject.network.layers[:-1]
+        self._layers = question.network.layers[:-1]
         self._push(question.box.lower, question.box.upper, known, 0, -np.inf, -np.inf)
+
+    @property
+    def counterexample(self) -> Counterexample | None:
+        """The first one that was replayed."""
+        return self._replayer.counterexample
+
+    @property
+    def near(self) -> bool:
+        """Whether a candidate was met whose margin is below rounding."""
+        return self._replayer.near
 
     @property
     def open_boxes(self) -> list[_Open]:
@@ -105,9 +116,9 @@ class InputSplit:
         return min([box.margin for box in self._open] + self.stuck, default=np.inf)
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Why | None:
         """Why the search ended without an answer, where no limit was reached."""
-        return BELOW_ROUNDING if self.stuck and not self._open else ""
+        return BELOW_ROUNDING if self.stuck and not self._open else None
 
     def run(self, budget: Budget, max_boxes: float = np.inf) -> None:
         """Go on until settled, until the budget is exhausted, or for at most max_boxes boxes."""
@@ -127,7 +138,7 @@ class InputSplit:
         """Bound a batch of boxes and settle, cut or split each."""
         question, margins = self.question, self.question.margins
         boxes = Bounds(np.array([box.lower for box in batch]), np.array([box.upper for box in batch]))
-        bounds = self.bound(question.subject.network, boxes, margins.rows, self._known(batch))
+        bounds = self.bound(question.network, boxes, margins.rows, self._known(batch))
         margin_lower = margins.lower(bounds.rows.lower)
         settled = margins.settled(margin_lower)
         status = [BoxStatus.VERIFIED] * len(batch)
@@ -151,7 +162,7 @@ class InputSplit:
     ) -> None:  # fmt: skip
         """Look for counterexamples in the boxes that are still open, and split them."""
         question, margins = self.question, self.question.margins
-        network = question.subject.network
+        network = question.network
         clause_lower = np.where(settled, np.inf, margins.clause_margins(margin_lower))
         worst_clause = clause_lower.argmin(axis=1)
         worst = np.array(
@@ -169,14 +180,11 @@ class InputSplit:
         for k in np.argsort(best, kind="stable")[:4]:
             if best[k] > 0:
                 break
-            found = check_counterexample(question, points[int(np.argmin([value[k] for value in values]))][k])
-            if isinstance(found, Counterexample):
-                self.counterexample = found
+            if self._replayer.confirms(points[int(np.argmin([value[k] for value in values]))][k]):
                 status[chosen[k]] = BoxStatus.FALSIFIED
                 for i in chosen[chosen != chosen[k]]:
                     status[i] = BoxStatus.OPEN
                 return
-            self.near |= found.near
         inputs = choose_inputs(bounds, left, margins, worst)
         for k, i in enumerate(chosen):
             lower, upper, axis = left.lower[i], left.upper[i], inputs[i]

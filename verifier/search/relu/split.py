@@ -23,8 +23,11 @@ import numpy as np
 import torch
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
+from verifier.answer.outcome import Outcome
+from verifier.answer.reason import BELOW_ROUNDING, Reason, Why
+from verifier.answer.verdict import Counterexample, Question
 from verifier.enclosure import Array, Bounds
+from verifier.search.protocol import Replayer
 from verifier.search.relu.alpha_crown import Choice
 from verifier.search.relu.clause_rows import ClauseRows
 from verifier.search.relu.optimised_root import optimised_root, refinable
@@ -38,10 +41,10 @@ CHEAP = 2e10  # multiplications of a tightening that is always made; a dearer on
 BOUNDS_BYTES = 512 * 2**20  # memory for tightened bounds; beyond it no more are computed
 WARM_BYTES = 512 * 2**20  # memory for slopes and multipliers handed down; beyond it children start from CROWN's
 MAX_OPEN = 400_000  # open subdomains kept best-first; beyond it the search goes depth-first, which opens few
-FIXED = "every neuron of a subdomain is fixed and its multipliers leave the margin open"
-NOT_LINEAR = "ReLU splitting needs margins that are linear in the logits"
+FIXED = Why(Reason.BELOW_ROUNDING, "every neuron of a subdomain is fixed and its multipliers leave the margin open")
+NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "ReLU splitting needs margins that are linear in the logits")
 
-Leaf = Callable[[tuple[int, ...], Sequence[Array], float], tuple[bool, Array | None]]
+Leaf = Callable[[tuple[int, ...], Sequence[Array], float], Outcome]
 
 
 class ReluSplit:
@@ -50,8 +53,8 @@ class ReluSplit:
     Args:
         question: What is asked; its margins must be linear in the logits.
         known: Bounds on the hidden layers that hold in the whole box, (neurons,) each.
-        leaf: Given a clause's margins by index, the sign of every hidden neuron, (neurons,) a layer, and seconds: says
-            whether no point with these signs violates the clause, and may give a candidate. None: leaves stay open.
+        leaf: Given a clause's margins by index, the sign of every hidden neuron, (neurons,) a layer, and seconds: an
+            Outcome, verified where no point with these signs violates the clause. None: leaves stay open.
 
     Source:
         Wang et al. Beta-CROWN: Efficient Bound Propagation with Per-neuron Split Constraints for Neural Network
@@ -64,8 +67,7 @@ class ReluSplit:
     ) -> None:
         """Begin with the whole box."""
         self.question, self._known, self._leaf = question, known or None, leaf
-        self.counterexample: Counterexample | None = None
-        self.near = False  # a candidate was met whose margin is below rounding
+        self._replayer = Replayer(question)
         self._stuck: list[tuple[int, float]] = []  # clause and margin of subdomains with nothing left to split
         self._work = self._tighten_work = 0.0  # multiplications since the root was bounded last
         self._whole = True  # False while subdomains are in hand: an interrupt could lose some
@@ -84,11 +86,21 @@ class ReluSplit:
             ]
             self._clauses = ClauseRows(question.margins, open_clauses)
             if self._clauses.impossible:  # violated everywhere, so the box's centre will do
-                self._replay(0.5 * (question.box.lower + question.box.upper))
+                self._replayer.confirms(0.5 * (question.box.lower + question.box.upper))
                 self._stuck.append((0, -np.inf))
                 return
             for position, _ in enumerate(open_clauses):  # the neurons' signs follow with the root bounds
                 self._open.append(self._make(position, np.zeros(0, dtype=np.int8), None, 0, -np.inf))
+
+    @property
+    def counterexample(self) -> Counterexample | None:
+        """The first one that was replayed."""
+        return self._replayer.counterexample
+
+    @property
+    def near(self) -> bool:
+        """Whether a candidate was met whose margin is below rounding."""
+        return self._replayer.near
 
     @property
     def open_boxes(self) -> list[Open]:
@@ -109,12 +121,12 @@ class ReluSplit:
         return min([one.margin for one in self._open] + [margin for _, margin in self._stuck], default=np.inf)
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Why | None:
         """Why the search ended without an answer, where no limit was reached."""
         if not self._supported:
             return NOT_LINEAR
         if not self._stuck or self._open:
-            return ""
+            return None
         return BELOW_ROUNDING if self.near else FIXED
 
     def run(self, budget: Budget, max_boxes: float = np.inf) -> None:
@@ -148,12 +160,12 @@ class ReluSplit:
     def _glance(self, budget: Budget, max_boxes: float) -> int:
         """Bound the clauses over the box on the hidden bounds that are known; returns how many that settles."""
         box = Bounds(self.question.box.lower, self.question.box.upper)
-        root = optimised_root(self.question.subject.network, box, self._known, steps=0)
+        root = optimised_root(self.question.network, box, self._known, steps=0)
         todo = sorted(self._open)[: int(min(len(self._open), budget.subdomains_left, max_boxes))]
         which = np.array([one.clause for one in todo], dtype=np.intp)
         clauses = ClauseRows(self.question.margins, self._clauses.clauses)  # which keeps the root's graph, as `at` does
-        at = RootWork(self.question.subject.network, root, clauses)
-        proved = whole_box(at, which, lambda: budget.seconds_left <= 0)
+        at = RootWork(self.question.network, root, clauses)
+        proved = whole_box(at, which, budget.time_is_up)
         settled = {one.number for one, done in zip(todo, clauses.settled(which, proved), strict=True) if done}
         for one, value in zip(todo, proved.tolist(), strict=True):
             one.margin = value
@@ -178,10 +190,10 @@ class ReluSplit:
         A refinement comes when the search has cost as much, so that at most half of all work is lost where a question
         is hard, and little is spent where it is easy.
         """
-        network, at = self.question.subject.network, self._at
+        network, at = self.question.network, self._at
         box = Bounds(self.question.box.lower, self.question.box.upper)
         known, effort = (self._known, 0.0) if at is None else (at.root.pre, EFFORTS[self._level])
-        root = optimised_root(network, box, known, effort=effort, stop=lambda: budget.seconds_left <= 0)
+        root = optimised_root(network, box, known, effort=effort, stop=budget.time_is_up)
         if budget.seconds_left <= 0:
             return False
         found = RootWork(network, root, self._clauses)
@@ -198,10 +210,7 @@ class ReluSplit:
     def _step(self, at: RootWork, batch: Sequence[Open], children: list[Open], budget: Budget) -> bool:
         """Bound a batch of subdomains and settle or split each; False where time ran out first."""
 
-        def stop() -> bool:
-            return budget.seconds_left <= 0
-
-        todo, choice = list(batch), at.inherited(batch)
+        stop, todo, choice = budget.time_is_up, list(batch), at.inherited(batch)
         for rounds in itertools.count():
             proved, choice, slope, work = at.bound(todo, choice, stop)
             self._work += work
@@ -270,10 +279,10 @@ class ReluSplit:
         """Ask the linear program about a subdomain in which every neuron is fixed; False where that ends the search."""
         if self._leaf is not None:
             clause = self.question.margins.clauses[self._clauses.clauses[one.clause]]
-            settled, candidate = self._leaf(clause, at.signs(one), budget.seconds_left)
-            if settled:
+            found = self._leaf(clause, at.signs(one), budget.seconds_left)
+            if found.verified:
                 return True
-            if candidate is not None and self._replay(candidate):
+            if found.candidate is not None and self._replayer.confirms(found.candidate):
                 return False
             if budget.seconds_left <= 0:
                 return False
@@ -285,22 +294,13 @@ class ReluSplit:
         question, margins = self.question, self.question.margins
         self._looks += 1
         points = np.unique(np.where(slope > 0, question.box.lower, question.box.upper), axis=0)
-        rows = question.subject.network.logits(points) @ margins.rows.T
+        rows = question.network.logits(points) @ margins.rows.T
         values = margins.clause_margins(margins.lower(rows)).min(axis=1)
         for k in np.argsort(values, kind="stable")[:4]:
             if values[k] > 0:
                 break
-            if self._replay(points[k]):
+            if self._replayer.confirms(points[k]):
                 return True
-        return False
-
-    def _replay(self, point: Array) -> bool:
-        """Whether a candidate is a counterexample, which is kept."""
-        found = check_counterexample(self.question, point)
-        if isinstance(found, Counterexample):
-            self.counterexample = found
-            return True
-        self.near |= found.near
         return False
 
     def _make(self, clause: int, sign: Signs, warm: Warm | None, depth: int, margin: float) -> Open:

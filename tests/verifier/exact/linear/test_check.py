@@ -15,7 +15,7 @@ from verifier.answer.verdict import Question
 from verifier.bounds.crown import crown_bounds
 from verifier.enclosure import Bounds
 from verifier.exact.linear.check import lp_check, safe_lower_bound
-from verifier.exact.linear.encoding import encode_clause
+from verifier.exact.linear.encode_margin import encode_clause
 from verifier.network import Affine, Network, Subject
 from verifier.question.spec import Box, OutputSpec, any_of, argmax_is, greater_than, less_than, linear, output_spec
 from verifier.solvers import highs_solver

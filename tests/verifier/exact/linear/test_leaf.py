@@ -32,7 +32,8 @@ def test_a_closed_leaf_holds_no_violating_sample_and_an_open_one_gives_a_candida
             at = rng.integers(len(pattern))
             pattern[at] = -pattern[at]
         here = (patterns == pattern).all(axis=1) & (z[-1][:, 0] <= limit)
-        settled, point = leaf_check(question, (0,), [pattern[:6], pattern[6:]], 60.0)
+        found = leaf_check(question, (0,), [pattern[:6], pattern[6:]], 60.0)
+        settled, point = found.verified, found.candidate
         closed += settled
         assert not (settled and here.any())
         if (here & (z[-1][:, 0] <= limit - 0.01)).any():  # violated by more than any tolerance
@@ -54,5 +55,6 @@ def test_a_network_without_hidden_layers_and_a_box_of_one_point() -> None:
     network = verifier.Network((verifier.Affine(np.array([[2.0]]), np.zeros(1)),))
     for limit, holds in ((1.9, True), (2.1, False)):
         question = Question.ask(Subject.of_network(network), Box([1.0], [1.0]), linear([1.0], -limit, strict=True))
-        settled, point = leaf_check(question, (0,), [], 60.0)
+        found = leaf_check(question, (0,), [], 60.0)
+        settled, point = found.verified, found.candidate
         assert settled == holds and (holds or (point is not None and point[0] == 1.0))

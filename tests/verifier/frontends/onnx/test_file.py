@@ -313,8 +313,9 @@ def test_missing_files_and_files_that_are_no_onnx_are_refused(tmp_path, monkeypa
         with pytest.raises(NetworkError, match=r"cannot be read|is no ONNX file"):
             read_subject(tmp_path / name)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingDependencyError, match="pip install onnx"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'nn-verification-course\[onnx\]'") as told:
         read_subject(tmp_path / "bad.onnx")
+    assert told.value.extra == "onnx"
 
 
 def broken_files(folder: Any) -> Any:
@@ -350,6 +351,53 @@ def test_without_onnxruntime_the_network_replays_itself_in_the_files_dtype(tmp_p
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     subject = read_subject(path)
     assert subject.run is subject.network and subject.round(np.array([0.1]))[0] == float(np.float32(0.1))
+    found = verify(path, [(0, 1)] * 2, [(None, 0.5)] * 2)
+    assert "onnxruntime is not installed" in found.note and found.note in str(found)
+
+
+DOUBLE, FLOAT = onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT
+
+
+@pytest.mark.parametrize(
+    ("into", "stored", "out"),
+    [
+        (DOUBLE, np.float32, DOUBLE),
+        (DOUBLE, np.float32, FLOAT),
+        (FLOAT, np.float32, DOUBLE),
+        (FLOAT, np.float64, FLOAT),
+    ],
+)
+def test_a_file_that_mixes_its_types_is_read_exactly_and_said_to_be_replayed_by_the_network(
+    tmp_path, into, stored, out
+):
+    """y = w x with the stored w = 0.1, 1; onnxruntime loads none of these files."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["z"]), helper.make_node("Relu", ["z"], ["y"])], "net",
+        [helper.make_tensor_value_info("x", into, [1, 2])], [helper.make_tensor_value_info("y", out, [1, 1])],
+        [numpy_helper.from_array(np.array([[0.1], [1.0]], dtype=stored), "w")],
+    )  # fmt: skip
+    path = tmp_path / "mixed.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, str(path))
+    subject = read_subject(path)
+    assert "Network" in subject.note and "mixes float32 and float64" in subject.note
+    assert subject.network.exact_logits(np.array([1.0, 0.0])) == [Fraction(float(stored(0.1)))]
+    x = subject.to_caller(np.array([0.7, 0.4]))
+    assert x.dtype == (np.float64 if into == DOUBLE else np.float32)
+    assert subject.run(subject.round(np.array([[0.7, 0.4]])))[0, 0] == pytest.approx(0.7 * float(stored(0.1)) + 0.4)
+    found = verify(path, [(0, 1)] * 2, [(None, 1.05)])
+    assert found.verdict is Verdict.FALSIFIED and found.note == subject.note
+    assert verify(path, [(0, 1)] * 2, [(None, 1.11)]).verdict is Verdict.VERIFIED
+
+
+def test_a_file_of_one_type_that_onnxruntime_does_not_load_is_refused(tmp_path):
+    path = save(tmp_path / "net.onnx", chain(("Relu", [], {})), {}, (1, 2))
+    model = onnx.load(str(path))
+    model.ir_version = 99
+    onnx.save(model, str(path))
+    with pytest.raises(NetworkError, match="onnxruntime cannot load it"):
+        read_subject(path)
 
 
 # Every file of the reference data is read or refused; what the refusal must name stands here.

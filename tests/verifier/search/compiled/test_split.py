@@ -12,7 +12,8 @@ import pytest
 from tests.reference.random_problems import ROUNDING, Problem, random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import BELOW_ROUNDING, Counterexample, Question, check_counterexample
+from verifier.answer.reason import BELOW_ROUNDING
+from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.bounds.crown import crown_bounds
 from verifier.frontends.read import read_subject
 from verifier.network import Affine, Network, Subject

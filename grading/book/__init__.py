@@ -1,0 +1,1 @@
+"""nbgrader's gradebook: release, autograde, record, feedback."""

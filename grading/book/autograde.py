@@ -1,0 +1,187 @@
+"""Grade the submissions of a lab: read each, run and judge it in the sandbox, in parallel, and record it.
+
+Only this process opens the gradebook. Submissions that have not changed since they were graded are left alone.
+"""
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.exc import SAWarning
+
+from grading.book.nbgrader import ensure_released, load_config, submissions
+from grading.book.record import Recorder, fingerprint, read_mark
+from grading.course import Course, CourseError
+from grading.lab.submission import read_blueprint, read_submission
+from grading.limits import Limits
+from grading.run.many import Job, imports_of, in_parallel
+from grading.run.one import Graded, Status
+from grading.sandbox.bubblewrap import HOW_TO_GET_BUBBLEWRAP, bubblewrap
+
+FINAL = set(Status) - {Status.NOT_JUDGED}  # what a rerun would find again
+
+
+class Unrun(StrEnum):
+    """Why there is no new result of a submission."""
+
+    UNCHANGED = "unchanged"
+    NOT_GRADED = "not graded"
+    NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the instructor reads of one submission.
+
+    Args:
+        student: Whose it is.
+        points: Earned, or None where it was not graded.
+        max_points: The most that there are.
+        status: What became of it in this run, or why it was not run.
+        seconds: On the clock.
+        note: One line, or empty.
+        by_hand: Cells that wait for the instructor.
+    """
+
+    student: str
+    points: float | None
+    max_points: float
+    status: Status | Unrun
+    seconds: float
+    note: str = ""
+    by_hand: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether there are no points for it."""
+        return self.points is None
+
+
+def autograde(
+    course: Course,
+    lab: str,
+    students: list[str] | None = None,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    limits: Limits | None = None,
+    force: bool = False,
+    unsafe: bool = False,
+    told: Callable[[Row], None] = lambda row: None,
+) -> list[Row]:
+    """Grade a lab.
+
+    Args:
+        course: The course.
+        lab: The lab.
+        students: Whose submissions; all that were handed in if None.
+        workers: How many submissions run at once on this machine.
+        scheduler: Address of a Dask cluster to use instead.
+        limits: What a submission may use.
+        force: Also grade what has not changed.
+        unsafe: Without a sandbox.
+        told: Called with each row as soon as it is known.
+
+    Returns:
+        A row for each student, in alphabetical order.
+
+    Raises:
+        CourseError: Nothing can be graded: no lab, no sandbox, nothing handed in.
+    """
+    course.check_lab(lab)
+    limits = limits or Limits()
+    if not unsafe and scheduler is None and (bubblewrap() is None or not sys.platform.startswith("linux")):
+        raise CourseError(HOW_TO_GET_BUBBLEWRAP)
+    blueprint = read_blueprint(course.source_notebook(lab))
+    with _quiet():
+        ensure_released(course, lab)
+        rows: dict[str, Row] = {}
+        jobs: dict[str, Job] = {}
+        marks: dict[str, str] = {}
+        for student in students if students is not None else submissions(course, lab):
+            try:
+                submission = read_submission(course.submitted(student, lab), lab, set(blueprint))
+            except Exception as error:  # whatever is in one folder, the others are graded
+                said = str(error) if isinstance(error, (CourseError, OSError)) else type(error).__name__
+                rows[student] = Row(student, None, 0.0, Unrun.NOT_GRADED, 0.0, said)
+                told(rows[student])
+                continue
+            stamp = next((content for name, content in submission.files if name == "timestamp.txt"), "")
+            marks[student] = fingerprint(submission, blueprint, limits, stamp)
+            known = read_mark(course, student, lab)
+            if not force and known.get("fingerprint") == marks[student] and known["status"] in FINAL:
+                rows[student] = Row(student, known["points"], known["max_points"], Unrun.UNCHANGED, 0.0)
+                told(rows[student])
+                continue
+            jobs[student] = Job(submission, blueprint, limits, unsafe)
+        with Recorder(course, lab, load_config(course)) as recorder:
+            for student, result in in_parallel(
+                jobs, imports_of(course.source_notebook(lab)), workers=workers, scheduler=scheduler
+            ):
+                rows[student] = _recorded(recorder, student, result, marks[student])
+                told(rows[student])
+    return [rows[student] for student in sorted(rows)]
+
+
+def _recorded(recorder: Recorder, student: str, result: Graded | Exception, mark: str) -> Row:
+    if isinstance(result, Exception):
+        return Row(student, None, 0.0, Unrun.NOT_GRADED, 0.0, str(result).partition("\n")[0])
+    notes = list(result.notes)
+    late = [outcome.grade_id for outcome in result.outcomes if outcome.out_of_time]
+    if late:
+        notes.append(f"look at {', '.join(late)}: there was not enough time")
+    if result.notebook is None:
+        return Row(student, None, 0.0, result.status, result.seconds, "; ".join(notes))
+    try:
+        points, most = recorder.record(student, result, mark)
+    except Exception as error:  # whatever is in one submission, the others are recorded
+        return Row(student, None, 0.0, Unrun.NOT_RECORDED, result.seconds, f"{type(error).__name__}: {error}")
+    return Row(student, points, most, result.status, result.seconds, "; ".join(notes))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # nbgrader 0.9 builds its rows before it adds them to the session; SQLAlchemy 2 remarks on each, and nothing is
+        # lost
+        warnings.filterwarnings("ignore", message="Object of type <Submitted", category=SAWarning)
+        yield
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as text, and a line that counts them."""
+    names = [_shown(row.student) for row in rows]
+    width = max([7, *map(len, names)])
+    lines = [f"{'student':<{width}}  {'points':>7}  {'of':>5}  {'status':<12}  {'seconds':>7}  note"]
+    for name, row in zip(names, rows, strict=True):
+        points = "-" if row.points is None else f"{row.points:g}"
+        lines.append(
+            f"{name:<{width}}  {points:>7}  {row.max_points or '-':>5}  {row.status:<12}  {row.seconds:>7.1f}  "
+            f"{_shown(row.note)}".rstrip()
+        )
+    failed = sum(row.failed for row in rows)
+    unchanged = sum(row.status is Unrun.UNCHANGED for row in rows)
+    graded = len(rows) - failed - unchanged
+    lines.append(f"{graded} graded, {unchanged} unchanged, {failed} not graded")
+    return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """A text in one line, without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def grade_one(course: Course, lab: str, student: str, **options: Any) -> Row:
+    """Grade one student's submission, changed or not.
+
+    Raises:
+        CourseError: It could not be graded.
+    """
+    (row,) = autograde(course, lab, [student], force=True, **options)
+    if row.failed:
+        raise CourseError(f"{student}: {row.note or row.status}")
+    return row

@@ -1,0 +1,50 @@
+"""What a student sees on a feedback page: no hidden tests, nothing written for the instructor, and whole pictures."""
+
+from typing import Any
+
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import is_grade, is_solution
+
+from grading.lab.contract import HIDDEN_BEGIN, HIDDEN_END
+from grading.run.sanitise import error
+
+
+class HideTests(NbGraderPreprocessor):  # type: ignore[misc]
+    """Leave of a test cell its visible part, and of its outcome the points and one line."""
+
+    def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
+        """Change the test cells, and no other."""
+        if cell.cell_type != "code" or not is_grade(cell) or is_solution(cell):
+            return cell, resources
+        cell.source = without_hidden(cell.source)
+        told = cell.metadata.get("grading", {})
+        shown = []
+        if told.get("message"):
+            shown = [error(told["message"], "Failed")]
+        elif float(told.get("points", 0.0)) < float(cell.metadata.nbgrader["points"]):
+            text = f"{float(told.get('points', 0.0)):g} of {float(cell.metadata.nbgrader['points']):g} points"
+            shown = [error(text, "Partly")]
+        cell.outputs = [type(cell)(output) for output in shown]
+        return cell, resources
+
+
+class FitPictures(NbGraderPreprocessor):  # type: ignore[misc]
+    """Draw no picture wider than the page, which would cut it off; comes after the preprocessor that adds style."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Add one rule to the page's style."""
+        resources["inlining"]["css"].append(".output_png img, .output_svg img { max-width: 100%; height: auto; }")
+        return nb, resources
+
+
+def without_hidden(source: str) -> str:
+    """A test cell without its hidden tests, as it was released."""
+    kept, hidden = [], False
+    for line in source.splitlines():
+        if HIDDEN_BEGIN.strip("# ") in line:  # as nbgrader looks for it
+            hidden = True
+        if not hidden:
+            kept.append(line)
+        if HIDDEN_END.strip("# ") in line:
+            hidden = False
+    return "\n".join(kept)

@@ -1,0 +1,1 @@
+"""A lab as text, notebook, release and archive, and what a student hands in of it."""

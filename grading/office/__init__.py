@@ -1,0 +1,1 @@
+"""An instructor's work before and after grading: collect, report, export, the doctor."""

@@ -1,0 +1,1 @@
+"""bubblewrap from outside, and what confines a process inside it."""

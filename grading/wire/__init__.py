@@ -1,0 +1,1 @@
+"""Values and messages between the processes that grade, as plain data."""

@@ -1,0 +1,98 @@
+# ruff: noqa: E501  the cells of a notebook stand on one line each
+"""A hostile notebook that runs at the same time costs no other student a point."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from grading.limits import Limits
+from tests.grading.attacks.attack_lab import FULL, graded, own_lab, points, small_lab, test_cell
+from tests.grading.conftest import needs_sandbox
+
+pytestmark = needs_sandbox
+LIMITS = Limits(wall_s=12, cell_s=8, cpu_s=10, memory_mb=256, processes=32, file_mb=8, tmp_mb=16, output_kb=64)
+READY = "\nprint('at work', flush=True)\nimport time\nend = time.monotonic() + 6\nwhile time.monotonic() < end: "
+
+# each takes something that all processes of one user share, and keeps it while others are graded
+ATTACKS = {
+    "descriptors under way in a socket": (
+        "import socket\nfirst, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\ntry:\n"
+        "    while True: socket.send_fds(first, [b'x'], [0] * 200)\nexcept OSError: pass" + READY + "time.sleep(0.1)"
+    ),
+    "all processes": (
+        "import os, time\ntry:\n    while os.fork(): pass\n    time.sleep(60)\nexcept OSError: pass" + READY + "time.sleep(0.1)"
+    ),
+    "pages of pipes": (
+        "import fcntl, os\nkept = []\ntry:\n    while True:\n        kept += os.pipe()\n        os.set_blocking(kept[-1], False)\n"
+        "        try:\n            while True: os.write(kept[-1], b'x' * 4096)\n        except BlockingIOError: pass\n"
+        "except OSError: [os.close(fd) for fd in kept[:20]]" + READY + "time.sleep(0.1)"
+    ),
+    "signals to everyone": "import os, signal" + READY + "\n    try: os.kill(-1, signal.SIGUSR1)\n    except OSError: pass",
+    "priority": "import os\ntry: os.nice(-20)\nexcept OSError: pass" + READY + "pass",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_another_submission_keeps_its_points_meanwhile(sandbox, name):
+    results = {}
+
+    def attack():
+        results["hostile"] = graded(sandbox, small_lab([ATTACKS[name]], solved=False), limits=LIMITS)
+
+    thread = threading.Thread(target=attack)
+    thread.start()
+    time.sleep(1.5)
+    try:
+        honest = graded(sandbox, small_lab(solved=True), limits=Limits(wall_s=60, cell_s=30))
+        assert thread.is_alive(), "the attack was over before the other submission was graded"
+    finally:
+        thread.join()
+    assert (honest.status, points(honest)) == ("graded", FULL)
+    assert points(results["hostile"]) == 0
+
+
+def test_one_submission_finds_no_trace_of_another_that_runs_beside_it(sandbox):
+    hide = (
+        "import os, socket, time\nopen('/tmp/mark', 'w').write('x'); open('/dev/shm/mark', 'w').write('x')\n"
+        "server = socket.socket(socket.AF_UNIX); server.bind('\\0mark'); server.listen()\ntime.sleep(5)"
+    )
+    seek = (
+        "import json, os, socket\nfound = [p for p in ('/tmp/mark', '/dev/shm/mark') if os.path.exists(p)]\n"
+        "try:\n    socket.socket(socket.AF_UNIX).connect('\\0mark'); found.append('socket')\nexcept OSError: pass\n"
+        "found += [n for n in os.listdir('/proc') if n.isdigit() and int(n) not in (1, os.getpid())]\nprint(json.dumps(found))"
+    )
+    thread = threading.Thread(target=graded, args=(sandbox, small_lab([hide], solved=False)), kwargs={"limits": LIMITS})
+    thread.start()
+    time.sleep(1)
+    outputs = graded(sandbox, small_lab([seek], solved=False)).notebook["cells"][0]["outputs"]
+    thread.join()
+    assert json.loads(outputs[0]["text"]) == []
+
+
+def test_the_worker_inherits_one_socket_and_nothing_else(sandbox):
+    cell = (
+        "import os\nheld = []\nfor fd in range(256):\n    try: held.append(os.readlink(f'/proc/self/fd/{fd}').partition(':')[0])\n"
+        "    except OSError: pass"
+    )
+    lab = own_lab(
+        cell,
+        test_cell("t", "held", "assert set(held) == {'/dev/null', 'socket'} and held.count('socket') == 1, str(held)"),
+    )
+    result = graded(sandbox, *lab)
+    assert points(result) == 1, result.outcomes[0].message
+
+
+def test_sockets_lead_nowhere_but_to_the_submissions_own_namespaces(sandbox):
+    cell = (
+        "import socket\nmade = []\nfor family in range(1, 46):\n    try: socket.socket(family, socket.SOCK_STREAM).close(); made.append(family)\n"
+        "    except OSError as error: errno = error.errno\nmade"
+    )
+    lab = own_lab(cell, test_cell("t", "made", "assert set(made) <= {1, 2, 10}, str(made)"))
+    assert points(graded(sandbox, *lab)) == 1
+    vsock = own_lab(
+        "import socket\ntry: socket.socket(40, socket.SOCK_STREAM)\nexcept OSError as error: number = error.errno",
+        test_cell("t", "number", "assert number == 97"),
+    )
+    assert points(graded(sandbox, *vsock)) == 1

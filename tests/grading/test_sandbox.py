@@ -1,0 +1,45 @@
+"""What stays open when there is no sandbox: nothing."""
+
+import os
+import shutil
+import sys
+
+import pytest
+from grading.parallel import judge_notebook
+
+from grading.course import CourseError
+from grading.sandbox import Sandbox, bubblewrap, trouble
+from tests.grading.conftest import LAB
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the files in /proc/self/fd")
+
+REFUSALS = {
+    "bubblewrap is missing": (None, "apt install bubblewrap"),
+    "bubblewrap ends at once": (shutil.which("false"), "the sandbox does not start: no reason given"),
+    "bubblewrap cannot be started": ("/no/such/program", "the sandbox does not start: .*No such file"),
+}
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  the listing itself must leave nothing open
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_leaves_no_socket_open(course, monkeypatch, name):
+    """The exception is kept, and with it every frame, so that no socket is closed by being forgotten."""
+    program, said = REFUSALS[name]
+    monkeypatch.setattr("grading.sandbox.bubblewrap", lambda: program)
+    source = course.source_notebook(LAB)
+    before = open_files()
+    with pytest.raises(CourseError, match=said) as refused:
+        judge_notebook(source, source)
+    assert open_files() == before, refused.value
+    assert trouble() != "" and open_files() == before
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed (apt install bubblewrap)")
+def test_a_sandbox_that_is_closed_leaves_nothing_open():
+    before = open_files()
+    with Sandbox():
+        assert open_files() > before
+    assert open_files() == before

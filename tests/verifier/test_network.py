@@ -1,0 +1,121 @@
+"""Network and Affine, put together by hand: read as they were meant, or refused by the place that does not fit."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array, csr_matrix
+
+import verifier
+from verifier import Affine, Head, Network, NetworkError, Verdict, verify
+
+
+def one_weight(weight: Any, bias: Any = (0.0,), **options: Any) -> Network:
+    return Network((Affine(weight, bias),), **options)
+
+
+@pytest.mark.parametrize("head", [Head.IDENTITY, "identity"])
+def test_head_given_by_its_value_is_that_head(head: Any) -> None:
+    """5 x reaches 5 on [0, 1]; taken for a sigmoid, it would stay below 1."""
+    result = verify(one_weight([[5.0]], head=head), [[0, 1]], [[None, 1.0]])
+    assert result.verdict is Verdict.FALSIFIED
+
+
+@pytest.mark.parametrize("head", [None, "Softmax", "relu", 1, [], Head])
+def test_unknown_heads_are_refused(head: Any) -> None:
+    with pytest.raises(NetworkError, match=r"head is .*expected a Head or one of 'identity'") as refused:
+        one_weight([[5.0]], head=head)
+    assert "\n" not in str(refused.value)
+
+
+def read_only() -> Any:
+    array = np.array([[2.0]])
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        [[2]], ((2.0,),), np.array([[2.0]], np.float32), np.array([[2]]), np.array([[2]], np.uint8), read_only(),
+        np.array([[2.0]], ">f8"), np.array([[2.0]], np.longdouble), torch.tensor([[2.0]]), csr_matrix([[2]]),
+        torch.nn.Parameter(torch.tensor([[2.0]], dtype=torch.bfloat16)), torch.tensor([[2]]),
+        csr_array((np.array([1.0, 1.0]), np.array([0, 0]), np.array([0, 2])), shape=(1, 1)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["auto", "crown", "auto_lirpa", "split", "relu_split", "lp", "milp", "z3"])
+def test_weights_of_every_form_are_read_by_every_method(weight: Any, method: str) -> None:
+    """relu(2 x) - 1 lies in [-1, 1] on [-1, 1]."""
+    network = Network([Affine(weight, [0]), Affine([[1.0]], [-1])])
+    assert verify(network, [[-1, 1]], [[-2, 1.5]], method=method, progress=False).verdict is Verdict.VERIFIED
+
+
+def test_int64_weights_do_not_overflow() -> None:
+    layers = (Affine([[1]], [0]), Affine([[2**62], [2**62]], [0, 0]), Affine([[2, 2]], [0]))
+    result = verify(Network(layers), [[1, 2]], [[None, 1e18]], progress=False)
+    assert result.verdict is Verdict.FALSIFIED
+    assert result.counterexample_output is not None and result.counterexample_output[0] > 1e18
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        (None, "Affine weight: expected real numbers"),
+        ("a", "Affine weight: expected real numbers"),
+        ([[None]], "Affine weight: expected real numbers"),
+        ([[1], [1, 2]], "Affine weight: expected an array of numbers"),
+        ([[True]], "Affine weight: expected real numbers"),
+        ([[1j]], "Affine weight: expected real numbers"),
+        ([[0, 2**60 + 1]], r"Affine weight\[0\]\[1\]: float64 cannot hold"),
+        ([[np.longdouble(1) / 3]], r"Affine weight\[0\]\[0\]: float64 cannot hold"),
+        (np.ma.masked_array([[1.0]], [[True]]), "Affine weight: .*masked"),
+        ([[float("nan")]], "layer 0: a weight is NaN or infinite"),
+        ([1.0], r"layer 0: weight \(1,\)"),
+        (3.0, r"layer 0: weight \(\)"),
+        (np.ones((1, 1, 1)), r"layer 0: weight \(1, 1, 1\)"),
+        (np.ones((1, 0)), "layer 0: .*at least one input"),
+    ],
+)
+def test_weights_that_are_none_are_refused_by_their_place(weight: Any, words: str) -> None:
+    with pytest.raises(NetworkError, match=words) as refused:
+        one_weight(weight)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [
+        (None, "layers is NoneType"),
+        ((), "no layer"),
+        (Affine([[1.0]], [0.0]), "layers is Affine"),
+        ([([[1.0]], [0.0])], "layer 0: found tuple, expected Affine"),
+        ([torch.nn.Linear(1, 1)], "layer 0: found Linear, expected Affine"),
+        (
+            [Affine([[1.0]], [0.0]), Affine([[1.0, 2.0]], [0.0])],
+            "layer 1: takes 2 values, but the layer before gives 1",
+        ),
+        ([Affine([[1.0]], [0.0, 1.0])], "layer 0: weight .* do not fit"),
+        ([Affine([[1.0]], 3.0)], "layer 0: weight .* do not fit"),
+        ([Affine([[1.0]], [0.0], [[-1.0]])], "layer 0: weight_error holds a negative number"),
+        ([Affine([[1.0]], [0.0], None, [-1.0])], "layer 0: bias_error holds a negative number"),
+        ([Affine([[1.0]], [0.0], [1.0])], "layer 0: weight_error has shape"),
+    ],
+)
+def test_chains_that_do_not_fit_are_refused(layers: Any, words: str) -> None:
+    with pytest.raises(NetworkError, match=words):
+        Network(layers)
+
+
+@pytest.mark.parametrize("shape", [(2,), (-1, -1), "a", (1.0,), None])
+def test_input_shapes_that_do_not_fit_are_refused(shape: Any) -> None:
+    with pytest.raises(NetworkError, match="input_shape"):
+        one_weight([[1.0]], input_shape=shape)
+
+
+def test_counterexamples_of_a_network_are_copies() -> None:
+    """Writing into what the caller got does not change what verify() reports."""
+    cases: list[Any] = []
+    result = verifier.verify(one_weight([[1.0]]), [[1, 2]], [[None, 0.5]], cases, progress=False)
+    cases[0][:] = 7.0
+    assert 1 <= result.counterexample[0] <= 2

@@ -1,0 +1,83 @@
+"""Search: what every splitting search offers to the stages, whatever it splits.
+
+A search holds the parts of the question that are open. run() bounds parts, settles them, looks for counterexamples and
+splits what is left, until nothing is open, a counterexample was replayed, or a limit is reached; it can be called
+again. What every search needs beside its own idea is here: the replay of candidates, the order of open parts, and the
+guard that an interrupt loses none of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sized
+from typing import Protocol
+
+from verifier.answer.budget import Budget
+from verifier.answer.outcome import Outcome
+from verifier.answer.reason import Why
+from verifier.answer.verdict import Counterexample, Question, check_counterexample
+from verifier.enclosure import Array
+
+
+class Search(Protocol):
+    """A search that can be continued."""
+
+    def run(self, budget: Budget, max_boxes: float = math.inf) -> None:
+        """Go on until settled, until the budget is exhausted, or for about max_boxes parts."""
+
+    @property
+    def open_boxes(self) -> Sized:
+        """Parts that are not settled yet."""
+
+    @property
+    def verified(self) -> bool:
+        """Whether every part is settled and none is violated."""
+
+    @property
+    def counterexample(self) -> Counterexample | None:
+        """The first one that was replayed."""
+
+    @property
+    def near(self) -> bool:
+        """Whether a candidate was met whose margin is below rounding."""
+
+    @property
+    def margin(self) -> float:
+        """The best lower bound on the worst margin that the parts prove."""
+
+    @property
+    def reason(self) -> Why | None:
+        """Why the search ended without an answer, where no limit was reached."""
+
+
+def outcome_of(search: Search, budget: Budget) -> Outcome:
+    """Write down what a search has found so far."""
+    if search.counterexample is not None:
+        return Outcome.refuted(search.counterexample)
+    if search.verified:
+        return Outcome.proved(margin=search.margin)
+    return Outcome.left_open(budget.exhausted() or search.reason, margin=search.margin, near=search.near)
+
+
+class Replayer:
+    """Replays candidates of one question, and keeps the first counterexample.
+
+    Args:
+        question: What is asked.
+    """
+
+    def __init__(self, question: Question) -> None:
+        """Know of none yet."""
+        self.question = question
+        self.counterexample: Counterexample | None = None
+        self.near = False  # a candidate was met whose margin is below rounding
+
+    def confirms(self, candidate: Array) -> bool:
+        """Replay a candidate, (inputs,); True, and kept, where it is a counterexample."""
+        found = check_counterexample(self.question, candidate)
+        if isinstance(found, Counterexample):
+            if self.counterexample is None:
+                self.counterexample = found
+            return True
+        self.near |= found.near
+        return False
