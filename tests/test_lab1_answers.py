@@ -9,8 +9,8 @@ from torch import nn
 from course_utils.data import CircleDataset, circle_network, circle_points, repaired_circle_network
 from course_utils.models import regression_model
 from course_utils.training import train
-from grading.contract import assigned_names, read_test_cells
 from grading.course import Course
+from grading.lab.contract import assigned_names, read_test_cells
 
 CELLS = {cell.grade_id: cell.source for cell in read_test_cells(Course.here().source_notebook("lab1_circle"))}
 BEFORE = "import numpy as np\nimport torch\nfrom torch import nn\nfrom verifier import less_than, verify, Box\n"

@@ -17,7 +17,7 @@ import course_utils
 import verifier
 from course_utils.data import circle_network, circle_points, noisy_digit, repaired_circle_network
 from course_utils.stand_ins import DIGIT_NETWORKS, attacked_shares, digit_network, pixel_map
-from grading.contract import uses
+from grading.lab.contract import uses
 from tests.test_labs import LABS, is_test, nbgrader, read, released
 
 # what a check takes from the notebook besides the answer itself

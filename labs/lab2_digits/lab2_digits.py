@@ -322,7 +322,7 @@ x_specs = list(zip(lower.tolist(), upper.tolist(), strict=True))
 def check():
     from course_utils.checks import passed
 
-    assert isinstance(x_specs, list), f"x_specs is a {type(x_specs).__name__}; wanted is a Python list"
+    assert isinstance(x_specs, list), f"x_specs is {type(x_specs)}; wanted is a Python list"
     assert len(x_specs) == 784, f"x_specs has {len(x_specs)} entries; expected one for each pixel"
     assert all(len(pair) == 2 for pair in x_specs), "every entry is a pair: lower and upper"
     pairs = [(float(low), float(high)) for low, high in x_specs]
@@ -564,7 +564,7 @@ def check():
     blank = torch.zeros(784)
     told = proves_label(one_rule, blank, 3, 0.5, 0)
     assert told is not None, "None came back; does the function end with `return`?"
-    assert told in (True, False), f"a {type(told).__name__} came back; write bool(result) to make True or False of it"
+    assert told in (True, False), f"{type(told)} came back; write bool(result) to make True or False of it"
     assert told, "pixel 3 stays below 1, so the answer stays 0"
     assert not proves_label(one_rule, blank, 3, 1.5, 0), "pixel 3 can pass 1, and then the answer is 1"
     assert proves_label(one_rule, blank, 4, 1.5, 0), "pixel 4 has no influence here"
