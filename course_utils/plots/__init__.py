@@ -1,6 +1,7 @@
 """The pictures of the labs. One colour has one meaning in the whole course; every axis carries its name and unit."""
 
 from course_utils.plots.curves import (
+    SERIES,
     draw_accuracy_curves,
     draw_bounds,
     draw_bounds_by_size,
@@ -16,6 +17,7 @@ from course_utils.plots.images import (
     plot_mnist,
 )
 from course_utils.plots.plane import (
+    INPUT_NAMES,
     draw_circle,
     draw_counterexamples,
     draw_data,
@@ -30,6 +32,7 @@ from course_utils.plots.plane import (
 from course_utils.plots.style import (
     COLOURS,
     HATCHES,
+    OUTPUT_NAME,
     STYLE,
     described,
     in_course_style,
@@ -39,6 +42,9 @@ from course_utils.plots.style import (
 __all__ = [
     "COLOURS",
     "HATCHES",
+    "INPUT_NAMES",
+    "OUTPUT_NAME",
+    "SERIES",
     "STYLE",
     "described",
     "draw_accuracy_curves",
