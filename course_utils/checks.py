@@ -178,6 +178,41 @@ def mine_or(mine: Callable[[], T], course: Callable[[], T], name: str) -> T:
     return course()
 
 
+def expect_array(value: Any, shape: tuple[int | None, ...], name: str = "the value") -> Any:
+    """Fail unless a value is an array or a tensor of numbers of this shape; for test cells.
+
+    Comparisons such as allclose() spread what is too small over what they compare with, and pass where there is nothing
+    to compare: an empty array is close to any.
+
+    Args:
+        value: A student's.
+        shape: Its sizes, None where any size above zero is right.
+        name: What the message calls it.
+
+    Returns:
+        The value.
+
+    Raises:
+        AssertionError: It is something else; the message says what, and what was expected.
+
+    Example:
+        >>> import numpy as np
+        >>> expect_array(np.zeros((3, 2)), (None, 2)).sum()
+        np.float64(0.0)
+    """
+    sizes_wanted = ", ".join("any" if size is None else str(size) for size in shape)
+    wanted = f"({sizes_wanted}{',' if len(shape) == 1 else ''})"
+    found = getattr(value, "shape", None)
+    if found is None:
+        raise AssertionError(f"{name} is a {type(value).__name__}; an array of shape {wanted} was expected")
+    sizes = tuple(int(size) for size in found)
+    if len(sizes) != len(shape) or any(
+        size == 0 or expected not in (None, size) for size, expected in zip(sizes, shape, strict=True)
+    ):
+        raise AssertionError(f"{name} has shape {sizes}; {wanted} was expected")
+    return value
+
+
 def _installed(name: str) -> bool:
     try:
         version(name)

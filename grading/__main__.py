@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from grading.course import Course, CourseError
+from grading.course import Course, CourseError, shown
 from grading.limits import Limits
 from verifier.errors import MissingDependencyError, missing
 
@@ -81,7 +81,7 @@ def _autograde(course: Course, options: argparse.Namespace) -> int:
 
         def told(row: Row) -> None:
             bar.update()
-            bar.set_postfix_str(f"{row.student}: {row.status}")
+            bar.set_postfix_str(shown(f"{row.student}: {row.status}"))
 
         rows = autograde(
             course, lab, students, workers=options.workers, scheduler=options.scheduler, limits=_limits(options),
@@ -104,9 +104,9 @@ def _feedback(course: Course, options: argparse.Namespace) -> int:
     for student in [options.student] if options.student else submissions(course, lab):
         try:
             feedback(course, lab, student)
-            print(f"feedback: {course.gradebook / 'feedback' / student / lab / f'{lab}.html'}")
+            print(shown(f"feedback: {course.gradebook / 'feedback' / student / lab / f'{lab}.html'}"))
         except CourseError as error:
-            print(f"{student}: no feedback. {str(error).splitlines()[-1]}", file=sys.stderr)
+            print(shown(f"{student}: no feedback. {str(error).splitlines()[-1]}"), file=sys.stderr)
             failed += 1
     return 1 if failed else 0
 
@@ -130,7 +130,7 @@ def _collect(course: Course, options: argparse.Namespace) -> int:
 
     lab = course.check_lab(options.lab)
     for line in collect(course, lab, options.zip):
-        print(line)
+        print(shown(line))
     return 0
 
 
@@ -147,9 +147,18 @@ def _judge(course: Course, options: argparse.Namespace) -> int:
     outcomes = judge_notebook(source, options.notebook, limits=_limits(options), unsafe=options.unsafe_no_sandbox)
     width = max((len(outcome.grade_id) for outcome in outcomes), default=0)
     for one in outcomes:
-        print(f"{one.grade_id:<{width}}  {one.points:g} of {one.max_points:g}  {one.detail or one.message}".rstrip())
+        said = shown(one.detail or one.message)
+        print(f"{one.grade_id:<{width}}  {one.points:g} of {one.max_points:g}  {said}".rstrip())
     print(f"total: {sum(one.points for one in outcomes):g} of {sum(one.max_points for one in outcomes):g} points")
     return 0
+
+
+def _probe(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.probe import probe, table
+
+    earned = probe(course, course.check_lab(options.lab), _limits(options), unsafe=options.unsafe_no_sandbox)
+    print(table(earned))
+    return 1 if any(one.points > 0 for one in earned) else 0
 
 
 def _demo(course: Course, options: argparse.Namespace) -> int:
@@ -246,6 +255,13 @@ def parser() -> argparse.ArgumentParser:
     _add_limits(judge)
     judge.set_defaults(run=_judge)
 
+    probe = commands.add_parser(
+        "probe", help="print what a lab gives for answers that need no understanding; exit 1 if it gives anything"
+    )
+    probe.add_argument("lab")
+    _add_limits(probe)
+    probe.set_defaults(run=_probe)
+
     demo = commands.add_parser("demo", help="the course's main job in one go: train, verify, draw, release, grade")
     demo.add_argument("--output", type=Path, help="folder for what it makes (default: build/demo)")
     demo.set_defaults(run=_demo)
@@ -263,7 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.run(course, options))
     except CourseError as error:
-        print(f"grading: {error}", file=sys.stderr)
+        print("\n".join(map(shown, f"grading: {error}".split("\n"))), file=sys.stderr)
         return 1
     except MissingDependencyError as error:
         print(f"grading: {error}", file=sys.stderr)

@@ -8,6 +8,11 @@ class CourseError(Exception):
     """A lab, notebook or folder is not where a course keeps it; the message says what was looked for and what to do."""
 
 
+def shown(text: str) -> str:
+    """A text in one line, without what a terminal would obey: for names and messages that others chose."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 @dataclass(frozen=True)
 class Course:
     """The folders of one course, all below one root.

@@ -8,6 +8,7 @@ from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
 from nbgrader.preprocessors import GetGrades
 
 from grading.book.feedback_pages import FitPictures, HideTests
+from grading.book.formgrader import EscapeNames, escape_names
 from grading.book.nbgrader_autograde import Refuse, replace_autograde
 from grading.run.sanitise import safe_markdown
 
@@ -50,9 +51,11 @@ c.Exchange.root = str(EXCHANGE)
 
 # nbgrader's own autograde, also from formgrader's button, runs submissions in the sandbox; nothing else runs them.
 replace_autograde()
+escape_names()
 c.Autograde.autograde_preprocessors = [Refuse]
 
 # What a student wrote is looked at by instructors with a gradebook open: Markdown is shown without scripts, and the
 # feedback page without hidden tests.
 c.HTMLExporter.filters = {"markdown2html": safe_markdown}
+c.HTMLExporter.preprocessors = [EscapeNames]
 c.GenerateFeedback.preprocessors = [GetGrades, HideTests, CSSHTMLHeaderPreprocessor, FitPictures]

@@ -25,6 +25,7 @@ STAGES = (
     "search",
     "exact",
     "stages",
+    "narrowed",
     "pipeline",
     "asking",
     "synthesis",

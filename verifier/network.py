@@ -6,7 +6,7 @@ import enum
 import math
 import numbers
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -142,6 +142,36 @@ class Affine:
 
 
 @dataclass(frozen=True, eq=False)
+class Maxima:
+    """What is known of one layer of ReLUs beside its weights: it computes with the largest of some values each.
+
+    Max pooling is written as ReLUs, max(a, b) = a + relu(b - a), which forgets that the result is no larger than both.
+    Here stands what it forgets: the first values z of the layer are combine @ m, m_i the largest of the values
+    `groups[i]`, which are functions of what an earlier layer gives.
+
+    Args:
+        source: Number of the layer whose outputs (behind the ReLU) the values come from; -1 for the network's inputs.
+        values: The values as functions of those outputs; None where they are the outputs themselves.
+        groups: Which of the values each maximum is taken over, shape (maxima, values of each), a value may stand twice.
+        combine: z of the layer's first neurons from the maxima.
+    """
+
+    source: int
+    values: Affine | None
+    groups: Indices
+    combine: Affine
+
+    def bounds(self, outputs: Bounds) -> Bounds:
+        """Bound the layer's first pre-activations from bounds on the source's outputs, (..., neurons) each."""
+        values = outputs
+        if self.values is not None:
+            count = self.values.weight.shape[1]  # further neurons may have been put behind them
+            values = propagate_interval(self.values, Bounds(outputs.lower[..., :count], outputs.upper[..., :count]))
+        maxima = Bounds(values.lower[..., self.groups].max(axis=-1), values.upper[..., self.groups].max(axis=-1))
+        return propagate_interval(self.combine, maxima)
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """A chain of affine layers with ReLU between them, and a head.
 
@@ -149,6 +179,7 @@ class Network:
         layers: At least one; the outputs of each are the inputs of the next.
         head: What is applied to the last layer's values (the logits).
         input_shape: Shape of one input without the batch; its product is the number of inputs.
+        maxima: What is known of layers that write max pooling as ReLUs, by the layer's number; for the frontends.
 
     Raises:
         NetworkError: The layers do not fit together, or a weight is NaN or infinite.
@@ -157,6 +188,7 @@ class Network:
     layers: tuple[Affine, ...]
     head: Head = Head.IDENTITY
     input_shape: tuple[int, ...] = field(default=())
+    maxima: Mapping[int, Maxima] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Check that the chain fits together."""
@@ -191,6 +223,24 @@ class Network:
         """Whether every stored weight is the true one."""
         return all(layer.exact for layer in self.layers)
 
+    def bound_layer(self, index: int, outputs: Sequence[Bounds]) -> Bounds:
+        """Bound a layer's pre-activations by intervals.
+
+        Args:
+            index: Number of the layer.
+            outputs: Bounds on the inputs, then on what each layer before gives behind its ReLU, (..., neurons) each.
+        """
+        z = propagate_interval(self.layers[index], outputs[index])
+        if index not in self.maxima:
+            return z
+        known = self.maxima[index]
+        first = known.bounds(outputs[known.source + 1])
+        count = first.lower.shape[-1]
+        lower, upper = z.lower.copy(), z.upper.copy()
+        lower[..., :count] = np.maximum(lower[..., :count], first.lower)
+        upper[..., :count] = np.minimum(upper[..., :count], first.upper)
+        return Bounds(lower, upper)
+
     def reach(self, magnitude: Array) -> float:
         """Bound every value and coefficient that a bound of this network can meet, inputs up to `magnitude`."""
         h = np.maximum(magnitude, 1.0)
@@ -222,11 +272,11 @@ class Network:
 
     def enclose_logits(self, x: Array) -> Bounds:
         """Enclose the true logits at the points x, shape (batch, inputs), with every rounding accounted for."""
-        bounds = Bounds(x, x)
-        for index, layer in enumerate(self.layers):
-            bounds = propagate_interval(layer, bounds)
+        outputs = [Bounds(x, x)]
+        for index in range(len(self.layers)):
+            bounds = self.bound_layer(index, outputs)
             if index < len(self.layers) - 1:
-                bounds = Bounds(np.maximum(bounds.lower, 0.0), np.maximum(bounds.upper, 0.0))
+                outputs.append(Bounds(np.maximum(bounds.lower, 0.0), np.maximum(bounds.upper, 0.0)))
         return bounds
 
     def exact_logits(self, x: Array) -> list[Fraction]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
-from verifier.question.spec import AllOf, Box, output_spec
+from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
+from verifier.network import Subject
+from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
 from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
 from verifier.stages import BOUNDING, METHODS, Run, root_box
 
@@ -76,8 +79,14 @@ def verify(
     if max_subdomains is not None:
         max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
     budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
-    question = _ask(net, x_specs, y_specs, input_shape)
-    run = Run(question, budget, seed, method, 1 if counterexamples is None else max_counterexamples)
+    subject, box, spec = _read(net, x_specs, y_specs, input_shape)
+    wanted = 1 if counterexamples is None else max_counterexamples
+    run: Run | NarrowedRun
+    parts = parts_of(subject, spec) if subject.network.outputs > MANY_OUTPUTS else None
+    if parts is not None or subject.network.outputs > WHOLE_OUTPUTS:
+        run = NarrowedRun(subject, box, spec, parts, budget, seed, method, wanted)
+    else:
+        run = Run(Question.ask(subject, box, spec), budget, seed, method, wanted)
     try:
         run.go()
     except KeyboardInterrupt:
@@ -85,7 +94,7 @@ def verify(
     finally:
         budget.close()
     if counterexamples is not None:
-        counterexamples.extend(question.subject.to_caller(c.x) for c in run.counterexamples[:max_counterexamples])
+        counterexamples.extend(subject.to_caller(c.x) for c in run.counterexamples[:max_counterexamples])
     return run.result()
 
 
@@ -114,8 +123,15 @@ def output_bounds(
     network, root = question.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
-    bounds = BOUNDING[method][1](network, root, np.eye(network.outputs))
-    return head_bounds(Bounds(bounds.rows.lower[0], bounds.rows.upper[0]), network.head)
+    bound, known, sides = BOUNDING[method][1], None, []
+    for first in range(0, network.outputs, MANY_OUTPUTS):  # a row for each output would be a square
+        last = network.layers[-1].part(np.arange(first, min(first + MANY_OUTPUTS, network.outputs)))
+        some = dataclasses.replace(network, layers=(*network.layers[:-1], last))
+        found = bound(some, root, np.eye(some.outputs), known)
+        known = found.pre or None
+        sides.append(found.rows)
+    lower, upper = (np.concatenate([getattr(one, side)[0] for one in sides]) for side in ("lower", "upper"))
+    return head_bounds(Bounds(lower, upper), network.head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,8 +217,14 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
+def _read(
+    net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None
+) -> tuple[Subject, Box, OutputSpec]:  # fmt: skip
     box = Box.from_pairs(x_specs)
     spec = output_spec(y_specs)
     subject = read_subject(net, input_shape, box.lower.size)
-    return Question.ask(subject, Box.from_pairs(box, subject.network.inputs), spec)
+    return subject, Box.from_pairs(box, subject.network.inputs), spec
+
+
+def _ask(net: Any, x_specs: Any, y_specs: Any, input_shape: tuple[int, ...] | None) -> Question:
+    return Question.ask(*_read(net, x_specs, y_specs, input_shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Callable
@@ -19,9 +20,12 @@ from verifier.attack import attack, thorough_attack
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
+from verifier.bounds.lirpa_cost import lirpa_seconds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
+from verifier.matrix import is_sparse
+from verifier.network import Affine, Network, propagate_interval
 from verifier.search.compiled.network import network_work
 from verifier.search.compiled.split import continue_compiled
 from verifier.search.inputs.split import InputSplit
@@ -33,7 +37,9 @@ NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large netwo
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
+LIRPA_SHARE = 0.25  # of the time left, which auto-LiRPA may cost in "auto": there is more to try
 TORCH_S = 1.0  # left, below which it is not loaded, which takes longer
+MAX_CORNERS = 100  # of the hull that are looked at before a search
 Z3_NEURONS = 20  # unstable neurons up to which Z3 is asked: it took seconds at 16 and seldom answered at 40
 Z3_SHARE = 0.5  # of the time that is left, where splitting can go on
 Z3_WORK_PER_SUBDOMAIN = 100_000  # Z3's own unit of work granted for each subdomain of max_subdomains
@@ -41,21 +47,21 @@ ATTACK_OPEN = Why(Reason.ATTACK_OPEN, "the attack found no counterexample, which
 UNDECIDED = Why(Reason.UNDECIDED, "no stage settled it")
 
 
-def _lirpa(method: str) -> BoundingMethod:
-    def bound(network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
-        from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
+def _lirpa(
+    method: str, network: Network, boxes: Bounds, rows: Array, known: Any = None, seconds: float = math.inf
+) -> LayerBounds:
+    from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
 
-        return lirpa_bounds(network, boxes, rows, known, method=method)
-
-    return bound
+    return lirpa_bounds(network, boxes, rows, known, method=LIRPA[method], seconds=seconds)
 
 
+LIRPA = {"auto_lirpa_ibp": "IBP", "auto_lirpa": "CROWN", "auto_lirpa_optimized": "CROWN-Optimized"}
 BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
     "ibp": ("interval", interval_bounds),
     "crown": ("crown", partial(crown_bounds, intersect=False)),
-    "auto_lirpa_ibp": ("auto-LiRPA IBP", _lirpa("IBP")),
-    "auto_lirpa": ("auto-LiRPA CROWN", _lirpa("CROWN")),
-    "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", _lirpa("CROWN-Optimized")),
+    "auto_lirpa_ibp": ("auto-LiRPA IBP", partial(_lirpa, "auto_lirpa_ibp")),
+    "auto_lirpa": ("auto-LiRPA CROWN", partial(_lirpa, "auto_lirpa")),
+    "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", partial(_lirpa, "auto_lirpa_optimized")),
 }
 METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "lp", "milp", "z3")
 
@@ -84,6 +90,9 @@ class Run:
     near: bool = False
     attacked: bool = False  # thoroughly
     missing: MissingDependencyError | None = None  # of a step that "auto" had to leave out
+    ruled_out: bool = False  # VERIFIED: the hull of the box violates the spec; what is left is to look among its values
+    hull_margin: float = -math.inf  # proved for the hull, where the search that follows leaves it out
+    ended: bool = False  # neither VERIFIED nor FALSIFIED is possible
     slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
@@ -93,8 +102,8 @@ class Run:
 
     @property
     def settled(self) -> bool:
-        """Whether there is an answer."""
-        return self.verdict is not Verdict.UNKNOWN
+        """Whether there is an answer, or it is known that there can be none."""
+        return self.verdict is not Verdict.UNKNOWN or self.ended
 
     def go(self) -> None:
         """Run the stages of the method."""
@@ -103,7 +112,13 @@ class Run:
         if self.method in BOUNDING:
             stage, bound = BOUNDING[self.method]
             if self.method == "crown":
-                bound = partial(crown_bounds, intersect=False, stop=self.budget.time_is_up)
+                bound = partial(crown_bounds, intersect=False, stop=self.budget.time_is_up, influence=False)
+            if self.method in LIRPA:
+                optimised = self.method == "auto_lirpa_optimized"
+                if lirpa_seconds(self.question.network, optimised) > self.budget.seconds_left:
+                    self.why = time_is_up(self.budget.timeout_s, "leaves too little for auto-LiRPA")
+                    return
+                bound = partial(_lirpa, self.method, seconds=self.budget.seconds_left)
             self.bound_root(stage, bound)
             if not self.settled:
                 words = f"the bounds of {self.method} do not settle it; method='auto' goes on"
@@ -120,7 +135,7 @@ class Run:
                 if not self.settled:
                     self.why = self.budget.exhausted() or ATTACK_OPEN
             elif self.method == "split":
-                self.split_inputs(InputSplit(self.question, crown_bounds))
+                self.split_inputs(InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up)))
             elif self.method == "relu_split":
                 self.split_relus()
             else:
@@ -143,6 +158,7 @@ class Run:
         stages: list[Callable[[], None]] = [
             partial(self.bound_root, *BOUNDING["ibp"]),
             self.bound_root_with_lirpa,
+            self.bound_large_root,
             self.attack,
             partial(self.bound_root, "crown", self.crown_in_time),
             self.complete,
@@ -184,22 +200,36 @@ class Run:
 
     def crown_in_time(self, network: Any, boxes: Bounds, rows: Array, known: Any = None) -> LayerBounds:
         """CROWN bounds, less tight where time is up before a large network is through."""
-        return crown_bounds(network, boxes, rows, known, stop=self.budget.time_is_up)
+        return crown_bounds(network, boxes, rows, known, stop=self.budget.time_is_up, influence=False)
 
     def bound_root_with_lirpa(self) -> None:
         """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
 
-        A network from a file does without: importing torch would cost more than most of its questions.
+        A network from a file does without: importing torch would cost more than most of its questions. So does a
+        question whose time it would take up.
         """
         if self.question.subject.from_file:
+            return
+        if lirpa_seconds(self.question.network) > LIRPA_SHARE * self.budget.seconds_left:
             return
         try:
             self.bound_root(*BOUNDING["auto_lirpa"])
         except (MissingDependencyError, BoundsError):
             return
 
+    def bound_large_root(self) -> None:
+        """Bound the outputs of a large network by one backward pass, its hidden neurons by intervals.
+
+        On a box so small that few neurons are unstable this is nearly as tight as CROWN, and costs a hundredth of it.
+        """
+        if any(is_sparse(layer.weight) for layer in self.question.network.layers):
+            self.bound_root("crown", partial(crown_bounds, stop=lambda: True, influence=False))
+
     def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
-        """Every clause was shown to hold."""
+        """Every clause was shown to hold, in the whole box or, where that is ruled out, at the caller's values."""
+        if self.ruled_out:
+            self.ended, self.why = True, BELOW_ROUNDING
+            return
         self.verdict, self.stage, self.guarantee, self.why = Verdict.VERIFIED, stage, guarantee, None
 
     def settle_falsified(self, stage: str, counterexample: Counterexample) -> None:
@@ -254,10 +284,13 @@ class Run:
 
     def complete(self) -> None:
         """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""
+        if self.hull_violates():
+            self.ruled_out, self.hull_margin = True, self.margin
+            self.question = dataclasses.replace(self.question, box=self.question.points)
         few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
         small = unstable <= Z3_NEURONS and self.question.margins.linear
-        search = InputSplit(self.question, crown_bounds, known=self.pre or None)
+        search = InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up), known=self.pre or None)
         if few_inputs:
             if small:
                 self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)
@@ -272,6 +305,22 @@ class Run:
             self.where_installed(partial(self.ask_z3, self.budget.seconds_left * share))
         if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split_inputs(search, fresh=False)
+
+    def hull_violates(self) -> bool:
+        """Whether a corner of the hull, beyond the caller's values, surely violates the spec.
+
+        A side such as [0, 0.1] is asked up to the float32 value above 0.1, which is no counterexample. Where the spec
+        fails there, it is not VERIFIED, and only the caller's values are worth a search: boxes without any would be
+        split for ever.
+        """
+        box, points, margins = self.question.box, self.question.points, self.question.margins
+        beyond = (box.lower < points.lower) | (points.upper < box.upper)
+        corners = self.lowest_corners() if beyond.any() else None
+        if corners is None:
+            return False
+        logits = self.question.subject.network.enclose_logits(corners[:MAX_CORNERS])
+        rows = propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
+        return any(margins.violated(upper) for upper in margins.upper(rows.upper))
 
     def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
         """Search, from some boxes on with the compiled search where it can be had."""
@@ -354,16 +403,17 @@ class Run:
 
     def result(self) -> Result:
         """Write down what was found."""
-        question, network = self.question, self.question.subject.network
+        question, network = self.question, self.question.network
         outputs = Bounds(self.logits.lower[: network.outputs], self.logits.upper[: network.outputs])
         counterexample = self.counterexamples[0] if self.counterexamples else None
         why = self.why
+        margin = self.hull_margin if self.ruled_out and counterexample is None else self.margin
         if not self.settled and why is None:
             why = self.budget.exhausted() or (BELOW_ROUNDING if self.near else UNDECIDED)
         return Result(
-            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "",
+            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee,
             reason="" if why is None else str(why), cause=None if why is None else why.reason,
-            output_bounds=head_bounds(outputs, network.head), margin=self.margin,
+            output_bounds=head_bounds(outputs, network.head), margin=margin,
             subdomains=self.budget.subdomains, seconds=self.budget.seconds, spec=question.spec,
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SAWarning
 
 from grading.book.nbgrader import ensure_released, load_config, submissions
 from grading.book.record import Recorder, fingerprint, read_mark
-from grading.course import Course, CourseError
+from grading.course import Course, CourseError, shown
 from grading.lab.submission import read_blueprint, read_submission
 from grading.limits import Limits
 from grading.run.many import Job, imports_of, in_parallel
@@ -154,25 +154,20 @@ def _quiet() -> Iterator[None]:
 
 def table(rows: list[Row]) -> str:
     """The rows as text, and a line that counts them."""
-    names = [_shown(row.student) for row in rows]
+    names = [shown(row.student) for row in rows]
     width = max([7, *map(len, names)])
     lines = [f"{'student':<{width}}  {'points':>7}  {'of':>5}  {'status':<12}  {'seconds':>7}  note"]
     for name, row in zip(names, rows, strict=True):
         points = "-" if row.points is None else f"{row.points:g}"
         lines.append(
             f"{name:<{width}}  {points:>7}  {row.max_points or '-':>5}  {row.status:<12}  {row.seconds:>7.1f}  "
-            f"{_shown(row.note)}".rstrip()
+            f"{shown(row.note)}".rstrip()
         )
     failed = sum(row.failed for row in rows)
     unchanged = sum(row.status is Unrun.UNCHANGED for row in rows)
     graded = len(rows) - failed - unchanged
     lines.append(f"{graded} graded, {unchanged} unchanged, {failed} not graded")
     return "\n".join(lines)
-
-
-def _shown(text: str) -> str:
-    """A text in one line, without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def grade_one(course: Course, lab: str, student: str, **options: Any) -> Row:

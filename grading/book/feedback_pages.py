@@ -5,7 +5,7 @@ from typing import Any
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 
-from grading.lab.contract import HIDDEN_BEGIN, HIDDEN_END
+from grading.lab.contract import without_hidden
 from grading.run.sanitise import error
 
 
@@ -35,16 +35,3 @@ class FitPictures(NbGraderPreprocessor):  # type: ignore[misc]
         """Add one rule to the page's style."""
         resources["inlining"]["css"].append(".output_png img, .output_svg img { max-width: 100%; height: auto; }")
         return nb, resources
-
-
-def without_hidden(source: str) -> str:
-    """A test cell without its hidden tests, as it was released."""
-    kept, hidden = [], False
-    for line in source.splitlines():
-        if HIDDEN_BEGIN.strip("# ") in line:  # as nbgrader looks for it
-            hidden = True
-        if not hidden:
-            kept.append(line)
-        if HIDDEN_END.strip("# ") in line:
-            hidden = False
-    return "\n".join(kept)

@@ -5,8 +5,9 @@ It never runs a student's code and never reads anything that a student wrote: it
 it, and each request brings the sockets that the forked process will talk through. Importing torch costs seconds,
 forking milliseconds.
 
-A request is one datagram of JSON, {"role": "worker" or "judge", "limits": {...}}, with three descriptors: the guard's
-lifeline, the socket between worker and judge, and the socket between the judge and whoever started it.
+A request is one datagram of JSON, {"role": "worker" or "judge", "limits": {...}, "core": its number or null}, with
+three descriptors: the guard's lifeline, the socket between worker and judge, and the socket between the judge and
+whoever started it.
 """
 
 import contextlib
@@ -69,7 +70,7 @@ def _serve(request: dict[str, Any], descriptors: list[int], isolated: bool) -> N
             judge.main(peer, job, limits)
 
     try:
-        confine_and_run(lifeline, (peer, job), limits, main, isolated)
+        confine_and_run(lifeline, (peer, job), limits, request["core"], main, isolated)
     except OSError as error:
         lifeline.sendall(json.dumps({"ended": Ended.LOST, "why": f"not isolated: {error}"}).encode())
 

@@ -119,6 +119,19 @@ def violations(source: str) -> list[str]:
     return found + _hidden_violations(source, tree)
 
 
+def without_hidden(source: str) -> str:
+    """A test cell without its hidden tests, as it was released."""
+    kept, hidden = [], False
+    for line in source.splitlines():
+        if HIDDEN_BEGIN.strip("# ") in line:  # as nbgrader looks for it
+            hidden = True
+        if not hidden:
+            kept.append(line)
+        if HIDDEN_END.strip("# ") in line:
+            hidden = False
+    return "\n".join(kept)
+
+
 def names_from_elsewhere(source: str) -> set[str]:
     """Names that a cell reads and does not make itself: those that it takes from the cells before it.
 

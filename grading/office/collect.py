@@ -163,12 +163,18 @@ def _plain(name: str) -> str:
     return text or "nameless"
 
 
+def harmless_name(name: str) -> str:
+    """A full name without what a page, a terminal or a database could take for more than a name."""
+    text = unicodedata.normalize("NFC", name)
+    return "".join(" " if letter in "<>&\"`\\" or not letter.isprintable() else letter for letter in text).strip()
+
+
 def _register(course: Course, students: dict[str, Handed]) -> None:
     """Tell the gradebook the full names and the numbers, which exports need."""
     settings = load_config(course).CourseDirectory
     with Gradebook(settings.db_url, settings.course_id) as gradebook:
         for student, handed in students.items():
-            first, _, last = handed.name.rpartition(" ")
+            first, _, last = harmless_name(handed.name).rpartition(" ")
             gradebook.update_or_create_student(
                 student, first_name=first or None, last_name=last, lms_user_id=handed.number
             )

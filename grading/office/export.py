@@ -70,7 +70,11 @@ def _number(value: float | None) -> str:
 
 
 def _harmless(cell: str) -> str:
-    """A text that a spreadsheet would take for a formula is written so that it is a text; numbers stay numbers."""
+    """A text that a spreadsheet would take for a formula is written so that it is a text; numbers stay numbers.
+
+    Where a comma is the decimal point, spreadsheets end a cell at a semicolon, whatever quotes stand around it.
+    """
+    cell = re.sub(r"\s", " ", cell.replace(";", ","))
     if NUMBER.fullmatch(cell) or unicodedata.normalize("NFKC", cell).lstrip(" \t\r\n")[:1] not in FORMULA:
         return cell
     return f"'{cell}"

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from grading.sandbox.bubblewrap import Sandbox
 from grading.wire.outcome import Outcome
 
 RETRIES = 2
+SECONDS_TO_CONNECT = 20
 AT_ONCE = 4  # submissions handed to the cluster for each of its workers, so that memory holds only those
 _sandboxes: dict[tuple[tuple[str, ...], bool], Sandbox] = {}
 _one_at_a_time = threading.Lock()
@@ -33,6 +34,7 @@ class Job:
     blueprint: dict[str, GradedCell]
     limits: Limits
     unsafe: bool = False
+    beside_others: bool = False
 
     def to_data(self) -> dict[str, Any]:
         """The job as plain data."""
@@ -48,6 +50,7 @@ class Job:
             {name: GradedCell(**cell) for name, cell in data["blueprint"].items()},
             Limits.from_data(data["limits"]),
             data["unsafe"],
+            data["beside_others"],
         )
 
 
@@ -76,8 +79,11 @@ def in_parallel(
 
 
 def run_job(data: dict[str, Any], imports: tuple[str, ...]) -> str:
-    """What a Dask worker does."""
-    return grade_here(Job.from_data(data), imports).to_json()
+    """What a Dask worker does; what cannot be graded is an answer too, since Dask shows an exception as its own."""
+    try:
+        return grade_here(Job.from_data(data), imports).to_json()
+    except CourseError as error:
+        return json.dumps({"refused": str(error)})
 
 
 def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
@@ -89,7 +95,9 @@ def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
     for _ in range(RETRIES + 1):
         sandbox = _sandbox(imports, job.unsafe)
         try:
-            came = grade(sandbox, job.submission, job.blueprint, job.limits)
+            came = grade(
+                sandbox, job.submission, job.blueprint, job.limits, beside_others=job.beside_others
+            )
         except CourseError as error:
             came = error
         if sandbox.alive:
@@ -177,30 +185,73 @@ def _with_dask(
             client = stack.enter_context(Client(cluster))
             stack.callback(_stop)
         else:
-            client = stack.enter_context(Client(scheduler, timeout=30))
+            client = stack.enter_context(_connected(scheduler))
         waiting = iter(jobs.items())
         students: dict[str, str] = {}
 
         def submit() -> Any:
             for student, job in waiting:
-                future = client.submit(run_job, job.to_data(), imports, pure=False, retries=RETRIES)
+                data = replace(job, beside_others=True).to_data()
+                future = client.submit(run_job, data, imports, pure=False, retries=RETRIES)
                 students[future.key] = student
                 return future
             return None
 
         space = AT_ONCE * max(1, sum(client.nthreads().values()) or workers)
         first = [future for _ in range(space) if (future := submit()) is not None]
-        running = as_completed(first)
+        running, starved = as_completed(first), []
         for future in running:
             student = students.pop(future.key)
-            try:
-                yield student, Graded.from_json(future.result())
-            except Exception as error:  # KilledWorker after its retries, or what the submission itself led to
-                yield student, error if isinstance(error, CourseError) else CourseError(_reason(error))
+            result = _result(future)
+            if isinstance(result, Graded) and result.starved:
+                starved.append(student)
+            else:
+                yield student, result
             future.release()
             following = submit()
             if following is not None:
                 running.add(following)
+        for student in starved:
+            future = client.submit(run_job, jobs[student].to_data(), imports, pure=False, retries=RETRIES)
+            result = _result(future)
+            if isinstance(result, Graded):
+                result.notes.append("graded a second time, by itself: beside others it had too little computing time")
+            yield student, result
+            future.release()
+
+
+def _connected(scheduler: str) -> Any:
+    """A client of a running cluster.
+
+    Raises:
+        CourseError: Nothing listens there, or it has no workers.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=SECONDS_TO_CONNECT)
+    except (OSError, ValueError, TypeError) as error:
+        raise CourseError(
+            f"no Dask scheduler answers at {scheduler} ({type(error).__name__}); start one with `dask scheduler`, and "
+            "workers with `dask worker ADDRESS`"
+        ) from None
+    try:
+        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+    except (OSError, TimeoutError):
+        client.close()
+        raise CourseError(
+            f"the Dask scheduler at {scheduler} has no workers; start some with `dask worker {scheduler}`"
+        ) from None
+    return client
+
+
+def _result(future: Any) -> Graded | Exception:
+    try:
+        said = future.result()
+        refused = json.loads(said).get("refused")
+        return Graded.from_json(said) if refused is None else CourseError(refused)
+    except Exception as error:  # KilledWorker after its retries, or what the submission itself led to
+        return error if isinstance(error, CourseError) else CourseError(_reason(error))
 
 
 def _stop() -> None:

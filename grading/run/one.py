@@ -6,6 +6,7 @@ from it texts for a notebook and points that cannot exceed those of the cell.
 """
 
 import ast
+import contextlib
 import json
 import math
 import socket
@@ -15,10 +16,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from grading.lab.differences import differences
 from grading.lab.submission import GradedCell, Part, Submission, job_of, lay_out, read_cells
 from grading.limits import JUDGES_SPARE_MB, Ended, Limits
+from grading.run.cleaner import Budget
 from grading.run.sanitise import cut, error, sanitise_outputs, stream
 from grading.sandbox.bubblewrap import Sandbox
+from grading.sandbox.cores import own_core
 from grading.wire.arrays import WireError
 from grading.wire.channel import Channel
 from grading.wire.outcome import Loss, Outcome, read_loss
@@ -26,6 +30,8 @@ from grading.wire.outcome import Loss, Outcome, read_loss
 # The kernel counts descriptors under way in sockets over all processes of a user, other submissions' included, and
 # refuses to send one where there are more than the sender may have open: so the judge may have more than they can send.
 JUDGES_FILES = 2**20
+STARVED = 0.2  # share of its time that a submission waited for a processor: more is not its own doing
+MAX_SHOWN_CELLS = 500  # from there on only those with a grade
 NOTED_CELLS = 5  # interrupted cells that the instructor is told of one by one
 
 
@@ -62,6 +68,8 @@ class Graded:
         cpu_s: Of computing, in the worker.
         peak_mb: Memory of the worker.
         judge_cpu_s: Of computing, in the judge.
+        waited_s: That one of its processes was ready to run while others ran.
+        interrupted: Cells that took too long.
     """
 
     status: Status
@@ -72,6 +80,14 @@ class Graded:
     cpu_s: float = 0.0
     peak_mb: float = 0.0
     judge_cpu_s: float = 0.0
+    waited_s: float = 0.0
+    interrupted: int = 0
+
+    @property
+    def starved(self) -> bool:
+        """Whether time ran out, and may not have if others had not run at the same time."""
+        late = self.status is Status.TIME or self.interrupted > 0 or any(one.out_of_time for one in self.outcomes)
+        return late and self.waited_s > STARVED * self.seconds
 
     def to_json(self) -> str:
         """Everything, for another process."""
@@ -85,42 +101,58 @@ class Graded:
         return cls(**{**data, "status": Status(data["status"]), "outcomes": outcomes})
 
 
-def grade(sandbox: Sandbox, submission: Submission, blueprint: dict[str, GradedCell], limits: Limits) -> Graded:
+def grade(
+    sandbox: Sandbox,
+    submission: Submission,
+    blueprint: dict[str, GradedCell],
+    limits: Limits,
+    *,
+    beside_others: bool = False,
+) -> Graded:
     """Run and judge one submission.
+
+    Args:
+        sandbox: Where.
+        submission: What was handed in.
+        blueprint: The instructor's cells.
+        limits: What it may use.
+        beside_others: Others run at the same time, so it gets a processor core of its own, and no other.
 
     Raises:
         CourseError: It is not a notebook, or the sandbox has ended.
     """
     started = time.monotonic()
-    parts = lay_out(read_cells(submission.notebook), blueprint)
+    handed_in = read_cells(submission.notebook)
+    parts = lay_out(handed_in, blueprint)
     to_judge, to_work = socket.socketpair()
     judge_limits = replace(
         limits, wall_s=2 * limits.wall_s + 60, cpu_s=2 * limits.cpu_s + 60, processes=64, tmp_mb=16,
         open_files=JUDGES_FILES, memory_mb=limits.memory_mb + JUDGES_SPARE_MB,
     )  # fmt: skip
-    worker = sandbox.launch("worker", limits, to_work)
-    judge = sandbox.launch("judge", judge_limits, to_judge)
     said: Any = None
-    try:
-        Channel(worker.job).send(submission.files, 60.0)
-        channel = Channel(judge.job)
-        channel.send(job_of(parts, blueprint), 60.0)
-        said = channel.receive(judge_limits.wall_s + 30)
-    except (OSError, EOFError, WireError):
-        pass
-    finally:
-        judged, worked = judge.end(), worker.end()
+    with own_core() if beside_others else contextlib.nullcontext() as core:
+        worker = sandbox.launch("worker", limits, to_work, core)
+        judge = sandbox.launch("judge", judge_limits, to_judge, core)
+        try:
+            Channel(worker.job).send(submission.files, 60.0)
+            channel = Channel(judge.job)
+            channel.send(job_of(parts, blueprint), 60.0)
+            said = channel.receive(judge_limits.wall_s + 30)
+        except (OSError, EOFError, WireError):
+            pass
+        finally:
+            judged, worked = judge.end(), worker.end()
     cells, outcomes = _read(said, parts, blueprint)
     status, reason = _status(said, cells, worked["ended"], limits)
     if status in (Status.TIME, Status.CPU):
         outcomes = [replace(one, out_of_time=True) if one.lost is not None else one for one in outcomes]
-    notes = [*submission.notes, *_notes(status, reason, parts, cells, limits)]
+    notes = [*submission.notes, *differences(handed_in, blueprint), *_notes(status, reason, parts, cells, limits)]
     if status is Status.NOT_JUDGED:
         notes.append(f"the judge did not finish: {judged['why'] or judged['ended']}")
     notebook = _notebook(parts, cells, outcomes, blueprint, reason) if said is not None else None
     return Graded(
         status, outcomes, notebook, notes, round(time.monotonic() - started, 2), worked["cpu_s"], worked["peak_mb"],
-        judged["cpu_s"],
+        judged["cpu_s"], max(worked["waited_s"], judged["waited_s"]), sum(map(_interrupted, cells)),
     )  # fmt: skip
 
 
@@ -210,12 +242,19 @@ def _notebook(
     """The graded notebook, as nbformat's JSON."""
     by_name = {outcome.grade_id: outcome for outcome in outcomes}
     ran = iter(cells)
-    made, first_lost = [], True
+    made, first_lost, left_out, budget = [], True, 0, Budget()
     for index, part in enumerate(parts):
+        if part.name is None and len(made) >= MAX_SHOWN_CELLS:  # a page of many thousands would keep a browser busy
+            left_out += 1
+            if part.cell_type == "code" and not part.test:
+                first_lost = next(ran, None) is not None and first_lost
+            continue
         cell: dict[str, Any] = {
             "id": f"cell-{index}", "cell_type": part.cell_type, "metadata": {},
             "source": cut(part.source, 20_000, 500_000),
         }  # fmt: skip
+        if part.cell_type == "raw":  # pages show it as HTML as it is
+            cell |= {"cell_type": "markdown", "source": _as_code(cell["source"])}
         if part.name is not None:
             cell["metadata"]["nbgrader"] = dict(blueprint[part.name].metadata)
         if part.cell_type == "code":
@@ -227,11 +266,14 @@ def _notebook(
             else:
                 result = next(ran, None)
                 if isinstance(result, (list, tuple)) and result:
-                    cell["outputs"] = sanitise_outputs(result[0])
+                    cell["outputs"] = sanitise_outputs(result[0], budget)
                 else:
                     text = f"the notebook was ended in this cell: {reason}" if first_lost else "this cell was not run"
                     cell["outputs"], first_lost = [error(text, "Ended")], False
         made.append(cell)
+    if left_out:
+        text = f"{left_out} cells without a grade are left out of this page."
+        made.append({"id": "left-out", "cell_type": "markdown", "metadata": {}, "source": text})
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     return {
         "cells": made,
@@ -239,6 +281,11 @@ def _notebook(
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+
+
+def _as_code(text: str) -> str:
+    """Markdown that shows a text as it is."""
+    return "\n".join(f"    {line}" for line in text.split("\n"))
 
 
 def test_outputs(outcome: Outcome, *, for_instructor: bool) -> list[dict[str, Any]]:

@@ -49,6 +49,9 @@ HOW_TO_GET_BUBBLEWRAP = (
 )
 
 
+USED = ("cpu_s", "peak_mb", "waited_s")  # what a guard says of its processes
+
+
 @dataclass(frozen=True)
 class Launched:
     """A process that a zygote forked.
@@ -76,10 +79,10 @@ class Launched:
             self.job.close()
         try:
             told = json.loads(said)
-            used = {name: float(told.get(name, 0.0)) for name in ("cpu_s", "peak_mb")}
+            used = {name: float(told.get(name, 0.0)) for name in USED}
             return {**used, "ended": Ended(told["ended"]), "why": str(told.get("why", ""))}
         except (ValueError, KeyError, TypeError, AttributeError):
-            return {"ended": Ended.LOST, "why": "", "cpu_s": 0.0, "peak_mb": 0.0}
+            return {"ended": Ended.LOST, "why": "", **dict.fromkeys(USED, 0.0)}
 
 
 class Sandbox:
@@ -131,19 +134,20 @@ class Sandbox:
         """Whether it can be asked."""
         return self._process.poll() is None
 
-    def launch(self, role: str, limits: Limits, peer: socket.socket) -> Launched:
+    def launch(self, role: str, limits: Limits, peer: socket.socket, core: int | None = None) -> Launched:
         """Fork one process.
 
         Args:
             role: "worker" or "judge".
             limits: What it may use.
             peer: Its socket to the other role's process; closed here.
+            core: The one processor core that it may use, or None for all.
         """
         lifeline, lifeline_inside = socket.socketpair()
         job, job_inside = socket.socketpair()
         inside = (lifeline_inside, peer, job_inside)
         try:
-            request = json.dumps({"role": role, "limits": limits.to_data()}).encode()
+            request = json.dumps({"role": role, "limits": limits.to_data(), "core": core}).encode()
             socket.send_fds(self._control, [request], [end.fileno() for end in inside])
         except OSError as error:
             lifeline.close()

@@ -6,6 +6,8 @@ no network, and has no privileges; when the guard ends, the kernel ends every pr
 """
 
 import contextlib
+import functools
+import itertools
 import json
 import os
 import resource
@@ -24,8 +26,12 @@ from grading.sandbox import kernel_calls
 HOME = Path("/tmp/home")  # in the namespace's own /tmp
 UID_INSIDE = 65534
 SECONDS_BETWEEN_LOOKS = 0.05
+LOOKS_BETWEEN_COUNTS = 20  # of what takes longer to count
+MAPPING_BYTES = 256  # of the kernel's memory, for each mapping of a process
 MIB = 2**20
 FREE_SOCKETS, SOCKET_BYTES = 64, 2**19  # what a socket can hold in the kernel, where no other limit counts it
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+TERMINALS = "newinstance,ptmxmode=0666,mode=620,max=16"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,6 +39,7 @@ def confine_and_run(
     lifeline: socket.socket,
     sockets: tuple[socket.socket, socket.socket],
     limits: Limits,
+    core: int | None,
     main: Callable[[], None],
     isolated: bool,
 ) -> None:
@@ -43,6 +50,7 @@ def confine_and_run(
             everything has ended, one line of JSON says how.
         sockets: What `main` talks through: to the other process of the submission, and to whoever asked.
         limits: What may be used.
+        core: The one processor core that may be used, or None for all.
         main: What the watched process does.
         isolated: Whether to make namespaces; without them only the limits hold (for `--unsafe-no-sandbox`).
     """
@@ -56,6 +64,9 @@ def confine_and_run(
     if watched == 0:
         with contextlib.suppress(BaseException):
             lifeline.close()
+            if core is not None:
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(0, {core})  # for good: the filter of system calls refuses another
             _limit(limits, isolated)
             main()
         os._exit(0)
@@ -63,7 +74,7 @@ def confine_and_run(
         kernel_calls.set_hidden(True)
     peer, job = sockets
     job.close()
-    said = {"ended": Ended.LOST, "cpu_s": 0.0, "peak_mb": 0.0}
+    said: dict[str, Any] = {"ended": Ended.LOST}
     with contextlib.suppress(Exception):
         said = _watch(watched, lifeline, peer, limits, isolated)
     with contextlib.suppress(OSError):
@@ -81,6 +92,10 @@ def _furnish(limits: Limits) -> None:
     kernel_calls.mount("proc", "/proc", flags | kernel_calls.MS_NOEXEC)
     for folder, size in (("/tmp", limits.tmp_mb), ("/dev/shm", min(limits.tmp_mb, 64))):
         kernel_calls.mount("tmpfs", folder, flags, f"size={size}m,nr_inodes=20000,mode=777")
+    # terminals of its own: those of the sandbox are one table, which any submission could fill, write to and read
+    kernel_calls.mount("devpts", "/dev/pts", kernel_calls.MS_NOSUID | kernel_calls.MS_NOEXEC, TERMINALS)
+    for device in DEVICES:  # else the time of a device's last change, which anyone may set, would be a message
+        kernel_calls.make_read_only(f"/dev/{device}")
     # a nested user namespace would give back the privileges that are taken away below
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
 
@@ -88,6 +103,7 @@ def _furnish(limits: Limits) -> None:
 def _limit(limits: Limits, isolated: bool) -> None:
     """Limits of the one process, which its children inherit, and no way back."""
     os.setsid()
+    _own_null_device()
     data = _status(os.getpid()).get("VmData", 0)
     files = min(limits.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     for what, value in (
@@ -97,6 +113,7 @@ def _limit(limits: Limits, isolated: bool) -> None:
         (resource.RLIMIT_NOFILE, files),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_SIGPENDING, 1024),  # signals that wait, and timers, which are memory of the kernel's
         (resource.RLIMIT_DATA, data + limits.memory_mb * MIB),
     ):
         resource.setrlimit(what, (value, value))
@@ -109,11 +126,21 @@ def _limit(limits: Limits, isolated: bool) -> None:
     os.environ["HOME"] = str(HOME) if isolated else str(Path.cwd())
 
 
+def _own_null_device() -> None:
+    """Open /dev/null again: forked processes share an open file, and its flags would carry a message among them."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
 def _watch(
     watched: int, lifeline: socket.socket, peer: socket.socket, limits: Limits, isolated: bool
 ) -> dict[str, Any]:
     """Look now and then, until everything has ended or must end."""
-    started, cpu_s, peak = time.monotonic(), 0.0, 0
+    started, cpu_s, peak, waited, mappings = time.monotonic(), 0.0, 0, 0.0, 0
+    mapped = _mappings([watched])  # these it has in common with the zygote
+    looks = itertools.count()
     ended: Ended | None = None
     shared = _status(watched)  # it still has its pages in common with the zygote
     poll = select.poll()
@@ -126,9 +153,12 @@ def _watch(
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
         pids = list(_others()) if isolated else [watched] if alive else []
-        used, computing = _used(pids, shared), _computing(pids)
+        if next(looks) % LOOKS_BETWEEN_COUNTS == 0:
+            mappings = max(0, _mappings(pids) - mapped * len(pids)) * MAPPING_BYTES
+            waited = max([waited, *map(_waited, pids)])
+        used, computing = _used(pids, shared) + mappings, _computing(pids)
         if used > limits.memory_mb * MIB:
-            used = sum(_proportional(pid, shared) for pid in pids) + _elsewhere() if isolated else used
+            used = sum(_proportional(pid, shared) for pid in pids) + _elsewhere() + mappings if isolated else used
         cpu_s, peak = max(cpu_s, computing), max(peak, used)
         if not pids:
             ended = ended or Ended.ENDED
@@ -141,7 +171,9 @@ def _watch(
     if isolated:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
-    return {"ended": ended, "cpu_s": round(cpu_s, 3), "peak_mb": round(peak / MIB, 1)}
+    return {
+        "ended": ended, "cpu_s": round(cpu_s, 3), "peak_mb": round(peak / MIB, 1), "waited_s": round(waited, 3)
+    }  # fmt: skip
 
 
 def _reap(watched: int) -> bool:
@@ -205,6 +237,22 @@ def _proportional(pid: int, shared: dict[str, int]) -> int:
             if line.startswith(("Pss_Anon", "Pss_Shmem")):
                 total += int(line.split()[1]) * 1024
     return total
+
+
+def _mappings(pids: list[int]) -> int:
+    """How many mappings these processes have together, each of which costs memory of the kernel's."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError), Path(f"/proc/{pid}/maps").open("rb") as file:
+            total += sum(part.count(b"\n") for part in iter(functools.partial(file.read, 2**16), b""))
+    return total
+
+
+def _waited(pid: int) -> float:
+    """Seconds that a process was ready to run, but others did; 0 where the kernel does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
 
 
 def _computing(pids: list[int]) -> float:

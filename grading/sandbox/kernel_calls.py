@@ -8,13 +8,17 @@ from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 0x20
+MS_BIND, MS_REC, MS_PRIVATE, MS_RELATIME = 0x1000, 0x4000, 0x40000, 0x200000
 
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 4, 22, 24, 38, 47
-_EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
+_EPERM, _ENOLCK, _ENOSYS, _EAFNOSUPPORT = 1, 37, 38, 97
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _MAP_SHARED_ANONYMOUS = 0x21
-_FAMILIES = (1, 2, 10, 16)  # Unix, IPv4, IPv6, netlink: those that are confined to a network namespace
+_UNIX = 1  # the one family of sockets: others lead out, or hold memory of the kernel's that nothing counts
+# commands of fcntl on a file that is the same for all submissions of a sandbox: get and set locks (also those of an
+# open file), take a lease, wait for a folder to change, say how long what is written will live
+_SHARED_BY_FCNTL = (5, 6, 7, 36, 37, 38, 1024, 1026, 1036, 1038)
 # (audit architecture, numbers of the system calls that a submission has no use for, of those whose arguments decide)
 _REFUSED = {
     "x86_64": (
@@ -26,9 +30,10 @@ _REFUSED = {
             "userfaultfd": 323, "io_uring_setup": 425, "memfd_create": 319, "memfd_secret": 447, "open_tree": 428,
             "move_mount": 429, "fsopen": 430, "fsmount": 432, "mount_setattr": 442, "process_vm_readv": 310,
             "process_vm_writev": 311, "kexec_load": 246, "init_module": 175, "finit_module": 313,
-            "shmget": 29, "semget": 64, "msgget": 68,
+            "shmget": 29, "semget": 64, "msgget": 68, "inotify_init": 253, "inotify_init1": 294, "fanotify_init": 300,
+            "io_setup": 206, "syslog": 103, "sched_setaffinity": 203,
         },
-        {"clone": 56, "clone3": 435, "mmap": 9, "socket": 41},
+        {"clone": 56, "clone3": 435, "mmap": 9, "socket": 41, "socketpair": 53, "flock": 73, "fcntl": 72},
     ),
     "aarch64": (
         0xC00000B7,
@@ -38,9 +43,10 @@ _REFUSED = {
             "userfaultfd": 282, "io_uring_setup": 425, "memfd_create": 279, "memfd_secret": 447, "open_tree": 428,
             "move_mount": 429, "fsopen": 430, "fsmount": 432, "mount_setattr": 442, "process_vm_readv": 270,
             "process_vm_writev": 271, "kexec_load": 104, "init_module": 105, "finit_module": 273,
-            "shmget": 194, "semget": 190, "msgget": 186,
+            "shmget": 194, "semget": 190, "msgget": 186, "inotify_init1": 26, "fanotify_init": 262, "io_setup": 0,
+            "syslog": 116, "sched_setaffinity": 122,
         },
-        {"clone": 220, "clone3": 435, "mmap": 222, "socket": 198},
+        {"clone": 220, "clone3": 435, "mmap": 222, "socket": 198, "socketpair": 199, "flock": 32, "fcntl": 25},
     ),
 }  # fmt: skip
 
@@ -58,6 +64,12 @@ def _call(name: str, *arguments: object) -> int:
 def mount(kind: str, target: str, flags: int, options: str = "") -> None:
     """Mount a file system of the kernel's own, such as proc or tmpfs."""
     _call("mount", kind.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode() or None)
+
+
+def make_read_only(target: str) -> None:
+    """Let nothing of a mounted file change, such as its times; a device there works as ever."""
+    flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_RELATIME
+    _call("mount", None, target.encode(), None, ctypes.c_ulong(flags), None)
 
 
 def make_mounts_private() -> None:
@@ -106,7 +118,8 @@ def refuse_system_calls() -> bool:
 
     Memory that belongs to no process (System V's, and shared mappings without a file, whose pages can be handed back
     one by one while they stay allocated) would be seen by no limit. Sockets of families without namespaces, such as
-    vsock, would lead out.
+    vsock, would lead out, and those of netlink hold memory that nothing counts. Files of the system are the same for
+    all submissions of a sandbox: a lock on one, or a watch over it, would carry a message from one to another.
     """
     known = _REFUSED.get(platform.machine())
     if known is None:
@@ -125,8 +138,13 @@ def refuse_system_calls() -> bool:
     program += _when(
         decided["mmap"], [*flags, *_jump(_MAP_SHARED_ANONYMOUS, 0, 1), _give(_ERRNO | _EPERM), _give(_ALLOW)]
     )
-    allowed = [step for family in _FAMILIES for step in (*_jump(family, 0, 1), _give(_ALLOW))]
-    program += _when(decided["socket"], [_load(16), *allowed, _give(_ERRNO | _EAFNOSUPPORT)])
+    for name in ("socket", "socketpair"):
+        program += _when(
+            decided[name], [_load(16), *_jump(_UNIX, 0, 1), _give(_ALLOW), _give(_ERRNO | _EAFNOSUPPORT)]
+        )
+    program += [*_jump(decided["flock"], 0, 1), _give(_ERRNO | _ENOLCK)]
+    locks = [step for command in _SHARED_BY_FCNTL for step in (*_jump(command, 0, 1), _give(_ERRNO | _ENOLCK))]
+    program += _when(decided["fcntl"], [_load(24), *locks, _give(_ALLOW)])
     program += [_give(_ALLOW)]
     code = ctypes.create_string_buffer(b"".join(program))
     descriptor = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))

@@ -22,6 +22,7 @@ from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import SpecError
+from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
 from verifier.pipeline import check_options
 from verifier.question.numbers import shown
@@ -170,7 +171,7 @@ def verified_accuracy(
 
         right = [i for i in range(len(rows)) if predicted[i] == checked[i]]
         stages = {"auto": ("ibp", "crown"), "ibp": ("ibp",), "crown": ("crown",)}.get(method, ())
-        for stage in stages:
+        for stage in stages if subject.network.outputs <= MANY_OUTPUTS or method != "auto" else ():
             right = _settle_in_batches(subject, stage, boxes, checked, right, keep)
         if method in ("ibp", "crown"):
             for i in right:

@@ -19,6 +19,7 @@ from verifier.answer.verdict import Counterexample, Question, Result, Verdict, c
 from verifier.enclosure import Array
 from verifier.errors import OptionError, SpecError, warn_caller
 from verifier.frontends.read import read_subject
+from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
 from verifier.pipeline import check_options, verify
 from verifier.question.numbers import as_finite, as_index, as_numbers, shown
@@ -231,6 +232,8 @@ def answer_by_image(
             raise OptionError(f"{name}: no option here; there are {', '.join(OPTIONS)}")
     checked = {name: value for name, value in options.items() if name not in ("progress", "input_shape")}
     check_options(counterexamples, **checked)
+    if subject.network.outputs > MANY_OUTPUTS:  # the question as a whole would take too much memory
+        return None
     question = Question.ask(subject, box, argmax_is(label))
     itself = check_counterexample(question, x)
     if not isinstance(itself, Counterexample):

@@ -19,7 +19,7 @@ from verifier.bounds.layers import LayerBounds, Plane
 from verifier.bounds.relaxation import LinearRelaxation, relax_relu, relaxation_gap
 from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, gamma
 from verifier.matrix import dense, is_sparse
-from verifier.network import Network, propagate_interval
+from verifier.network import Network
 
 ENTRIES = 2.0**24  # of a chunk of backward passes, 128 MiB for each of the arrays it needs
 
@@ -52,7 +52,7 @@ class _Backward:
 
 def crown_bounds(
     network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, *, intersect: bool = True,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = lambda: False, influence: bool = True,
 ) -> LayerBounds:  # fmt: skip
     """Bound every pre-activation and the rows by backward linear bounds (CROWN), widened by the rounding term.
 
@@ -65,8 +65,10 @@ def crown_bounds(
         rows: Linear functions of the logits, (rows, logits).
         known: Bounds on each hidden layer that hold already; the result is no looser.
         intersect: Whether hidden bounds and rows keep the better of interval and backward bound, one by one; False
-            is CROWN as published, and equal to auto-LiRPA's.
+            is CROWN as published, and equal to auto-LiRPA's. A network with max pooling always does.
         stop: Asked now and then whether time is up; then the hidden neurons left keep interval bounds.
+        influence: Whether to keep what inputs do to each neuron, which only a search that splits inputs needs;
+            it takes neurons times inputs numbers.
 
     Returns:
         LayerBounds with planes, influence and error weights for the search.
@@ -76,38 +78,42 @@ def crown_bounds(
         Functions. NeurIPS 2018. Departs from it by the rounding term.
     """
     passed: list[_Passed] = []
-    influence: list[Array] = []
+    slopes: list[Array] = []
     # the largest magnitudes entering each layer, and each layer's rounding error at them
     magnitude = boxes.magnitude
-    h = boxes
+    outputs = [boxes]
+    intersect = intersect or bool(network.maxima)  # max pooling as ReLUs alone is nothing that was published
     errors: list[Array] = []
     batch = len(boxes.lower)
     for index, layer in enumerate(network.layers):
         errors.append(layer.error(magnitude))
         if index == len(network.layers) - 1:
             break
-        z = propagate_interval(layer, h)
+        z = network.bound_layer(index, outputs)
         if known is not None:
             z = z.intersect(known[index])
-        if index == 0:
-            influence.append(np.broadcast_to(dense(layer.magnitude), (batch, *layer.weight.shape)))
-        else:
-            z, slopes = _tighten(network, index, z, passed, errors, boxes, intersect, stop)
-            influence.append(slopes)
+        if index == 0 and influence:
+            slopes.append(np.broadcast_to(dense(layer.magnitude), (batch, *layer.weight.shape)))
+        elif index > 0:
+            slope = np.zeros((batch, layer.weight.shape[0], network.inputs)) if influence else None
+            z = _tighten(network, index, z, passed, errors, boxes, intersect, stop, slope)
+            slopes += [] if slope is None else [slope]
         relaxation = relax_relu(z)
         magnitude = np.maximum(z.upper, 0.0)
         relu_error = gamma(2) * (np.where(relaxation.upper_slope > 0, z.magnitude, 0.0) + relaxation.upper_offset)
         passed.append(_Passed(z, relaxation, relu_error))
-        h = relu_interval(z)
+        outputs.append(relu_interval(z))
     lower_pass, below = _rows_lower(network, rows, passed, errors, boxes)
     _, minus_above = _rows_lower(network, -rows, passed, errors, boxes)
     # each row is within its plane everywhere in the box; the plane's own rounding is taken off its offset
     plane = Plane(lower_pass.slope, lower_pass.offset - lower_pass.error)
     bounds = Bounds(below, np.maximum(-minus_above, below))
     if intersect:  # a line below ReLU can lose at a kink what the interval of its output keeps
-        bounds = bounds.intersect(row_interval(network, h, rows))
+        bounds = bounds.intersect(row_interval(network, outputs[-1], rows))
     error_weight = tuple(_cost(weights, one) for weights, one in zip(lower_pass.weights, passed, strict=True))
-    return LayerBounds(tuple(one.pre for one in passed), bounds, plane, tuple(influence), error_weight)
+    return LayerBounds(
+        tuple(one.pre for one in passed), bounds, plane, tuple(slopes) if influence else None, error_weight
+    )
 
 
 def _cost(weights: Array, passed: _Passed) -> Array:
@@ -125,14 +131,13 @@ def _tighten(
     boxes: Bounds,
     intersect: bool,
     stop: Callable[[], bool],
-) -> tuple[Bounds, Array]:
+    influence: Array | None,
+) -> Bounds:
     """Tighten interval bounds on layer `index` by backward passes for the neurons that are unstable in some box."""
-    layer = network.layers[index]
-    batch, inputs = boxes.lower.shape
+    batch = len(boxes.lower)
     chosen = np.flatnonzero(((z.lower < 0) & (z.upper > 0)).any(axis=0))
-    influence = np.zeros((batch, layer.weight.shape[0], inputs))
     if chosen.size == 0:
-        return z, influence
+        return z
     widest = max(one.weight.shape[1] for one in network.layers[: index + 1])
     at_once = max(1, int(ENTRIES / (2 * batch * widest)))
     lower, upper = z.lower.copy(), z.upper.copy()
@@ -142,12 +147,12 @@ def _tighten(
         some = chosen[first : first + at_once]
         bounds = _bound_neurons(network, index, some, passed, errors, boxes, influence)
         _take_bounds(lower, upper, z, some, bounds, intersect)
-    return Bounds(lower, upper), influence
+    return Bounds(lower, upper)
 
 
 def _bound_neurons(
     network: Network, index: int, chosen: Indices, passed: list[_Passed], errors: list[Array], boxes: Bounds,
-    influence: Array,
+    influence: Array | None,
 ) -> Array:  # fmt: skip
     """Lower-bound z, then -z, of neurons of layer `index`, (batch, 2 neurons), and write down their influence."""
     layer, count = network.layers[index], chosen.size
@@ -156,7 +161,8 @@ def _bound_neurons(
     offset = np.concatenate([layer.bias[chosen], -layer.bias[chosen]])
     start = np.concatenate([errors[index][:, chosen]] * 2, axis=1)
     found = _backward(network, index, both, offset, start, passed, errors)
-    influence[:, chosen] = np.maximum(np.abs(found.slope[:, :count]), np.abs(found.slope[:, count:]))
+    if influence is not None:
+        influence[:, chosen] = np.maximum(np.abs(found.slope[:, :count]), np.abs(found.slope[:, count:]))
     return _minimum(found, boxes)
 
 

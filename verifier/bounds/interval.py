@@ -29,14 +29,14 @@ def interval_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequenc
         Gowal et al. On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models. 2018.
     """
     pre: list[Bounds] = []
-    h = boxes
-    for index, layer in enumerate(network.layers[:-1]):
-        z = propagate_interval(layer, h)
+    outputs = [boxes]
+    for index in range(len(network.layers) - 1):
+        z = network.bound_layer(index, outputs)
         if known is not None:
             z = z.intersect(known[index])
         pre.append(z)
-        h = relu_interval(z)
-    return LayerBounds(tuple(pre), row_interval(network, h, rows))
+        outputs.append(relu_interval(z))
+    return LayerBounds(tuple(pre), row_interval(network, outputs[-1], rows))
 
 
 def relu_interval(z: Bounds) -> Bounds:

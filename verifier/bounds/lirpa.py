@@ -11,14 +11,16 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import LayerBounds
-from verifier.bounds.lirpa_compat import import_auto_lirpa
+from verifier.bounds.lirpa_compat import first_line, import_auto_lirpa
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
 from verifier.errors import BoundsError
 from verifier.matrix import dense, forward
@@ -26,7 +28,8 @@ from verifier.network import Network
 
 # Release 0.3 fails on some networks where slopes are kept for the unstable neurons alone (a shape mismatch).
 _OPTIONS = {"sparse_features_alpha": False, "sparse_spec_alpha": False}
-MAX_ENTRIES = 2**25  # of a layer: 256 MiB, several times over
+MAX_ENTRIES = 2**25  # of a layer, or of the rows: 256 MiB, several times over
+ITERATIONS = 20  # of CROWN-Optimized for each side, auto-LiRPA's own choice
 
 ONE_THREAD_WEIGHTS = 2**16  # weights of the largest layer up to which one thread is faster
 
@@ -34,8 +37,9 @@ IBP, CROWN, CROWN_OPTIMIZED = "IBP", "CROWN", "CROWN-Optimized"
 
 
 def lirpa_bounds(
-    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, *, method: str = CROWN
-) -> LayerBounds:
+    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, *, method: str = CROWN,
+    seconds: float = math.inf,
+) -> LayerBounds:  # fmt: skip
     """Bound the rows with auto-LiRPA, widened by the rounding term.
 
     Args:
@@ -44,36 +48,74 @@ def lirpa_bounds(
         rows: Linear functions of the logits, (rows, logits).
         known: Not used by auto-LiRPA.
         method: IBP, CROWN or CROWN_OPTIMIZED.
+        seconds: After which CROWN_OPTIMIZED stops optimising and returns the best bounds so far. What comes before its
+            first step, and the other methods, cannot be cut short: see lirpa_cost.py.
 
     Returns:
         LayerBounds with the rows' bounds only (`pre` is empty).
 
     Raises:
         MissingDependencyError: auto-LiRPA is not installed or does not import here.
-        BoundsError: It failed on this network.
+        BoundsError: It failed on this network, whatever it raised: an unknown operation, too deep a recursion, too
+            little memory.
 
     Source:
         Xu et al. Automatic Perturbation Analysis for Scalable Certified Robustness and Beyond. NeurIPS 2020;
         Xu et al. Fast and Complete. ICLR 2021 (CROWN-Optimized). https://github.com/Verified-Intelligence/auto_LiRPA
     """
+    started = time.perf_counter()
     auto_lirpa = import_auto_lirpa()
     import torch
 
+    if rows.size > MAX_ENTRIES:
+        raise BoundsError(f"auto-LiRPA gets rows as a dense matrix, which would have {rows.size:.0e} entries")
+    stop = _stop_after(started, seconds, len(boxes.lower))
+    options = {**_OPTIONS, "optimize_bound_args": {"iteration": ITERATIONS, "stop_criterion_func": stop}}
     # the caller may be in inference mode, and auto-LiRPA needs gradients
     with torch.inference_mode(False), _quiet(), _float64_by_default(), _one_thread(network), torch.enable_grad():
         lower, upper = torch.from_numpy(boxes.lower.copy()), torch.from_numpy(boxes.upper.copy())
-        example = torch.zeros(1, network.inputs)
-        bounded = auto_lirpa.BoundedModule(_module(network), example, bound_opts=dict(_OPTIONS), device="cpu")
-        perturbation = auto_lirpa.perturbations.PerturbationLpNorm(norm=np.inf, x_L=lower, x_U=upper)
-        point = auto_lirpa.BoundedTensor((lower + upper) / 2, perturbation)
-        selection = torch.from_numpy(rows)[None].expand(len(lower), -1, -1).contiguous()
+        module, example = _module(network), torch.zeros(1, network.inputs)
+        selection = torch.from_numpy(rows.copy())[None].expand(len(lower), -1, -1).contiguous()
         try:
+            bounded = auto_lirpa.BoundedModule(module, example, bound_opts=options, device="cpu")
+            perturbation = auto_lirpa.perturbations.PerturbationLpNorm(norm=np.inf, x_L=lower, x_U=upper)
+            point = auto_lirpa.BoundedTensor((lower + upper) / 2, perturbation)
             low, high = bounded.compute_bounds(x=(point,), C=selection, method=method)
-        except Exception as error:  # whatever a library of 2022 does on a torch of today
-            raise BoundsError(f"auto-LiRPA's {method} failed on this network: {error}") from error
+            low, high = (side.detach().double().numpy().reshape(len(lower), len(rows)) for side in (low, high))
+        except Exception as error:  # whatever a library of another year does on a torch of today
+            raise BoundsError(
+                f"auto-LiRPA's {method} failed on this network ({type(error).__name__}: {first_line(error)}); "
+                "method='crown' bounds it too"
+            ) from error
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise BoundsError(f"auto-LiRPA's {method} returned bounds that are not finite; method='crown' bounds it too")
     rounding = _rounding(network, boxes, rows)
-    low, high = (side.detach().double().numpy().reshape(len(lower), len(rows)) for side in (low, high))
-    return LayerBounds((), Bounds(np.minimum(low, high) - rounding, np.maximum(low, high) + rounding))
+    bounds = Bounds(np.minimum(low, high) - rounding, np.maximum(low, high) + rounding)
+    if network.maxima:  # auto-LiRPA gets max pooling as ReLUs, without what they forget
+        bounds = bounds.intersect(interval_bounds(network, boxes, rows).rows)
+    return LayerBounds((), bounds)
+
+
+def _stop_after(started: float, seconds: float, batch: int) -> Callable[[Any], Any]:
+    """Make what CROWN-Optimized asks at every step, for the lower bounds and then for the upper ones: whether to stop.
+
+    The lower bounds may take half of the time that is left, the upper ones the rest.
+    """
+    import torch
+
+    asked, upper = 0, False
+    half = 0.0
+
+    def stop(bounds: Any) -> Any:
+        nonlocal asked, upper, half
+        now = time.perf_counter() - started
+        half = half or now + 0.5 * (seconds - now)
+        asked += 1
+        over = now >= (seconds if upper else half)
+        upper = upper or over or asked == ITERATIONS
+        return torch.full((batch, 1), over)
+
+    return stop
 
 
 def _module(network: Network) -> Any:

@@ -3,7 +3,8 @@
 Release 0.3 (2022) is the newest on the package index and asks for torch < 1.13 in its metadata; installed without its
 dependencies it runs on current torch once three names are given back before it is imported. A fourth thing fails
 silently: where torch's clamp has no gradient at its limits, slopes that start at 0 or 1 stay there and CROWN-Optimized
-returns CROWN's bounds. Later releases are left alone: each cure is applied only where the ailment is found.
+returns CROWN's bounds. Release 0.7, which is not on the index, keeps its ReLU in another module. Each cure is applied
+only where the ailment is found.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import types
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -39,19 +41,25 @@ def import_auto_lirpa() -> Any:
         import torch
     except ImportError as error:
         raise missing("auto-LiRPA needs torch, which is not installed", "lirpa") from error
-    _give_back_numpy_isin()
-    _give_back_set_opset_version()
-    _give_back_node_items(torch)
     try:
+        _give_back_numpy_isin()
+        _give_back_set_opset_version()
+        _give_back_node_items(torch)
         with _settings_kept():
             module = importlib.import_module("auto_LiRPA")
             importlib.import_module("auto_LiRPA.perturbations")
-    except Exception as error:  # an old release may fail on a new torch in any way
+            _let_slopes_leave_their_limits(torch)
+    except Exception as error:  # a release may fail on a torch of another year in any way
         raise MissingDependencyError(
-            f"auto-LiRPA cannot be imported ({error}); install it with: {INSTALL}", "lirpa"
+            f"auto-LiRPA cannot be imported ({first_line(error)}); install it with: {INSTALL}", "lirpa"
         ) from error
-    _let_slopes_leave_their_limits(torch)
     return module
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line, with its kind where it says nothing."""
+    said = str(error).strip().partition("\n")[0][:160]
+    return said or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -108,10 +116,23 @@ def clamp_has_gradient_at_limits(torch: Any) -> bool:
     return bool(x.grad.item() == 1.0)
 
 
+def _relu_class() -> Any:
+    """auto-LiRPA's ReLU, from whichever module this release has it in; None where it is in neither."""
+    for name in ("activation", "relu"):  # 0.3; 0.7
+        try:
+            module = importlib.import_module(f"auto_LiRPA.operators.{name}")
+        except ImportError:
+            continue
+        found = getattr(module, "BoundRelu", None)
+        if found is not None:
+            return found
+    return None
+
+
 def _let_slopes_leave_their_limits(torch: Any) -> None:
-    activation = importlib.import_module("auto_LiRPA.operators.activation")
-    relu = getattr(activation, "BoundRelu", None)
-    if relu is None or not hasattr(relu, "_relu_mask_alpha") or clamp_has_gradient_at_limits(torch):
+    relu = _relu_class()
+    theirs = getattr(relu, "_relu_mask_alpha", None)
+    if theirs is None or clamp_has_gradient_at_limits(torch):
         return
 
     class Clamp(torch.autograd.Function):  # type: ignore[misc, name-defined, unused-ignore]
@@ -125,8 +146,12 @@ def _let_slopes_leave_their_limits(torch: Any) -> None:
         def backward(ctx: Any, gradient: Any) -> Any:
             return gradient
 
-    def mask_slopes(lower: Any, upper: Any, for_lower: Any, for_upper: Any) -> tuple[Any, Any, Any]:
+    def mask_slopes(
+        lower: Any, upper: Any, for_lower: Any, for_upper: Any, leaky_alpha: float = 0.0
+    ) -> tuple[Any, Any, Any]:  # fmt: skip
         """Keep slopes of unstable neurons in [0, 1] and fix those of stable ones to 1 (active) or 0 (inactive)."""
+        if leaky_alpha:  # 0.7 knows leaky ReLUs, which no network here has
+            return theirs(lower, upper, for_lower, for_upper, leaky_alpha)  # type: ignore[no-any-return]
         active, inactive = lower >= 0, upper <= 0
         free = (~(active | inactive)).to(lower.dtype)
         active = active.to(lower.dtype)
@@ -136,3 +161,13 @@ def _let_slopes_leave_their_limits(torch: Any) -> None:
         return for_lower, for_upper, inactive.all()
 
     relu._relu_mask_alpha = staticmethod(mask_slopes)
+
+
+def auto_lirpa_version() -> str:
+    """The installed release of auto-LiRPA, such as "0.3"; "" where none is installed. Imports nothing of it."""
+    try:
+        return metadata.version("auto-LiRPA")
+    except metadata.PackageNotFoundError:
+        pass
+    found = sys.modules.get("auto_LiRPA")  # a checkout on the path has no metadata
+    return str(getattr(found, "__version__", ""))

@@ -7,6 +7,8 @@ import numpy as np
 from verifier.enclosure import ELEMENTARY_RTOL, Array, Bounds
 from verifier.network import Head
 
+ENTRIES = 2**22  # of a table of differences of logits, 32 MiB
+
 
 def head_bounds(logits: Bounds, head: Head) -> Bounds:
     """Bound the outputs over all logits within bounds, (..., outputs); rounded outward.
@@ -37,6 +39,11 @@ def _probability(negated: Array) -> Array:
 def _softmax(own: Array, others: Array) -> Array:
     """Logarithm of output i of Softmax at own logit i and the others' logits, for every i."""
     count = own.shape[-1]
-    differences = others[..., None, :] - own[..., :, None]
-    differences[..., np.arange(count), np.arange(count)] = 0.0
-    return np.asarray(-np.logaddexp.reduce(differences, axis=-1))
+    at_once = max(1, ENTRIES // max(others.size, 1))
+    result = np.empty_like(own)
+    for first in range(0, count, at_once):
+        some = np.arange(first, min(first + at_once, count))
+        differences = others[..., None, :] - own[..., some, None]
+        differences[..., np.arange(some.size), some] = 0.0
+        result[..., some] = -np.logaddexp.reduce(differences, axis=-1)
+    return result

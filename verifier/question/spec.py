@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -108,7 +108,7 @@ class Box:
 
         A side that holds no such value, as one of zero width seldom does, keeps its bounds rounded to nearest.
         """
-        low, high = _rounded_up(self.lower, rounding), -_rounded_up(-self.upper, lambda x: -rounding(-x))
+        low, high = rounded_up(self.lower, rounding), -rounded_up(-self.upper, lambda x: -rounding(-x))
         empty = low > high
         return Box(np.where(empty, rounding(self.lower), low), np.where(empty, rounding(self.upper), high))
 
@@ -117,7 +117,7 @@ class Box:
         return bool(np.all(self.lower <= x) and np.all(x <= self.upper))
 
 
-def _rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
+def rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
     """The smallest values of the dtype that `rounding` rounds to which are not below x.
 
     Where the nearest value lies below, at a distance of at most half a gap, steps of twice that distance, then four
@@ -159,6 +159,12 @@ class Inequality:
 
 
 Clause = tuple[Inequality, ...]
+# Outputs, what must hold of them (counted among them), and whether it only compares them with each other.
+Narrow = tuple[Sequence[int], "OutputSpec", bool]
+
+
+def _chunks(values: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [values[first : first + size] for first in range(0, len(values), size)]
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,21 @@ class OutputSpec:
             SpecError: The spec does not fit that number of outputs.
         """
         raise SpecError("y_specs: OutputSpec itself says nothing; use within(), argmax_is(), less_than(), ...")
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow] | None:
+        """Take the spec apart into specs on few outputs each, which hold together where it holds.
+
+        Args:
+            outputs: Of the network.
+            at_once: Inequalities in one part, at most.
+
+        Returns:
+            The parts, or None for a spec that is not such a conjunction.
+
+        Raises:
+            SpecError: The spec does not fit that number of outputs.
+        """
+        return None
 
     def __and__(self, other: OutputSpec) -> OutputSpec:
         """Both must hold."""
@@ -194,13 +215,25 @@ class Within(OutputSpec):
 
     limits: tuple[tuple[float, float], ...]
 
-    def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause a finite limit."""
+    def _check(self, outputs: int) -> None:
         if len(self.limits) != outputs:
             raise SpecError(
-                f"y_specs: {len(self.limits)} pairs, but the network has {outputs} outputs; give one pair an output "
+                f"y_specs: {len(self.limits)} pairs, but the network has {outputs} outputs; give one pair per output "
                 "(None for no limit)"
             )
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow]:
+        """Outputs that have a limit."""
+        self._check(outputs)
+        limited = [i for i, (low, high) in enumerate(self.limits) if math.isfinite(low) or math.isfinite(high)]
+        return [
+            (some, Within(tuple(self.limits[i] for i in some)), False)
+            for some in _chunks(limited, max(1, at_once // 2))
+        ]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause a finite limit."""
+        self._check(outputs)
         found: list[Clause] = []
         for i, (low, high) in enumerate(self.limits):
             if math.isfinite(low):
@@ -216,8 +249,7 @@ class ArgmaxIs(OutputSpec):
 
     label: int
 
-    def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause per rival."""
+    def _check(self, outputs: int) -> None:
         if outputs == 1:
             raise SpecError(
                 f"y_specs: argmax_is({self.label}), but the network has one output, which is always the largest; ask "
@@ -227,6 +259,16 @@ class ArgmaxIs(OutputSpec):
             raise SpecError(
                 f"y_specs: argmax_is({self.label}), but the network has {outputs} outputs, numbered 0 to {outputs - 1}"
             )
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow]:
+        """The label and some rivals."""
+        self._check(outputs)
+        rivals = [i for i in range(outputs) if i != self.label]
+        return [([self.label, *some], ArgmaxIs(0), True) for some in _chunks(rivals, at_once)]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause per rival."""
+        self._check(outputs)
         found: list[Clause] = []
         for rival in range(outputs):
             if rival != self.label:
@@ -244,14 +286,23 @@ class Threshold(OutputSpec):
     above: bool
     output: int | None = None
 
-    def clauses(self, outputs: int) -> tuple[Clause, ...]:
-        """One clause an output."""
+    def _check(self, outputs: int) -> None:
         name = "greater_than" if self.above else "less_than"
         if self.output is not None and self.output >= outputs:
             raise SpecError(
                 f"y_specs: {name}(output={self.output}), but the network has {outputs} outputs, "
                 f"numbered 0 to {outputs - 1}"
             )
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow]:
+        """Some outputs, or the one named."""
+        self._check(outputs)
+        chosen = range(outputs) if self.output is None else [self.output]
+        return [(some, Threshold(self.value, self.above), False) for some in _chunks(chosen, at_once)]
+
+    def clauses(self, outputs: int) -> tuple[Clause, ...]:
+        """One clause an output."""
+        self._check(outputs)
         sign = 1.0 if self.above else -1.0
         chosen = range(outputs) if self.output is None else [self.output]
         return tuple((Inequality(_unit(outputs, i, sign), -sign * self.value, True),) for i in chosen)
@@ -280,6 +331,13 @@ class AllOf(OutputSpec):
     """Every part holds."""
 
     parts: tuple[OutputSpec, ...]
+
+    def narrowed(self, outputs: int, at_once: int) -> list[Narrow] | None:
+        """What each part is taken apart into."""
+        found = [part.narrowed(outputs, at_once) for part in self.parts]
+        if any(one is None for one in found):
+            return None
+        return [narrow for one in found if one is not None for narrow in one]
 
     def clauses(self, outputs: int) -> tuple[Clause, ...]:
         """The clauses of all parts."""

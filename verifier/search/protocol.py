@@ -17,6 +17,7 @@ from verifier.answer.outcome import Outcome
 from verifier.answer.reason import Why
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.enclosure import Array
+from verifier.search.between import really_violated
 
 
 class Search(Protocol):
@@ -71,6 +72,7 @@ class Replayer:
         self.question = question
         self.counterexample: Counterexample | None = None
         self.near = False  # a candidate was met whose margin is below rounding
+        self.violated = False  # one where the real network violates the spec, and no counterexample is (between.py)
 
     def confirms(self, candidate: Array) -> bool:
         """Replay a candidate, (inputs,); True, and kept, where it is a counterexample."""
@@ -80,4 +82,5 @@ class Replayer:
                 self.counterexample = found
             return True
         self.near |= found.near
+        self.violated = self.violated or really_violated(self.question, candidate)
         return False

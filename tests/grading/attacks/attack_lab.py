@@ -48,11 +48,11 @@ def blueprint() -> dict[str, GradedCell]:
     }
 
 
-def graded(sandbox, notebook, plan=None, limits=LIMITS, files=()):
+def graded(sandbox, notebook, plan=None, limits=LIMITS, files=(), **options):
     """What comes of a notebook; `files` are (name, bytes) pairs beside it."""
     content = notebook if isinstance(notebook, bytes) else json.dumps(notebook).encode()
     handed_in = [[name, base64.b64encode(data).decode()] for name, data in files]
-    return grade(sandbox, Submission(content, handed_in), plan or blueprint(), limits)
+    return grade(sandbox, Submission(content, handed_in), plan or blueprint(), limits, **options)
 
 
 def points(result) -> float:

@@ -150,6 +150,18 @@ def _command_lines():
             continue
 
 
+def test_mappings_are_memory_that_counts(sandbox):
+    """Each is a piece of the kernel's memory, though nothing is ever written to it."""
+    cell = (
+        "import ctypes, os, time\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
+        "for _ in range(9):\n    if os.fork() == 0: break\n"
+        "size, none = ctypes.c_size_t(4096), ctypes.c_long(0)\n"
+        "for k in range(64_000): libc.mmap(None, size, 1 + k % 2, 0x4022, -1, none)\ntime.sleep(99)"
+    )
+    limits = Limits(wall_s=90, cell_s=80, cpu_s=80, memory_mb=128, processes=16)
+    assert graded(sandbox, small_lab([cell], solved=False), limits=limits).status == "memory"
+
+
 def test_output_is_cut_and_says_so(sandbox):
     result = graded(sandbox, small_lab(["print('x' * 10**8)\nprint('the end')"], solved=False), limits=LIMITS)
     (output,) = result.notebook["cells"][0]["outputs"]

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from grading.book.feedback_pages import without_hidden
 from grading.course import CourseError
+from grading.lab.contract import without_hidden
 from grading.lab.submission import lay_out, read_cells, read_submission
 from grading.limits import Limits
 from grading.run.sanitise import safe_html, safe_markdown, sanitise_outputs

@@ -1,4 +1,3 @@
-
 """What the instructor is told of one submission's run: who ran out of time, where, and at once where nothing is left to
 wait for."""
 

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 import verifier.matrix as matrix
 from verifier.enclosure import Indices
 from verifier.network import Affine
 
-Stage = tuple[Affine, Affine]  # what is applied before a layer of ReLUs, and after it
+
+class Stage(NamedTuple):
+    """A layer of ReLUs: what is applied before it, what after it, and for max pooling what its values are maxima of.
+
+    Before the layer stand before @ m, m_i the largest of the pooling's cells `groups[i]`, (values, cells of each).
+    """
+
+    before: Affine
+    after: Affine
+    groups: Indices | None = None
 
 
 def leaky_relu_stages(size: int, slope: float) -> list[Stage]:
     """Write leaky(z) = relu(z) - slope * relu(-z) for `size` values.
 
     Example:
-        >>> ((before, after),) = leaky_relu_stages(1, 0.5)
+        >>> ((before, after, _),) = leaky_relu_stages(1, 0.5)
         >>> after.weight @ np.maximum(before.weight @ [-4.0], 0)
         array([-2.])
     """
     identity = matrix.selection(np.arange(size), size)
     before = Affine(matrix.stacked([identity, -identity], 0), np.zeros(2 * size))
-    return [(before, Affine(matrix.stacked([identity, -slope * identity], 1), np.zeros(size)))]
+    return [Stage(before, Affine(matrix.stacked([identity, -slope * identity], 1), np.zeros(size)))]
 
 
 def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
     """Write the largest value of every window as rounds of max(a, b) = a + relu(b - a).
 
     A round halves the windows. The value a passes a layer of ReLUs as relu(a) - relu(-a), or as relu(a) alone where
-    no value is negative.
+    no value is negative. A last layer of ReLUs, which changes nothing, holds the maxima themselves, so that what is
+    known of them can be said of its values.
 
     Args:
         cells: Which of the `size` values each window holds, shape (windows, cells).
@@ -36,14 +48,17 @@ def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
         positive: Whether all of them are known to be >= 0, as they are after a ReLU.
 
     Returns:
-        The rounds in order; none where a window holds one cell.
+        The rounds in order, and the last layer.
 
     Example:
-        >>> ((before, after),) = max_pool_stages(np.array([[0, 1]]), 2, positive=False)
-        >>> after.weight @ np.maximum(before.weight @ [-3.0, -1.0], 0)
+        >>> value = np.array([-3.0, -1.0])
+        >>> for before, after, _ in max_pool_stages(np.array([[0, 1]]), 2, positive=False):
+        ...     value = after.weight @ np.maximum(before.weight @ value, 0)
+        >>> value
         array([-1.])
     """
     stages: list[Stage] = []
+    groups: Indices | None = None  # the first round's values are the cells themselves
     while cells.shape[1] > 1:
         windows, count = cells.shape
         pairs, left = divmod(count, 2)
@@ -60,11 +75,25 @@ def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
         identity = matrix.selection(np.arange(kept.size), kept.size)
         after = [after_gain, identity] if positive else [after_gain, identity, -identity]
         weight = matrix.stacked(before, 0)
+        after_weight = matrix.stacked(after, 1)
         stages.append(
-            (
-                Affine(weight, np.zeros(weight.shape[0])),
-                Affine(matrix.stacked(after, 1), np.zeros(kept.size)),
-            )
+            Stage(Affine(weight, np.zeros(weight.shape[0])), Affine(after_weight, np.zeros(kept.size)), groups)
         )
+        groups = _merged(np.arange(size)[:, None] if groups is None else groups, first, second, kept, pairs)
         cells, size = kept, kept.size
+    identity = matrix.selection(cells[:, 0], size)
+    windows = len(cells)
+    before_weight = identity if positive else matrix.stacked([identity, -identity], 0)
+    back = matrix.selection(np.arange(windows), windows)
+    after_weight = back if positive else matrix.stacked([back, -back], 1)
+    stages.append(
+        Stage(Affine(before_weight, np.zeros(before_weight.shape[0])), Affine(after_weight, np.zeros(windows)), groups)
+    )
     return stages
+
+
+def _merged(groups: Indices, first: Indices, second: Indices, kept: Indices, pairs: int) -> Indices:
+    """The cells that each value after a round is the largest of; a value without a partner has its own ones twice."""
+    partner = first.copy()
+    partner[kept[:, :pairs].reshape(-1)] = second
+    return np.concatenate([groups[first], groups[partner]], axis=1)

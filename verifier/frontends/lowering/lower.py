@@ -19,7 +19,7 @@ from verifier.frontends.lowering.affine_steps import append_step, identity, one_
 from verifier.frontends.lowering.as_relus import Stage, leaky_relu_stages, max_pool_stages
 from verifier.frontends.lowering.folding import added, compose
 from verifier.frontends.lowering.steps import HEADS, INPUT, SHAPE_ONLY, Step
-from verifier.network import Affine, Head, Network
+from verifier.network import Affine, Head, Maxima, Network
 
 
 def lower_steps(
@@ -50,7 +50,7 @@ def lower_steps(
         lowering.take(position, step, shapes[_sources(position, step)[0]])
         shapes[position] = step.shape
     lowering.layers.append(lowering.expression(len(steps) - 1))
-    return Network(tuple(lowering.layers), head, tuple(input_shape))
+    return Network(tuple(lowering.layers), head, tuple(input_shape), lowering.maxima)
 
 
 def _sources(position: int, step: Step) -> tuple[int, ...]:
@@ -67,6 +67,7 @@ class _Lowering:
 
     def __init__(self, inputs: int, last_use: dict[int, int]) -> None:
         self.layers: list[Affine] = []
+        self.maxima: dict[int, Maxima] = {}
         self._last_use = last_use
         self._width = inputs  # of what the last layer of ReLUs gives, or of the input
         self._values: dict[int, Affine | None] = {INPUT: None}  # None for the values themselves
@@ -87,8 +88,11 @@ class _Lowering:
             return
         elif step.kind in ("LeakyReLU", "MaxPool2d"):
             current = self._values[source]
-            for before, after in self._as_relus(step, shape, current):
+            origin, cells = len(self.layers) - 1, current
+            for before, after, groups in self._as_relus(step, shape, current):
                 pending = before if current is None else compose(current, before)
+                if groups is not None:
+                    self.maxima[len(self.layers)] = Maxima(origin, cells, groups, before)
                 self._relu(position, pending)
                 mine = self._values[position]
                 current = after if mine is None else compose(mine, after)

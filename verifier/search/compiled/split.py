@@ -16,6 +16,7 @@ from verifier.answer.verdict import Counterexample, Question
 from verifier.attack import THOROUGH_STEPS, attack
 from verifier.enclosure import Array, Bounds
 from verifier.errors import installed, warn_caller
+from verifier.search.between import holds_callers_value
 from verifier.search.compiled.network import CompiledNetwork, flatten, network_work
 from verifier.search.inputs.split import InputSplit
 from verifier.search.protocol import Replayer
@@ -199,7 +200,26 @@ class CompiledSplit:
         self._descents += 1
         for point in points[:REPLAYED]:
             if self.counterexample is None:
-                self._replayer.confirms(point.copy())
+                self._replay(point)
+
+    def _replay(self, point: Array) -> None:
+        if not self._replayer.confirms(point.copy()) and self._replayer.violated:
+            self._drop_hopeless()
+
+    def _drop_hopeless(self) -> None:
+        """Leave boxes alone that hold no value of the caller's dtype: there is neither a proof nor a counterexample."""
+        for worker in self._workers:
+            rows = self._queues.open_rows(worker.queue)
+            lower, upper, priority, margin, number = rows[:5]
+            kept = holds_callers_value(self.question, Bounds(lower, upper))
+            if kept.all():
+                continue
+            worker.counts[self._loop.STUCK] += int((~kept).sum())
+            worker.stuck_margin[0] = min(worker.stuck_margin[0], float(margin[~kept].min()))
+            order = np.flatnonzero(kept)[np.lexsort((number[kept], priority[kept]))]
+            opened = int(worker.queue.counters[self._queues.NEXT])
+            left = tuple(part[order] for part in rows)
+            worker.queue = self._queues.refilled(worker.queue, left, opened, self._max_best)
 
 
 def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> CompiledSplit | None:

@@ -1,6 +1,7 @@
 """Input splitting: bound a box, cut it down, look for a counterexample in it, split it, and so on until all is settled.
 
-Complete for networks with few inputs: given time, every box whose margin is not below rounding is settled.
+Complete for networks with few inputs: given time, every box whose margin is not below rounding is settled. Where the
+real network violates the spec between two values of the caller's dtype, that part is left alone (between.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from verifier.answer.reason import BELOW_ROUNDING, Why
 from verifier.answer.verdict import Counterexample, Question
 from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.enclosure import Array, Bounds, Indices, Mask
+from verifier.search.between import holds_callers_value
 from verifier.search.inputs.branching import choose_inputs
 from verifier.search.inputs.reduce import cut_boxes, hold_together, margin_planes
 from verifier.search.protocol import Replayer
@@ -84,7 +86,7 @@ class InputSplit:
         """Begin with the whole box."""
         self.question, self.bound, self.order, self.observe = question, bound, order, observe
         self._replayer = Replayer(question)
-        self.stuck: list[float] = []  # margins of boxes too small to split
+        self.stuck: list[float] = []  # margins of boxes too small to split, or without a value of the caller's dtype
         self._numbers = itertools.count()
         self._open: list[_Open] = []
         self._layers = question.network.layers[:-1]
@@ -185,14 +187,16 @@ class InputSplit:
                 for i in chosen[chosen != chosen[k]]:
                     status[i] = BoxStatus.OPEN
                 return
+        hopeless = np.zeros(len(chosen), dtype=bool)
+        if self._replayer.violated:
+            hopeless = ~holds_callers_value(question, Bounds(left.lower[chosen], left.upper[chosen]))
         inputs = choose_inputs(bounds, left, margins, worst)
         for k, i in enumerate(chosen):
             lower, upper, axis = left.lower[i], left.upper[i], inputs[i]
             width = upper[axis] - lower[axis]
             middle = lower[axis] + 0.5 * width
-            if width <= MIN_RELATIVE_WIDTH * max(abs(lower[axis]), abs(upper[axis]), 1e-3) or not (
-                lower[axis] < middle < upper[axis]
-            ):
+            narrow = width <= MIN_RELATIVE_WIDTH * max(abs(lower[axis]), abs(upper[axis]), 1e-3)
+            if hopeless[k] or narrow or not (lower[axis] < middle < upper[axis]):
                 self.stuck.append(float(clause_lower[i].min()))
                 status[i] = BoxStatus.OPEN
                 continue

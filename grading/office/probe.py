@@ -1,0 +1,190 @@
+"""Hand in what needs no understanding, and see what it earns: constants, empty arrays, one Linear layer, every name
+that a lab offers, the visible examples by heart. A lab whose tests are good gives nothing for any of it.
+
+Every guess stands in a cell of its own before a copy of the test, so that one run tries many. Each test counts by the
+best guess, as a student who tries them all would do.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from grading.course import Course
+from grading.lab.contract import uses, without_hidden
+from grading.lab.submission import GradedCell, Submission, read_blueprint, read_cells
+from grading.limits import Limits
+from grading.office.guesses import PREPARED, by_heart, data_guesses, function_guesses, network_guesses
+from grading.run.many import Job, close_sandboxes, grade_here, imports_of
+
+AT_ONCE = 40  # guesses in one run: each may keep a process until its end
+SOLUTION = re.compile(r"^[ \t]*### BEGIN SOLUTION.*?### END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE)
+OFFERED = ("verifier", "course_utils")  # packages whose names a lab offers
+NOTHING = "raise NotImplementedError()"
+DESCRIBE = """
+import json
+def describe(value):
+    if hasattr(value, "forward"):
+        import torch
+        shape = tuple(value.input_shape)
+        given = 1
+        for size in shape: given *= size
+        return {"kind": "network", "inputs": given, "outputs": int(value(torch.zeros(1, *shape)).reshape(-1).shape[0])}
+    if callable(value): return {"kind": "function"}
+    if hasattr(value, "shape"): return {"kind": type(value).__name__.replace("ndarray", "array").lower(), "shape": list(value.shape)}
+    if isinstance(value, (list, tuple)): return {"kind": "list", "size": len(value)}
+    return {"kind": "value"}
+"""  # noqa: E501  it runs in the judge, where nothing else of this file is
+
+
+@dataclass(frozen=True)
+class Earned:
+    """What the best guess earned in one test.
+
+    Args:
+        grade_id: The test.
+        points: Points earned.
+        max_points: Points it is worth.
+        guess: The cell that earned them, or empty.
+        tried: How many guesses were tried.
+    """
+
+    grade_id: str
+    points: float
+    max_points: float
+    guess: str
+    tried: int
+
+
+def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: bool = False) -> list[Earned]:
+    """What a lab gives for guesses, test by test.
+
+    Raises:
+        CourseError: There is no such lab or no sandbox.
+    """
+    source = course.source_notebook(course.check_lab(lab))
+    notebook, blueprint, imports = source.read_bytes(), read_blueprint(source), imports_of(source)
+    limits = limits or Limits()
+    cells = read_cells(notebook)
+    try:
+        kinds = _kinds(cells, blueprint, limits, imports, unsafe)
+        found = []
+        for name, test in blueprint.items():
+            if test.is_test:
+                guesses = list(dict.fromkeys(_guesses(test.source, kinds, cells)))
+                found.append(_best(name, test, guesses, cells, limits, imports, unsafe))
+    finally:
+        close_sandboxes()
+    return found
+
+
+def _kinds(
+    cells: list[tuple[str, str, str | None]], blueprint: Mapping[str, GradedCell], limits: Limits,
+    imports: tuple[str, ...], unsafe: bool,
+) -> dict[str, dict[str, object]]:  # fmt: skip
+    """What kind of value each student's name has in the instructor's own notebook."""
+    plan = {}
+    for name, cell in blueprint.items():
+        if cell.is_test:
+            first = cell.source.partition("\n")[0]
+            told = "{" + ", ".join(f"{used!r}: describe({used})" for used in uses(cell.source)) + "}"
+            plan[name] = replace(cell, source=f"{first}{DESCRIBE}\nprint(json.dumps({told}))")
+    graded = grade_here(Job(_notebook(cells), plan, limits, unsafe), imports)
+    kinds: dict[str, dict[str, object]] = {}
+    for outcome in graded.outcomes:
+        if outcome.printed:
+            kinds |= json.loads(outcome.printed)
+    return kinds
+
+
+def _guesses(
+    test: str, kinds: Mapping[str, dict[str, object]], cells: list[tuple[str, str, str | None]]
+) -> Iterator[str]:
+    """Cells that give a value to each name that a test takes."""
+    names, visible = uses(test), without_hidden(test)
+    yield "pass"
+    lists = []
+    for name in names:
+        kind = kinds.get(name, {"kind": "value"})
+        if kind["kind"] == "function":
+            lists.append([*function_guesses(), *_offered(cells)])
+        elif kind["kind"] == "network":
+            lists.append([*network_guesses(kind), *(f"{offer}()" for offer in _offered(cells))])
+        else:
+            lists.append([*data_guesses(kind), *(f"{offer}()" for offer in _offered(cells))])
+    for number in range(max(map(len, lists))):
+        # the shorter lists begin again: no combination of all with all, which would be too many
+        yield "\n".join(
+            f"{name} = {guesses[number % len(guesses)]}" for name, guesses in zip(names, lists, strict=True)
+        )
+    learnt = [by_heart(visible, name) for name in names]
+    if any(learnt):
+        pairs = zip(names, learnt, lists, strict=True)
+        yield "\n".join(text or f"{name} = {guesses[0]}" for name, text, guesses in pairs)
+
+
+def _offered(cells: list[tuple[str, str, str | None]]) -> list[str]:
+    """Expressions for names that a lab imports or defines outside its exercises."""
+    found: dict[str, None] = {}
+    for kind, source, _ in cells:
+        if kind != "code":
+            continue
+        try:
+            tree = ast.parse(SOLUTION.sub("", source))
+        except SyntaxError:
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in OFFERED:
+                found |= {f"__import__('{node.module}', fromlist=['x']).{alias.name}": None for alias in node.names}
+            elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and "### BEGIN SOLUTION" not in source:
+                found[node.name] = None
+    return list(found)
+
+
+def _best(
+    name: str, test: GradedCell, guesses: list[str], cells: list[tuple[str, str, str | None]], limits: Limits,
+    imports: tuple[str, ...], unsafe: bool,
+) -> Earned:  # fmt: skip
+    most = float(test.metadata["points"])
+    best = Earned(name, 0.0, most, "", len(guesses))
+    names = uses(test.source)
+    before = cells[: next(index for index, (_, _, known) in enumerate(cells) if known == name)]
+    # exercises are left as they are released, so that what follows them fails at once
+    released = [(kind, SOLUTION.sub(NOTHING, source), None) for kind, source, known in before if not _is_test(source)]
+    for start in range(0, len(guesses), AT_ONCE):
+        plan, made = {}, list(released)
+        for number, guess in enumerate(guesses[start : start + AT_ONCE]):
+            copy = f"{name}-{number}"
+            plan[copy] = GradedCell({**test.metadata, "grade_id": copy}, "code", test.source)
+            forget = "".join(f"globals().pop({used!r}, None)\n" for used in names) if guess != "pass" else ""
+            made += [("code", f"{PREPARED}{forget}{guess}", None), ("code", "", copy)]
+        graded = grade_here(Job(_notebook(made), plan, limits, unsafe), imports)
+        for outcome, guess in zip(graded.outcomes, guesses[start:], strict=False):
+            if outcome.points > best.points:
+                best = replace(best, points=outcome.points, guess=guess)
+    return best
+
+
+def _is_test(source: str) -> bool:
+    return source.lstrip().startswith("# uses:")
+
+
+def _notebook(cells: list[tuple[str, str, str | None]]) -> Submission:
+    made: list[dict[str, Any]] = []
+    for kind, source, name in cells:
+        told = {"nbgrader": {"grade_id": name}} if name else {}
+        made.append({"cell_type": kind, "source": source, "metadata": told})
+    return Submission(json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode())
+
+
+def table(earned: list[Earned]) -> str:
+    """The findings as text, and a line with their sum."""
+    width = max((len(one.grade_id) for one in earned), default=0)
+    lines = []
+    for one in earned:
+        said = f"{one.grade_id:<{width}}  {one.points:g} of {one.max_points:g}  ({one.tried} guesses)"
+        lines += [said, *(f"    {line}" for line in one.guess.splitlines())]
+    total, most = sum(one.points for one in earned), sum(one.max_points for one in earned)
+    return "\n".join([*lines, f"guesses earn {total:g} of {most:g} points"])

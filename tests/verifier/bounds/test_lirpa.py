@@ -1,0 +1,238 @@
+"""auto-LiRPA in its place: whatever the library does, and whatever it costs, verify() gives an answer."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import subprocess
+import sys
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import verifier
+from tests.verifier.networks import random_network
+from verifier import Affine, BoundsError, MissingDependencyError, Network, Verdict, argmax_is, output_bounds, verify
+from verifier.bounds import lirpa, lirpa_compat, lirpa_cost
+from verifier.bounds.lirpa import CROWN_OPTIMIZED, lirpa_bounds
+from verifier.bounds.lirpa_cost import lirpa_seconds
+from verifier.enclosure import Bounds
+
+BY_NAME = ("auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized")
+
+
+def abs_network() -> nn.Sequential:
+    """|x| - 1 from relu(x) and relu(-x): in [-1, 0] on [-1, 1], where CROWN needs its own bounds and IBP says 1."""
+    net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        net[0].bias.zero_()
+        net[2].weight.fill_(1.0)
+        net[2].bias.fill_(-1.0)
+    return net
+
+
+def broken(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An auto-LiRPA whose BoundedModule raises."""
+
+    def raises(*args: Any, **options: Any) -> None:
+        raise error
+
+    real = lirpa_compat.import_auto_lirpa()
+    fake = types.SimpleNamespace(
+        BoundedModule=raises, BoundedTensor=real.BoundedTensor, perturbations=real.perturbations
+    )
+    monkeypatch.setattr(lirpa, "import_auto_lirpa", lambda: fake)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RecursionError("maximum recursion depth exceeded"), MemoryError(), KeyError("x"), NotImplementedError(),
+        AssertionError(), RuntimeError("several\nlines"), SystemError("?"), ModuleNotFoundError("no module of theirs"),
+    ],
+)  # fmt: skip
+def test_whatever_auto_lirpa_raises_our_own_bounds_answer(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(error, monkeypatch)
+    assert verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], progress=False).verdict is Verdict.VERIFIED
+    for method in BY_NAME:
+        for ask in (lambda m=method: verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], method=m, progress=False),
+                    lambda m=method: output_bounds(abs_network(), [[-1, 1]], method=m)):  # fmt: skip
+            with pytest.raises(BoundsError, match=type(error).__name__) as refused:
+                ask()
+            assert "\n" not in str(refused.value) and "method='crown'" in str(refused.value)
+
+
+@pytest.mark.parametrize("error", [ImportError("a name is gone"), AttributeError("torch changed"), RuntimeError("?")])
+def test_whatever_importing_auto_lirpa_raises_our_own_bounds_answer(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(name: str, *rest: Any) -> Any:
+        if name.startswith("auto_LiRPA"):
+            raise error
+        return importlib.__import__(name, *rest)
+
+    monkeypatch.setattr(lirpa_compat.importlib, "import_module", fails)
+    lirpa_compat.import_auto_lirpa.cache_clear()
+    try:
+        assert verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], progress=False).verdict is Verdict.VERIFIED
+        with pytest.raises(MissingDependencyError, match="install it with"):
+            verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], method="auto_lirpa")
+    finally:
+        monkeypatch.undo()
+        lirpa_compat.import_auto_lirpa.cache_clear()
+        lirpa_compat.import_auto_lirpa()
+
+
+NAN_BOUNDS = "returned bounds that are not finite"
+
+
+def test_bounds_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = lirpa_compat.import_auto_lirpa()
+
+    class Module:
+        def __init__(self, *args: Any, **options: Any) -> None: ...
+
+        def compute_bounds(self, C: torch.Tensor, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+            side = torch.full((1, C.shape[1]), math.nan)
+            return side, side
+
+    fake = types.SimpleNamespace(
+        BoundedModule=Module, BoundedTensor=real.BoundedTensor, perturbations=real.perturbations
+    )
+    monkeypatch.setattr(lirpa, "import_auto_lirpa", lambda: fake)
+    with pytest.raises(BoundsError, match=NAN_BOUNDS):
+        output_bounds(abs_network(), [[-1, 1]], method="auto_lirpa")
+
+
+LAYOUT = """
+import sys, types, importlib, importlib.abc, importlib.util
+import auto_LiRPA.operators.activation as old  # the release that is installed, given the layout of 0.7
+
+relu = types.ModuleType("auto_LiRPA.operators.relu")
+relu.BoundRelu = old.BoundRelu
+theirs = old.BoundRelu._relu_mask_alpha
+relu.BoundRelu._relu_mask_alpha = staticmethod(lambda l, u, a, b, leaky_alpha=0: theirs(l, u, a, b))
+sys.modules["auto_LiRPA.operators.relu"] = relu
+del sys.modules["auto_LiRPA.operators.activation"]
+
+class Gone(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "auto_LiRPA.operators.activation":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Gone())
+"""
+ASK = """
+import torch, numpy as np
+from torch import nn
+import verifier
+from verifier.bounds.crown import crown_bounds
+from verifier.bounds.lirpa import CROWN_OPTIMIZED, lirpa_bounds
+from verifier.enclosure import Bounds
+from tests.verifier.networks import random_network
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+for method in ("auto", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized"):
+    print(method, verifier.verify(net, [[0, 0.1]] * 2, [[-9, 9]] * 2, method=method, progress=False).verdict.value)
+network, box = random_network(0, 4, 30, 30, 30, 1), Bounds(np.full((1, 4), -0.5), np.full((1, 4), 0.5))
+crown = crown_bounds(network, box, np.eye(1), intersect=False).rows
+optimised = lirpa_bounds(network, box, np.eye(1), method=CROWN_OPTIMIZED).rows
+print("tighter", bool((optimised.upper - optimised.lower < 0.95 * (crown.upper - crown.lower)).all()))
+"""
+
+
+@pytest.mark.parametrize("layout", ["", LAYOUT], ids=["as installed", "as in 0.7"])
+def test_both_layouts_of_auto_lirpa_are_used(layout: str) -> None:
+    """0.7 has its ReLU in another module, with another argument; slopes must leave their limits there as well."""
+    first = "from verifier.bounds import lirpa_compat as c; import torch\n"
+    first += "c._give_back_numpy_isin(); c._give_back_set_opset_version(); c._give_back_node_items(torch)\n"
+    code = (first + layout if layout else "") + ASK
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[:-1] == [
+        "auto verified", "auto_lirpa_ibp verified", "auto_lirpa verified", "auto_lirpa_optimized verified",
+        "tighter True",
+    ]  # fmt: skip
+
+
+def test_a_release_without_its_relu_in_a_known_place_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(name: str) -> Any:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(lirpa_compat.importlib, "import_module", gone)
+    lirpa_compat._let_slopes_leave_their_limits(torch)
+
+
+def test_version_is_told() -> None:
+    assert lirpa_compat.auto_lirpa_version().startswith("0.")
+
+
+def test_a_question_whose_time_the_import_would_take_is_answered_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 3 s left and the library not imported yet, our own CROWN answers."""
+    monkeypatch.setattr(lirpa_cost, "IMPORT_S", 1.5)
+    monkeypatch.delitem(sys.modules, "auto_LiRPA")
+    monkeypatch.setattr(lirpa, "import_auto_lirpa", lambda: pytest.fail("it was imported"))
+    short = verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], timeout_s=3, progress=False)
+    assert short.verdict is Verdict.VERIFIED and short.stage != "auto-LiRPA CROWN"
+    named = verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], timeout_s=1, method="auto_lirpa", progress=False)
+    assert named.verdict is Verdict.UNKNOWN and named.timed_out
+
+
+def test_auto_lirpa_is_the_first_linear_bound_of_a_module() -> None:
+    net = abs_network()
+    result = verify(net, [[0.25, 1]], verifier.linear([1.0], 0.75001), progress=False)
+    assert result.verdict is Verdict.VERIFIED
+    wide = verify(random_torch(), [[-0.1, 0.1]] * 4, [[None, bound_between()]], progress=False)
+    assert wide.stage == "auto-LiRPA CROWN"
+
+
+def random_torch() -> nn.Sequential:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 1))
+
+
+def bound_between() -> float:
+    """A limit that CROWN proves and intervals do not."""
+    box = [[-0.1, 0.1]] * 4
+    ibp, crown = (float(output_bounds(random_torch(), box, method=m).upper[0]) for m in ("ibp", "auto_lirpa"))
+    assert crown < ibp
+    return 0.5 * (ibp + crown)
+
+
+@pytest.mark.parametrize("depth", [180, 300])
+def test_deep_networks_get_an_answer(depth: int) -> None:
+    """A library that walks a graph recursively gives up on these."""
+    torch.manual_seed(0)
+    hidden = [part for _ in range(depth) for part in (nn.Linear(8, 8), nn.ReLU())]
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), *hidden, nn.Linear(8, 3))
+    lowest = verify(net, [[-1, 1]] * 5, argmax_is(int(net(torch.zeros(1, 5)).argmax())), timeout_s=60, progress=False)
+    assert lowest.verdict in set(Verdict)
+
+
+def test_optimised_bounds_stop_when_time_is_up_and_stay_sound() -> None:
+    network = random_network(1, 4, 30, 30, 30, 1)
+    box = Bounds(np.full((1, 4), -0.5), np.full((1, 4), 0.5))
+    asked: list[float] = []
+    for seconds in (0.0, 0.05, math.inf):
+        rows = lirpa_bounds(network, box, np.eye(1), method=CROWN_OPTIMIZED, seconds=seconds).rows
+        x = np.random.default_rng(0).uniform(-0.5, 0.5, (5000, 4))
+        values = network.logits(x)
+        assert (rows.lower <= values).all() and (values <= rows.upper).all()
+        asked.append(float(rows.upper[0, 0] - rows.lower[0, 0]))
+    assert asked[0] >= asked[2]
+
+
+def test_cost_grows_with_depth_and_width() -> None:
+    def chain(depth: int, width: int) -> Network:
+        return Network((Affine(np.ones((width, width)), np.zeros(width)),) * depth)
+
+    assert lirpa_seconds(chain(2, 10)) < lirpa_seconds(chain(100, 10)) < lirpa_seconds(chain(400, 10))
+    assert lirpa_seconds(chain(2, 10)) < lirpa_seconds(chain(2, 1500))
+    assert lirpa_seconds(chain(2, 10)) < lirpa_seconds(chain(2, 10), optimised=True)
