@@ -147,13 +147,16 @@ def test_a_network_of_its_own_class_keeps_the_points_for_its_layers():
     class Own(nn.Module):
         def __init__(self):
             super().__init__()
-            self.first, self.last = nn.Linear(2, 64), nn.Linear(64, 1)
+            self.first, self.second, self.last = nn.Linear(2, 64), nn.Linear(64, 64), nn.Linear(64, 1)
 
         def forward(self, x):
-            return self.last(torch.relu(self.first(x)))
+            return self.last(torch.relu(self.second(torch.relu(self.first(x)))))
 
     torch.manual_seed(1)
     exec(CELLS["nn_circle_layers"], {"nn_circle": Own()})
+    small = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
+    with pytest.raises(AssertionError, match="two hidden layers of 64"):
+        exec(CELLS["nn_circle_layers"], {"nn_circle": small})
     with pytest.raises(AssertionError, match="without ReLU"):
         exec(CELLS["nn_circle_layers"], {"nn_circle": nn.Sequential(nn.Linear(2, 64), nn.Linear(64, 1))})
 

@@ -294,6 +294,8 @@ def check():
     with torch.no_grad():
         first, second, middle = nn_circle(corners).reshape(-1).tolist()
     assert abs((first + second) / 2 - middle) > 1e-4, "without ReLU, several Linear layers are no more than one"
+    sizes = [(layer.in_features, layer.out_features) for layer in linear]
+    assert sizes == [(2, 64), (64, 64), (64, 1)], f"the layers are {sizes}; asked are two hidden layers of 64 neurons"
     assert not is_courses_own(nn_circle), "this is the course's own network; train one of your own"
     passed("nn_circle, its layers", 2)
     ### BEGIN HIDDEN TESTS
