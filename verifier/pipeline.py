@@ -36,9 +36,10 @@ def verify(
 ) -> Result:  # fmt: skip
     """Decide whether a network meets a spec for every input in a box.
 
-    Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
-    with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file of such a chain; or a Network.
-    Verified is the network in eval mode, its stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are
+    Networks: a torch module whose forward executes operations such as Linear, Conv2d, AvgPool2d, BatchNorm, Dropout,
+    Flatten, ReLU, with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file; or a Network. Verified
+    is the network in eval mode, its stored weights read as exact reals: VERIFIED speaks of the network of real
+    numbers, and a float32 run may differ where the margin is as small as what it rounds. Sound: VERIFIED and FALSIFIED are
     right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
     for networks with few inputs or few unstable neurons, given time, except where the margin is below
     rounding; nearly so for many of both.
@@ -66,8 +67,9 @@ def verify(
         NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
         SpecError: A spec cannot be read, or does not fit the network.
         OptionError: An option is not one of those above.
-        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" does, and
-            what is installed did not settle the question. Its `extra` names the extra to install.
+        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" needs
+            torch for many inputs. Its `extra` names the extra to install. Where "auto" goes without Z3 or HiGHS and
+            leaves the question open, the reason says so.
 
     Example:
         >>> from verifier import Affine, Network
@@ -222,7 +224,7 @@ def _read(
 ) -> tuple[Subject, Box, OutputSpec]:  # fmt: skip
     box = Box.from_pairs(x_specs)
     spec = output_spec(y_specs)
-    subject = read_subject(net, input_shape, box.lower.size)
+    subject = read_subject(net, input_shape, box.lower.size, (box.lower, box.upper))
     return subject, Box.from_pairs(box, subject.network.inputs), spec
 
 

@@ -170,8 +170,14 @@ class Run:
             if self.why is not None:
                 return
             stage()
-        if self.missing is not None and not self.settled and not self.budget.exhausted():
+        if self.missing is not None and self.lacks("torch"):  # it is the only search for many inputs
             raise self.missing
+
+    def lacks(self, extra: str = "") -> bool:
+        """Whether "auto" left the question open with time to spare, and had to leave out a step that needs an extra."""
+        if self.missing is None or self.settled or self.budget.exhausted():
+            return False
+        return extra in ("", self.missing.extra)
 
     def where_installed(self, step: Callable[[], None]) -> None:
         """Take a step of "auto"; where a library is missing the steps after it may still settle the question."""
@@ -410,6 +416,8 @@ class Run:
         margin = self.hull_margin if self.ruled_out and counterexample is None else self.margin
         if not self.settled and why is None:
             why = self.budget.exhausted() or (BELOW_ROUNDING if self.near else UNDECIDED)
+        if self.lacks():
+            why = Why(Reason.LIBRARY_MISSING, f"{why}; {self.missing}")
         return Result(
             verdict=self.verdict, stage=self.stage, guarantee=self.guarantee,
             reason="" if why is None else str(why), cause=None if why is None else why.reason,

@@ -108,3 +108,24 @@ def test_grounds_of_one_line_messages_can_be_read_in_white():
         linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
         assert 1.05 / (luminance + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("value", [np.zeros((3, 2)), torch.zeros(3, 2)])
+def test_expect_array_takes_what_has_the_shape(value):
+    assert checks.expect_array(value, (None, 2)) is value and checks.expect_array(value, (3, 2)) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.empty(0), r"bounds has shape \(0,\); \(any, 2\) was expected"),
+        (np.empty((0, 2)), r"shape \(0, 2\)"),
+        (np.zeros((2, 3)), r"shape \(2, 3\)"),
+        (torch.zeros(()), r"shape \(\)"),
+        ([[1, 2]], "a list"),
+        (None, "a NoneType"),
+    ],
+)
+def test_expect_array_names_what_has_another(value, said):
+    with pytest.raises(AssertionError, match=said):
+        checks.expect_array(value, (None, 2), "bounds")

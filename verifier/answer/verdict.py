@@ -119,6 +119,8 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
     if not box.contains(x):
         return Rejection("outside the box")
     y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
+    if subject.check is not None:
+        subject.check(x[None], y[None])
     in_caller = _violated_outputs(question.clauses, x, y)
     logits = question.network.enclose_logits(x[None])
     margins = question.margins
