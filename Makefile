@@ -96,7 +96,7 @@ demo: $(READY) ## train, verify, draw, release lab 1 and grade two submissions, 
 lab: $(READY) ## release the labs, copy each once to work/ and open JupyterLab there
 	@$(BIN)/python -m grading release
 	@$(BIN)/python -m grading work
-	@cd work && $(BIN)/jupyter lab --LabApp.news_url=None $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)
+	@$(BIN)/python -m course_utils.lab work $(LAB_ARGS)
 
 build: $(READY) ## build each lab's notebook from its text source
 	@$(BIN)/python -m grading build

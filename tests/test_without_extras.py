@@ -84,7 +84,8 @@ def test_the_verifier_answers_without_any_extra():
         ("import course_utils.training", "labs"),
         ("import course_utils.robust_training", "labs"),
         ("import course_utils.plots", "labs"),
-        ("import course_utils.checks", "labs"),
+        ("import course_utils.stand_ins", "torch"),
+        ("import course_utils.telling", "torch"),
     ],
 )
 def test_what_is_missing_is_said_with_the_extra_that_brings_it(ask, extra, tmp_path):

@@ -6,6 +6,7 @@ if not (installed("torch") and installed("matplotlib")):
     raise missing("course_utils.plots needs torch and matplotlib, and one is not installed", "labs")
 
 from course_utils.plots.curves import (
+    SERIES,
     draw_accuracy_curves,
     draw_bounds,
     draw_bounds_by_size,
@@ -33,6 +34,7 @@ from course_utils.plots.own_verifier import (
     slope_slider,
 )
 from course_utils.plots.plane import (
+    INPUT_NAMES,
     draw_circle,
     draw_counterexamples,
     draw_data,
@@ -40,20 +42,28 @@ from course_utils.plots.plane import (
     draw_points,
     draw_search,
     draw_spec,
+    draw_x_specs,
     planes,
     zoom,
 )
 from course_utils.plots.style import (
     COLOURS,
     HATCHES,
+    OUTPUT_NAME,
     STYLE,
+    described,
     in_course_style,
+    in_words,
 )
 
 __all__ = [
     "COLOURS",
     "HATCHES",
+    "INPUT_NAMES",
+    "OUTPUT_NAME",
+    "SERIES",
     "STYLE",
+    "described",
     "draw_accuracy_curves",
     "draw_bounds",
     "draw_bounds_by_size",
@@ -80,7 +90,9 @@ __all__ = [
     "draw_spec",
     "draw_where_time_goes",
     "draw_widths",
+    "draw_x_specs",
     "in_course_style",
+    "in_words",
     "planes",
     "plot_mnist",
     "slope_slider",

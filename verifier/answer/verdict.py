@@ -251,10 +251,10 @@ class Result:
             ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
         """
         if isinstance(other, (bool, np.bool_, str)):
-            shown = str(other) if isinstance(other, Verdict) else repr(other)
+            found = str(other) if isinstance(other, Verdict) else repr(other)
             raise ResultComparisonError(
-                f"a Result was compared with {shown}; write `if result:` to "
-                'ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+                f"a Result was compared with {found}; write `if result:` to ask whether it is verified, or compare "
+                '`result.verdict`, e.g. `result.verdict == "falsified"`'
             )
         return self is other
 
@@ -282,9 +282,9 @@ class Result:
         """Show the coloured verdict, the output bounds beside the spec, and the counterexample."""
         colour = _HTML_COLOURS[self.verdict]
         head, *rest = str(self).split(": ", 1)
-        parts = [
-            f'<div><b style="color:{colour}">{head}</b> {html.escape(rest[0].splitlines()[0] if rest else "")}</div>'
-        ]
+        first = html.escape(rest[0].splitlines()[0] if rest else "")
+        # white on the verdict's colour, which can be read on a dark page too
+        parts = [f'<div><b style="color:#ffffff;background:{colour};padding:0 0.4em">{head}</b> {first}</div>']
         if self.cause is not None:
             parts.append(f"<div>{html.escape(self.cause.value)}</div>")
         shown = min(self.output_bounds.lower.size, 20)
