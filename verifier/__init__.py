@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from verifier.asking.accuracy import AccuracyResult as AccuracyResult
     from verifier.asking.accuracy import verified_accuracy as verified_accuracy
     from verifier.asking.files import verify_files as verify_files
+    from verifier.asking.functions import FunctionError as FunctionError
+    from verifier.asking.functions import max_error as max_error
+    from verifier.asking.functions import verify_function as verify_function
     from verifier.asking.robustness import RobustnessResult as RobustnessResult
     from verifier.asking.robustness import pointwise_robustness as pointwise_robustness
     from verifier.asking.robustness import verify_robust as verify_robust
@@ -71,6 +74,7 @@ _HOME = {
     **dict.fromkeys(("Affine", "Head", "Network"), "network"),
     **dict.fromkeys(("Trace", "check_counterexample", "output_bounds", "split_trace", "verify"), "pipeline"),
     **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "asking.robustness"),
+    **dict.fromkeys(("FunctionError", "max_error", "verify_function"), "asking.functions"),
     **dict.fromkeys(("AccuracyResult", "verified_accuracy"), "asking.accuracy"),
     **dict.fromkeys(("TracedBox",), "search.inputs.split"),
     **dict.fromkeys(
