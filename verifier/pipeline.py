@@ -39,9 +39,9 @@ def verify(
     Networks: a torch module whose forward executes operations such as Linear, Conv2d, AvgPool2d, BatchNorm, Dropout,
     Flatten, ReLU, with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file; or a Network. Verified
     is the network in eval mode, its stored weights read as exact reals: VERIFIED speaks of the network of real
-    numbers, and a float32 run may differ where the margin is as small as what it rounds. Sound: VERIFIED and FALSIFIED are
-    right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
-    for networks with few inputs or few unstable neurons, given time, except where the margin is below
+    numbers, and a float32 run may differ where the margin is as small as what it rounds. Sound: VERIFIED and
+    FALSIFIED are right, rounding included, and every counterexample was replayed in the caller's own object. Complete
+    with "auto" for networks with few inputs or few unstable neurons, given time, except where the margin is below
     rounding; nearly so for many of both.
 
     Args:

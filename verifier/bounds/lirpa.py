@@ -129,7 +129,8 @@ def _module(network: Network) -> Any:
     parts: list[nn.Module] = []
     for index, layer in enumerate(network.layers):
         out_features, in_features = layer.weight.shape
-        linear = nn.Linear(in_features, out_features, dtype=torch.float64)
+        make: Any = nn.utils.skip_init  # draws no numbers from the caller's random state
+        linear = make(nn.Linear, in_features, out_features, dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(dense(layer.weight)))
             linear.bias.copy_(torch.from_numpy(layer.bias))
