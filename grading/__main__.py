@@ -277,6 +277,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     course = Course(options.course.resolve()) if options.course else Course.nearest(Path.cwd())
     try:
+        there = course.labs.is_dir() and course.config.is_file()
+        if not there and options.command != "doctor":  # the doctor says it among all else
+            raise CourseError(f"{course.root} is not the folder of a course; name it: --course FOLDER")
         return int(options.run(course, options))
     except CourseError as error:
         print("\n".join(map(shown, f"grading: {error}".split("\n"))), file=sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from verifier.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from verifier.answer.reason import Reason as Reason
     from verifier.answer.verdict import Counterexample as Counterexample
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
     from verifier.question.spec import linear as linear
     from verifier.question.spec import within as within
     from verifier.search.inputs.split import TracedBox as TracedBox
-
-__version__ = "0.1.0"  # as in pyproject.toml; a test holds them equal
 
 _HOME = {
     **dict.fromkeys(("Reason",), "answer.reason"),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifier.errors import OptionError, VerifierError, VerifierWarning
+from verifier.version import __version__
 
 if TYPE_CHECKING:
     from verifier.answer.verdict import Result
@@ -73,8 +74,6 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from verifier import __version__
-
     own = Path(sys.argv[0]).stem == "nnv"
     parser = argparse.ArgumentParser(
         prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=METHODS,

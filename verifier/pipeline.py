@@ -67,8 +67,9 @@ def verify(
         NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
         SpecError: A spec cannot be read, or does not fit the network.
         OptionError: An option is not one of those above.
-        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" does, and
-            what is installed did not settle the question. Its `extra` names the extra to install.
+        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" needs
+            torch for many inputs. Its `extra` names the extra to install. Where "auto" goes without Z3 or HiGHS and
+            leaves the question open, the reason says so.
 
     Example:
         >>> from verifier import Affine, Network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
 from verifier.matrix import is_sparse
-from verifier.network import Network
+from verifier.network import Affine, Network, propagate_interval
 from verifier.search.compiled.network import network_work
 from verifier.search.compiled.split import continue_compiled
 from verifier.search.inputs.split import InputSplit
@@ -38,6 +39,7 @@ SPLIT_FIRST_SHARE = 0.3  # and the share of the time
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
 LIRPA_SHARE = 0.25  # of the time left, which auto-LiRPA may cost in "auto": there is more to try
 TORCH_S = 1.0  # left, below which it is not loaded, which takes longer
+MAX_CORNERS = 100  # of the hull that are looked at before a search
 Z3_NEURONS = 20  # unstable neurons up to which Z3 is asked: it took seconds at 16 and seldom answered at 40
 Z3_SHARE = 0.5  # of the time that is left, where splitting can go on
 Z3_WORK_PER_SUBDOMAIN = 100_000  # Z3's own unit of work granted for each subdomain of max_subdomains
@@ -88,6 +90,9 @@ class Run:
     near: bool = False
     attacked: bool = False  # thoroughly
     missing: MissingDependencyError | None = None  # of a step that "auto" had to leave out
+    ruled_out: bool = False  # VERIFIED: the hull of the box violates the spec; what is left is to look among its values
+    hull_margin: float = -math.inf  # proved for the hull, where the search that follows leaves it out
+    ended: bool = False  # neither VERIFIED nor FALSIFIED is possible
     slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
@@ -97,8 +102,8 @@ class Run:
 
     @property
     def settled(self) -> bool:
-        """Whether there is an answer."""
-        return self.verdict is not Verdict.UNKNOWN
+        """Whether there is an answer, or it is known that there can be none."""
+        return self.verdict is not Verdict.UNKNOWN or self.ended
 
     def go(self) -> None:
         """Run the stages of the method."""
@@ -165,8 +170,14 @@ class Run:
             if self.why is not None:
                 return
             stage()
-        if self.missing is not None and not self.settled and not self.budget.exhausted():
+        if self.missing is not None and self.lacks("torch"):  # it is the only search for many inputs
             raise self.missing
+
+    def lacks(self, extra: str = "") -> bool:
+        """Whether "auto" left the question open with time to spare, and had to leave out a step that needs an extra."""
+        if self.missing is None or self.settled or self.budget.exhausted():
+            return False
+        return extra in ("", self.missing.extra)
 
     def where_installed(self, step: Callable[[], None]) -> None:
         """Take a step of "auto"; where a library is missing the steps after it may still settle the question."""
@@ -221,7 +232,10 @@ class Run:
             self.bound_root("crown", partial(crown_bounds, stop=lambda: True, influence=False))
 
     def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
-        """Every clause was shown to hold."""
+        """Every clause was shown to hold, in the whole box or, where that is ruled out, at the caller's values."""
+        if self.ruled_out:
+            self.ended, self.why = True, BELOW_ROUNDING
+            return
         self.verdict, self.stage, self.guarantee, self.why = Verdict.VERIFIED, stage, guarantee, None
 
     def settle_falsified(self, stage: str, counterexample: Counterexample) -> None:
@@ -276,6 +290,9 @@ class Run:
 
     def complete(self) -> None:
         """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""
+        if self.hull_violates():
+            self.ruled_out, self.hull_margin = True, self.margin
+            self.question = dataclasses.replace(self.question, box=self.question.points)
         few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
         small = unstable <= Z3_NEURONS and self.question.margins.linear
@@ -294,6 +311,22 @@ class Run:
             self.where_installed(partial(self.ask_z3, self.budget.seconds_left * share))
         if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split_inputs(search, fresh=False)
+
+    def hull_violates(self) -> bool:
+        """Whether a corner of the hull, beyond the caller's values, surely violates the spec.
+
+        A side such as [0, 0.1] is asked up to the float32 value above 0.1, which is no counterexample. Where the spec
+        fails there, it is not VERIFIED, and only the caller's values are worth a search: boxes without any would be
+        split for ever.
+        """
+        box, points, margins = self.question.box, self.question.points, self.question.margins
+        beyond = (box.lower < points.lower) | (points.upper < box.upper)
+        corners = self.lowest_corners() if beyond.any() else None
+        if corners is None:
+            return False
+        logits = self.question.subject.network.enclose_logits(corners[:MAX_CORNERS])
+        rows = propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
+        return any(margins.violated(upper) for upper in margins.upper(rows.upper))
 
     def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:
         """Search, from some boxes on with the compiled search where it can be had."""
@@ -380,12 +413,15 @@ class Run:
         outputs = Bounds(self.logits.lower[: network.outputs], self.logits.upper[: network.outputs])
         counterexample = self.counterexamples[0] if self.counterexamples else None
         why = self.why
+        margin = self.hull_margin if self.ruled_out and counterexample is None else self.margin
         if not self.settled and why is None:
             why = self.budget.exhausted() or (BELOW_ROUNDING if self.near else UNDECIDED)
+        if self.lacks():
+            why = Why(Reason.LIBRARY_MISSING, f"{why}; {self.missing}")
         return Result(
-            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee if self.settled else "",
+            verdict=self.verdict, stage=self.stage, guarantee=self.guarantee,
             reason="" if why is None else str(why), cause=None if why is None else why.reason,
-            output_bounds=head_bounds(outputs, network.head), margin=self.margin,
+            output_bounds=head_bounds(outputs, network.head), margin=margin,
             subdomains=self.budget.subdomains, seconds=self.budget.seconds, spec=question.spec,
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),

@@ -1,5 +1,10 @@
 """The pictures of the labs. One colour has one meaning in the whole course; every axis carries its name and unit."""
 
+from verifier.errors import installed, missing
+
+if not (installed("torch") and installed("matplotlib")):
+    raise missing("course_utils.plots needs torch and matplotlib, and one is not installed", "labs")
+
 from course_utils.plots.curves import (
     draw_accuracy_curves,
     draw_bounds,
@@ -14,6 +19,18 @@ from course_utils.plots.images import (
     draw_pixel_map,
     draw_robustness_gaps,
     plot_mnist,
+)
+from course_utils.plots.own_verifier import (
+    draw_image_box,
+    draw_part_bounds,
+    draw_parts,
+    draw_race,
+    draw_relaxation,
+    draw_slope,
+    draw_slopes,
+    draw_where_time_goes,
+    draw_widths,
+    slope_slider,
 )
 from course_utils.plots.plane import (
     draw_circle,
@@ -44,18 +61,28 @@ __all__ = [
     "draw_counterexample_image",
     "draw_counterexamples",
     "draw_data",
+    "draw_image_box",
     "draw_image_pair",
     "draw_loss",
     "draw_network",
     "draw_output_limits",
+    "draw_part_bounds",
+    "draw_parts",
     "draw_pixel_map",
     "draw_points",
+    "draw_race",
+    "draw_relaxation",
     "draw_robustness_gaps",
     "draw_search",
+    "draw_slope",
+    "draw_slopes",
     "draw_solved_over_time",
     "draw_spec",
+    "draw_where_time_goes",
+    "draw_widths",
     "in_course_style",
     "planes",
     "plot_mnist",
+    "slope_slider",
     "zoom",
 ]

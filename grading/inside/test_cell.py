@@ -137,9 +137,8 @@ def _careful_verifier(source: str, late: list[object]) -> Iterator[None]:
         def call(*arguments: Any, **named: Any) -> Any:
             result = function(*arguments, **named)
             told = getattr(result, "result", result)
-            reason = str(getattr(told, "reason", ""))
-            if getattr(getattr(told, "verdict", None), "name", "") == "UNKNOWN" and "time" in reason.lower():
-                late.append(reason)
+            if getattr(told, "timed_out", False):
+                late.append(told)
             return result
 
         return call

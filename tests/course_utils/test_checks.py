@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -60,3 +61,24 @@ def test_two_images_gives_tensors_and_leaves_the_image_as_it_is(form):
 def test_two_images_refuses_what_the_next_cells_could_not_use(wrong, message):
     with pytest.raises(ValueError, match=message):
         checks.two_images(wrong, torch.zeros(2))
+
+
+@pytest.mark.parametrize("value", [np.zeros((3, 2)), torch.zeros(3, 2)])
+def test_expect_array_takes_what_has_the_shape(value):
+    assert checks.expect_array(value, (None, 2)) is value and checks.expect_array(value, (3, 2)) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.empty(0), r"bounds has shape \(0,\); \(any, 2\) was expected"),
+        (np.empty((0, 2)), r"shape \(0, 2\)"),
+        (np.zeros((2, 3)), r"shape \(2, 3\)"),
+        (torch.zeros(()), r"shape \(\)"),
+        ([[1, 2]], "a list"),
+        (None, "a NoneType"),
+    ],
+)
+def test_expect_array_names_what_has_another(value, said):
+    with pytest.raises(AssertionError, match=said):
+        checks.expect_array(value, (None, 2), "bounds")

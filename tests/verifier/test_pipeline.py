@@ -16,6 +16,7 @@ from torch import nn
 import verifier
 from verifier import stages
 from verifier.answer.budget import Budget, somebody_watches
+from verifier.answer.reason import Reason
 from verifier.stages import METHODS
 
 from .networks import random_network
@@ -293,3 +294,29 @@ def test_unknown_name_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="no attribute 'verfy'"):
         verifier.verfy  # noqa: B018
     assert "verify" in dir(verifier)
+
+
+def identity_pair() -> nn.Linear:
+    """y = x on two inputs, in float32."""
+    net = torch.nn.Linear(2, 2)
+    with torch.no_grad():
+        net.weight.copy_(torch.eye(2))
+        net.bias.zero_()
+    return net
+
+
+def test_a_tie_on_a_side_that_is_no_float32_is_below_rounding_at_once() -> None:
+    """y = x < 0.1 fails at x = 0.1 itself, which no float32 value is, and holds at every float32 value in [0, 0.1]."""
+    found = verifier.verify(identity_pair(), [[0, 0.1]] * 2, verifier.less_than(0.1), timeout_s=60)
+    assert found.verdict is UNKNOWN and found.cause is Reason.BELOW_ROUNDING and found.subdomains < 100
+    assert -1e-8 < found.margin <= 0  # of the hull, which reaches float32(0.1)
+    assert verifier.verify(identity_pair(), [[0, 0.1]] * 2, verifier.less_than(0.1001)).verdict is VERIFIED
+
+
+def test_a_tie_on_a_side_hides_no_counterexample_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attack finds nothing here: the search among the float32 values has to find y_1 = x_1 >= 0.5."""
+    for name in ("attack", "thorough_attack"):
+        monkeypatch.setattr(f"verifier.stages.{name}", lambda question, **options: np.zeros((0, 2)))
+    spec = verifier.all_of(verifier.less_than(0.1, output=0), verifier.less_than(0.5, output=1))
+    found = verifier.verify(identity_pair(), [[0, 0.1], [0, 0.7]], spec, timeout_s=60)
+    assert found.verdict is FALSIFIED and 0.5 <= float(found.counterexample.reshape(-1)[1]) <= 0.7
