@@ -86,7 +86,7 @@ def network_of(layers: Sequence[tuple[Any, Any]]) -> nn.Sequential:
     net = empty_network(pairs[0][0].shape[1], *(len(bias) for _, bias in pairs))
     for part, (weight, bias) in zip(net[::2], pairs, strict=True):
         part.load_state_dict({"weight": weight.float(), "bias": bias.float()})
-    return net
+    return net.requires_grad_(False)
 
 
 def fit_in_keras(model: Any, samples: Tensor, values: Tensor) -> list[np.ndarray[Any, Any]]:

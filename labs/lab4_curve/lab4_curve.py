@@ -154,8 +154,8 @@ from course_utils.curve import fit_in_keras, stored_keras_weights
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras runs on torch, TensorFlow or JAX
 try:
     import keras
-except ImportError as problem:
-    print(f"No Keras here ({problem}): the weights are those that the course stored.")
+except ImportError:
+    print("No Keras here, or not the backend that it asks for: the weights are those that the course stored.")
     keras_model, keras_weights = None, stored_keras_weights()
 else:
     keras_model = keras.Sequential(

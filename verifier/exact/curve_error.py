@@ -51,7 +51,7 @@ class ErrorPart:
     @property
     def reach(self) -> Fraction:
         """A bound on |error| on this part."""
-        return max(abs(c) for c in self.coefficients)
+        return Fraction(max(abs(c) for c in self.coefficients))
 
     @property
     def farthest(self) -> Fraction:
