@@ -952,6 +952,8 @@ for sizes in [(1, 2, 1), (3, 3, 2), (2, 3, 2, 1)]:
 # for an $x$ that breaks it, and the answer is replayed in your scalar operations. What do you expect?
 
 # %%
+import numpy as np
+
 from course_utils.curve import STORED_FLOAT_X
 from course_utils.curve_plots import draw_floats
 from verifier import verify
