@@ -3,7 +3,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# options of every `pip install`, and more for torch alone, e.g. TORCH_ARGS="--index-url ..." for a build without CUDA
 PIP_ARGS ?=
+TORCH_ARGS ?=
+# APT=no: set-up installs no package of the system, also where root could
+APT ?= yes
 PYTEST_ARGS ?=
 # what `make lab` hands on to JupyterLab, e.g. LAB_ARGS="--no-browser --port 8889"
 LAB_ARGS ?=
@@ -13,6 +17,8 @@ GRADE_ARGS ?=
 FORMAT ?= csv
 ZIP ?=
 
+# on a terminal pip shows what it downloads
+QUIET := $(shell test -t 2 || echo --quiet)
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
 SHELL := /bin/sh
@@ -31,11 +37,11 @@ AUTO_LIRPA := 'auto-LiRPA>=0.3,<1'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test lint demo lab build release student grade feedback report export collect formgrader doctor clean
+.PHONY: help setup test test-all lint demo lab build release student grade feedback report export collect formgrader doctor clean
 
 help: ## list the targets
 	@echo "usage: make TARGET"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
 
 setup: $(READY) ## make .venv and install the course and what it needs
 
@@ -48,22 +54,36 @@ $(READY): pyproject.toml
 	  echo "        Name a later one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "set-up: $(PYTHON) has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "set-up: everything goes into $(VENV) and is removed with it."
+	@test "$$(uname -s)-$$(uname -m)" != Linux-x86_64 || test -n "$(TORCH_ARGS)" || { \
+	  echo "        To download: about 3.6 GB, of which torch with CUDA is 3.3; on disk 6.5 GB. Nothing here uses CUDA;"; \
+	  echo "        README.md, 'A smaller set-up', says how to install torch without it."; }
 	@test -x $(BIN)/python && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-	  echo "set-up 1/5: making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
-	@echo "set-up 2/5: torch and torchvision (the largest part: some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) $(TORCH)
-	@echo "set-up 3/5: the course with JupyterLab, nbgrader and the test tools"
-	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) --editable '.[labs,grading,onnx,batch,dev]'
-	@echo "set-up 4/5: auto-LiRPA, without the old torch that its metadata asks for"
-	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) --no-deps $(AUTO_LIRPA)
-	@echo "set-up 5/5: filling the caches that a first use would wait for"
+	  echo "set-up 1/6: making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
+	@echo "set-up 2/6: torch and torchvision (the largest part: some minutes the first time)"
+	@$(BIN)/python -m pip install $(QUIET) $(PIP_ARGS) $(TORCH_ARGS) $(TORCH)
+	@echo "set-up 3/6: the course with JupyterLab, nbgrader and the test tools (about 0.3 GB)"
+	@$(BIN)/python -m pip install $(QUIET) $(PIP_ARGS) --editable '.[all,dev]'
+	@echo "set-up 4/6: auto-LiRPA, without the old torch that its metadata asks for"
+	@$(BIN)/python -m pip install $(QUIET) $(PIP_ARGS) --no-deps $(AUTO_LIRPA)
+	@echo "set-up 5/6: filling the caches that a first use would wait for (about a minute)"
 	@$(BIN)/python -m course_utils.warm_up
 	@# nbgrader's assignment list wants an exchange folder that a student's machine does not have
 	@$(BIN)/jupyter labextension disable --level=sys_prefix @jupyter/nbgrader:assignment-list 2>/dev/null
+	@if command -v bwrap >/dev/null; then echo "set-up 6/6: bubblewrap, the sandbox of grading, is here"; \
+	elif test "$(APT)" = yes && test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	  echo "set-up 6/6: apt-get install bubblewrap, the sandbox of grading (APT=no leaves it out)"; \
+	  apt-get install -y bubblewrap || { apt-get update && apt-get install -y bubblewrap; } || true; \
+	else echo "set-up 6/6: bubblewrap, the sandbox of grading, is not installed here"; fi
+	@command -v bwrap >/dev/null || { echo "        All but the grading of others' work does without it. To add it:"; \
+	  echo "        apt install bubblewrap (as root; Fedora: dnf install bubblewrap)"; }
 	@touch $(READY)
 	@echo "set-up done: $(VENV)"
 
-test: $(READY) ## run all tests; PYTEST_ARGS="-m 'not slow'" leaves the slow ones out
+test: $(READY) ## run the tests that take less than five seconds each, in some minutes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow' $(PYTEST_ARGS)
+
+test-all: $(READY) ## run all tests, also those that grade whole labs
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, and mypy on the verifier
@@ -76,7 +96,7 @@ demo: $(READY) ## train, verify, draw, release lab 1 and grade two submissions, 
 lab: $(READY) ## release the labs, copy each once to work/ and open JupyterLab there
 	@$(BIN)/python -m grading release
 	@$(BIN)/python -m grading work
-	@cd work && $(BIN)/jupyter lab --LabApp.news_url=None $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)
+	@$(BIN)/python -m course_utils.lab work $(LAB_ARGS)
 
 build: $(READY) ## build each lab's notebook from its text source
 	@$(BIN)/python -m grading build

@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.machine import describe
-from course_utils.data import VALID_RANGE, mnist, normalised_radius
+from course_utils.data import VALID_RANGE, mnist
 from course_utils.models import class_accuracy, classification_model, digit_net
 from course_utils.training import train
 from verifier import Verdict, argmax_is, verify, verify_robust
@@ -63,7 +63,7 @@ def all_pixels(net: torch.nn.Module, digits: Any, radius: float, count: int, tim
     """Every digit by "auto", and by auto-LiRPA's CROWN alone."""
     rows = []
     for image in tqdm(range(count), desc=f"radius {radius}"):
-        asked = (net, digits.images[image], int(digits.labels[image]), normalised_radius(radius))
+        asked = (net, digits.images[image], int(digits.labels[image]), radius)
         for method in ("auto", "auto_lirpa"):
             options = {"clip": VALID_RANGE, "timeout_s": timeout_s, "method": method, "progress": False}
             rows.append(ask(f"radius {radius}, {method}", image, lambda a=asked, o=options: verify_robust(*a, **o)))

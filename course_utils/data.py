@@ -25,8 +25,7 @@ RADIUS = 0.5
 DOMAIN = (0.0, 1.5)  # lab 1 draws both inputs from here
 
 MNIST_FOLDER = "NNV_MNIST"  # the environment variable that names a folder for the whole set
-MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the grey values in [0, 1] of MNIST's training digits
-VALID_RANGE = ((0.0 - MNIST_MEAN) / MNIST_STD, (1.0 - MNIST_MEAN) / MNIST_STD)  # black and white, normalised
+VALID_RANGE = (0.0, 1.0)  # of a grey value: black and white
 
 
 class CircleDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -59,10 +58,10 @@ class CircleDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 class DigitDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Normalised digits with their labels, in the form that torch's DataLoader reads.
+    """Digits with their labels, in the form that torch's DataLoader reads.
 
     Args:
-        images: Shape (num, 784), or (num, 28, 28), which is flattened; grey value minus 0.1307, divided by 0.3081.
+        images: Grey values, 0 black and 1 white, shape (num, 784), or (num, 28, 28), which is flattened.
         labels: The digit that each shows, 0 to 9, shape (num,).
 
     Raises:
@@ -80,8 +79,8 @@ class DigitDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             raise ValueError(f"labels: found {len(self.labels)} for {len(self.images)} images; expected one an image")
         if len(self.labels) and not set(self.labels.tolist()) <= set(range(10)):
             raise ValueError(f"labels: found {int(self.labels.min())} to {int(self.labels.max())}, expected 0 to 9")
-        if len(self.images) and float(self.images.max()) > 10:
-            message = f"images: values up to {float(self.images.max()):g} look like raw pixels; normalise them first"
+        if len(self.images) and float(self.images.max()) > 2:
+            message = f"images: values up to {float(self.images.max()):g} look like raw pixels; divide them by 255"
             warnings.warn(message, stacklevel=2)
 
     def __len__(self) -> int:
@@ -105,7 +104,7 @@ class NoisyDigit:
         image: Grey values in [0, 1], float32, shape (28, 28).
         noisy: The same with noise.
         label: The digit that both show.
-        net: Takes (num, 784), gives ten scores, the largest of which names the digit.
+        net: Takes (num, 784) of such values, gives ten scores, the largest of which names the digit.
     """
 
     image: torch.Tensor
@@ -149,8 +148,13 @@ def circle_network() -> nn.Sequential:
     return network_from_arrays(load_file("circle.npz"))
 
 
+def repaired_circle_network() -> nn.Sequential:
+    """`circle_network()` after the repair of lab 1, for the picture of those who skipped it."""
+    return network_from_arrays(load_file("circle_repaired.npz"))
+
+
 def mnist(part: str = "train", *, subset: bool | None = None) -> DigitDataset:
-    """MNIST's digits, normalised, and one printed line that says which they are.
+    """MNIST's digits as grey values from 0 to 1, and one printed line that says which they are.
 
     Where the environment variable NNV_MNIST names a folder, it is the whole set, by torchvision: from a copy in
     FOLDER/MNIST/raw, else downloaded to there. Otherwise, or where that fails, it is a balanced subset of real digits
@@ -176,31 +180,11 @@ def mnist(part: str = "train", *, subset: bool | None = None) -> DigitDataset:
             problem = f"{folder}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         else:
             print(f"MNIST: all {len(whole.data):,} {part} digits, from {folder}")
-            return DigitDataset(normalise(whole.data.reshape(-1, 784) / 255), whole.targets)
+            return DigitDataset(whole.data.reshape(-1, 784) / 255, whole.targets)
     if subset is False:
         raise RuntimeError(f"the whole of MNIST is not to be had: {problem}")
     arrays = load_file("mnist_subset.npz")
     images = torch.from_numpy(arrays[f"{part}_images"]).reshape(-1, 784) / 255
     note = f" ({problem})" if folder and subset is None else ""
     print(f"MNIST: the project's own {len(images):,} of its {part} digits, as many of each{note}")
-    return DigitDataset(normalise(images), torch.from_numpy(arrays[f"{part}_labels"]))
-
-
-def normalise(grey: torch.Tensor) -> torch.Tensor:
-    """Grey values in [0, 1] as the networks of lab 2 take them: minus 0.1307, divided by 0.3081."""
-    return (grey - MNIST_MEAN) / MNIST_STD
-
-
-def grey_values(images: torch.Tensor) -> torch.Tensor:
-    """The other way: grey values, 0 black and 1 white, of normalised images."""
-    return images * MNIST_STD + MNIST_MEAN
-
-
-def normalised_radius(grey_radius: float) -> float:
-    """A radius in grey values (0 black, 1 white) as a radius of normalised inputs."""
-    return grey_radius / MNIST_STD
-
-
-def grey_radius(radius: float) -> float:
-    """A radius of normalised inputs as one in grey values (0 black, 1 white)."""
-    return radius * MNIST_STD
+    return DigitDataset(images, torch.from_numpy(arrays[f"{part}_labels"]))

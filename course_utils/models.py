@@ -14,6 +14,19 @@ except ImportError as error:
     raise missing("course_utils.models needs torch, which is not installed", "torch") from error
 
 
+class Normalise(nn.Module):
+    """The first layer of a network for digits: grey values from 0 to 1, shifted and scaled to mean 0 and deviation 1.
+
+    With the layer inside the network, boxes, radii and counterexamples are grey values, and nobody has to convert them.
+    """
+
+    MEAN, DEVIATION = 0.1307, 0.3081  # of the grey values of MNIST's training digits
+
+    def forward(self, grey: torch.Tensor) -> torch.Tensor:
+        """(grey - mean) / deviation."""
+        return (grey - self.MEAN) / self.DEVIATION
+
+
 @dataclass
 class Model:
     """A network, the loss that says how wrong it is, and the optimiser that makes it less so.
@@ -59,10 +72,10 @@ def accuracy(net: nn.Module, points: torch.Tensor, labels: torch.Tensor) -> floa
 
 
 def digit_net(*hidden: int, seed: int = 0) -> nn.Sequential:
-    """A network for digits, not yet trained: 784 inputs, hidden layers of these sizes with ReLU, 10 logits."""
+    """A network for digits, not yet trained: Normalise, then 784 inputs, hidden layers with ReLU, 10 logits."""
     torch.manual_seed(seed)
     sizes = (784, *hidden, 10)
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [Normalise()]
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

@@ -233,6 +233,8 @@ class Stopwatch:
 
 
 def _array(value: Any) -> np.ndarray[Any, Any]:
+    if value is None:
+        raise TypeError("None is not a number")  # numpy would make it NaN
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     elif isinstance(value, list | tuple):

@@ -6,6 +6,8 @@ Zhang et al. Towards Stable and Efficient Training of Verifiably Robust Neural N
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -18,7 +20,7 @@ try:
 except ImportError as error:
     raise missing("course_utils.robust_training needs torch, which is not installed", "labs") from error
 from course_utils.data import DigitDataset
-from course_utils.models import Model
+from course_utils.models import Model, Normalise
 from course_utils.training import LossCurve, few_threads
 from verifier import Bounds
 from verifier.asking.robustness import perturbation_box
@@ -48,9 +50,9 @@ def train_for_proofs(
     tight bounds lead the way where intervals alone would drive every weight to 0.
 
     Args:
-        model: Its net is a Sequential of Linear and ReLU layers; a Flatten may come first.
+        model: Its net is a Sequential of Linear and ReLU layers; Flatten and Normalise may come first.
         dataset: Images, and labels 0 to 9.
-        radius: In normalised units.
+        radius: In the unit of the images, grey values from 0 to 1.
         clip: The valid range of inputs, to which the boxes are cut.
         epochs: All of them together.
         warm_up: See above.
@@ -68,8 +70,8 @@ def train_for_proofs(
         ValueError: The radius is not > 0, or the net is something else.
     """
     if not radius > 0:
-        raise ValueError(f"radius: found {radius!r}, expected a number > 0, in normalised units")
-    layers = linear_layers(model.net)
+        raise ValueError(f"radius: found {radius!r}, expected a number > 0, in grey values (black to white is 1)")
+    layers, first = linear_layers(model.net), _before_the_layers(model.net)
     batches = DataLoader(dataset, batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
     curve = LossCurve(shown=live)
     step, ramp_steps = 0, max(1, ramp * len(batches))
@@ -85,6 +87,7 @@ def train_for_proofs(
                     lower, upper = images - grown * radius, images + grown * radius
                     if clip is not None:
                         lower, upper = lower.clamp(*clip), upper.clamp(*clip)
+                    lower, upper = first(lower), first(upper)  # it keeps their order
                     margins = worst_margins(layers, labels, lower, upper, crown_share=(1 - grown) if crown else 0.0)
                     worst = nn.functional.cross_entropy(-margins, labels)
                     share = 1 - (1 - clean_share) * grown
@@ -158,16 +161,22 @@ def unstable_neurons(
 
 
 def linear_layers(net: nn.Module) -> list[nn.Linear]:
-    """The Linear layers of a Sequential that has ReLU between them, and perhaps a Flatten before.
+    """The Linear layers of a Sequential that has ReLU between them, and perhaps Flatten and Normalise before.
 
     Raises:
         ValueError: The network is something else.
     """
-    parts = [part for part in net if not isinstance(part, nn.Flatten)] if isinstance(net, nn.Sequential) else []
+    parts = list(net)[len(_before_the_layers(net)) :] if isinstance(net, nn.Sequential) else []
     wanted = [nn.Linear if place % 2 == 0 else nn.ReLU for place in range(len(parts))]
     if len(parts) % 2 == 0 or not all(isinstance(part, kind) for part, kind in zip(parts, wanted, strict=True)):
         raise ValueError("net: expected an nn.Sequential of Linear layers with a ReLU between each two, and no head")
     return [part for part in parts if isinstance(part, nn.Linear)]
+
+
+def _before_the_layers(net: nn.Module) -> nn.Sequential:
+    """What a Sequential does to an image before its first Linear layer: Flatten, Normalise, or nothing."""
+    parts = net if isinstance(net, nn.Sequential) else ()
+    return nn.Sequential(*itertools.takewhile(lambda part: isinstance(part, (nn.Flatten, Normalise)), parts))
 
 
 def _least(c: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -1,11 +1,16 @@
 """Fill at set-up the caches that a student's first cell would otherwise wait for."""
 
 import compileall
+import contextlib
 import importlib
 import importlib.util
 import os.path
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from tqdm import tqdm
 
 # Installed by pip, which compiles them; imported once here so that what they cache on first use is there.
 IMPORTED_FIRST_BY_A_LAB = ("torch", "torchvision", "z3", "matplotlib.pyplot", "ipywidgets")
@@ -47,7 +52,7 @@ def answer_first_question() -> str:
     from verifier import verify
 
     net = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.ReLU(), torch.nn.Linear(1, 1))
-    return f"a first verify() answered {verify(net, [[0, 1]], [[None, None]]).verdict.name}"
+    return f"a first verify() answered {verify(net, [[0, 1]], [[None, None]], progress=False).verdict.name}"
 
 
 def compile_search() -> str:
@@ -67,7 +72,7 @@ def compile_search() -> str:
     if net is None:
         return "the compiled search was not needed"
     search = CompiledSplit(question, net)
-    search.run(Budget())
+    search.run(Budget(show=False))
     return f"the compiled search answered {'VERIFIED' if search.verified else 'UNKNOWN'}"
 
 
@@ -82,15 +87,37 @@ STEPS: tuple[Callable[[], str], ...] = (
 
 def main() -> None:
     """Run every step; one that cannot run is reported and does not stop set-up, for nothing depends on a warm cache."""
-    for step in STEPS:
-        start = time.perf_counter()
-        try:
-            said = step()
-        except Exception as error:  # a cold cache costs time, never a result
-            said = (
-                f"{step.__name__} skipped ({type(error).__name__}: {error}); `python -m course_utils.doctor` says more"
-            )
-        print(f"  {time.perf_counter() - start:5.1f} s  {said}", flush=True)
+    with tqdm(total=len(STEPS), bar_format="{desc:<24}{bar} {n}/{total}, {elapsed}", leave=False, disable=None) as bar:
+        for step in STEPS:
+            bar.set_description_str(step.__name__.replace("_", " "))
+            start = time.perf_counter()
+            try:
+                with _ticking(bar):
+                    said = step()
+            except Exception as error:  # a cold cache costs time, never a result
+                said = f"{step.__name__} skipped ({type(error).__name__}: {error}); "
+                said += "`python -m course_utils.doctor` says more"
+            bar.update()
+            bar.write(f"  {time.perf_counter() - start:5.1f} s  {said}")
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _ticking(bar: tqdm) -> Iterator[None]:
+    """Let a bar's clock go on while one step takes long; compiling leaves other threads some time."""
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(0.5):
+            bar.refresh()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _importable(name: str) -> bool:

@@ -119,9 +119,62 @@ def _report(course: Course, options: argparse.Namespace) -> int:
 
 
 def _export(course: Course, options: argparse.Namespace) -> int:
-    from grading.office.export import write_export
+    from grading.office.export import open_matters, write_export
+    from grading.office.results import read_results
 
-    print(f"exported: {write_export(course, course.check_lab(options.lab), options.format, options.output)}")
+    lab = course.check_lab(options.lab)
+    print(f"exported: {write_export(course, lab, options.format, options.output)}")
+    for line in open_matters(read_results(course, lab)[1]):
+        print(shown(f"note: {line}"), file=sys.stderr)
+    return 0
+
+
+def _term(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.term import term_table, write_term
+
+    print(term_table(course))
+    print(f"written: {write_term(course, options.output)}")
+    return 0
+
+
+def _roster(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.roster import import_roster, read_roster
+
+    if options.file is not None:
+        lines = import_roster(course, options.file)
+    else:
+        lines = [f"{one.student}  {one.name}  {one.email}  {one.number}".rstrip() for one in read_roster(course)]
+    for line in lines or ["no roster yet: python -m grading roster import FILE"]:
+        print(shown(line))
+    return 0
+
+
+def _due(course: Course, options: argparse.Namespace) -> int:
+    from grading.book.deadlines import read_deadlines, set_due
+
+    lab = course.check_lab(options.lab) if options.lab else None
+    if lab and (options.date or options.penalty_per_day is not None or options.grace is not None):
+        set_due(course, lab, options.date, penalty_per_day=options.penalty_per_day, grace_minutes=options.grace)
+        print("points change with the next `python -m grading autograde LAB`, which runs no notebook again for it")
+    for name, one in read_deadlines(course).items():
+        if lab in (None, name):
+            cost = "nbgrader's plugin" if one.penalty_per_day is None else f"{one.penalty_per_day:.0%} per started day"
+            print(f"{name}: due {one.due or 'never'}, grace {one.grace_minutes:g} min, late: {cost}")
+            for student, until in sorted(one.extensions.items()):
+                print(shown(f"  {student}: {until}"))
+    return 0
+
+
+def _extend(course: Course, options: argparse.Namespace) -> int:
+    from grading.book.deadlines import extend
+    from grading.book.nbgrader import submissions
+    from grading.office.roster import known_people
+
+    lab = course.check_lab(options.lab)
+    if options.student not in {person.student for person in known_people(course)} | set(submissions(course, lab)):
+        raise CourseError(f"nobody is called {options.student!r}; `python -m grading roster list` lists the students")
+    extend(course, options.student, lab, options.until)
+    print(shown(f"{options.student}: {lab} is due {options.until}; grade again to charge it"))
     return 0
 
 
@@ -129,7 +182,7 @@ def _collect(course: Course, options: argparse.Namespace) -> int:
     from grading.office.collect import collect
 
     lab = course.check_lab(options.lab)
-    for line in collect(course, lab, options.zip):
+    for line in collect(course, lab, options.zip, options.worksheet):
         print(shown(line))
     return 0
 
@@ -189,9 +242,7 @@ def parser() -> argparse.ArgumentParser:
         prog="nnv-grade" if Path(sys.argv[0]).stem == "nnv-grade" else "python -m grading",
         description="Build, release and grade the labs of the course.",
     )
-    root.add_argument(
-        "--course", type=Path, default=None, help="folder of the course (default: the one you are in)"
-    )
+    root.add_argument("--course", type=Path, default=None, help="folder of the course (default: the one you are in)")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build each lab's notebook from its text source")
@@ -244,7 +295,36 @@ def parser() -> argparse.ArgumentParser:
     collect = commands.add_parser("collect", help="unpack a download of Moodle or Canvas into gradebook/submitted/")
     collect.add_argument("zip", type=Path)
     collect.add_argument("--lab", required=True)
+    collect.add_argument(
+        "--worksheet", type=Path, metavar="CSV",
+        help="Moodle's grading worksheet of the assignment: who each participant is, and when they handed in",
+    )  # fmt: skip
     collect.set_defaults(run=_collect)
+
+    term = commands.add_parser("term", help="print everyone's points in all labs, and write them as a csv")
+    term.add_argument("--output", type=Path, help="file (default: gradebook/exports/term.csv)")
+    term.set_defaults(run=_term)
+
+    roster = commands.add_parser("roster", help="say who takes the course")
+    actions = roster.add_subparsers(dest="action", required=True, metavar="ACTION")
+    imported = actions.add_parser("import", help="read a csv: one of your own, Moodle's or Canvas's")
+    imported.add_argument("file", type=Path)
+    imported.set_defaults(run=_roster)
+    listed = actions.add_parser("list", help="print the roster")
+    listed.set_defaults(run=_roster, file=None)
+
+    due = commands.add_parser("due", help="set or print due dates, and what lateness costs")
+    due.add_argument("lab", nargs="?")
+    due.add_argument("date", nargs="?", help='"2026-12-01 23:59" in local time, with an offset, or "never"')
+    due.add_argument("--penalty-per-day", type=float, metavar="SHARE", help="share of the points for each started day")
+    due.add_argument("--grace", type=float, metavar="MINUTES", help="lateness that costs nothing")
+    due.set_defaults(run=_due)
+
+    extend = commands.add_parser("extend", help="give one student another due date")
+    extend.add_argument("student")
+    extend.add_argument("lab")
+    extend.add_argument("until", help='as for `due`; "none" takes it back')
+    extend.set_defaults(run=_extend)
 
     doctor = commands.add_parser("doctor", help="say what grading lacks on this machine, and the cure")
     doctor.set_defaults(run=_doctor)
@@ -277,6 +357,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     course = Course(options.course.resolve()) if options.course else Course.nearest(Path.cwd())
     try:
+        there = course.labs.is_dir() and course.config.is_file()
+        if not there and options.command != "doctor":  # the doctor says it among all else
+            raise CourseError(f"{course.root} is not the folder of a course; name it: --course FOLDER")
         return int(options.run(course, options))
     except CourseError as error:
         print("\n".join(map(shown, f"grading: {error}".split("\n"))), file=sys.stderr)

@@ -20,6 +20,7 @@ from course_utils.models import accuracy, regression_model
 from course_utils.plots import draw_circle, draw_counterexamples, draw_network, draw_search, draw_spec
 from course_utils.training import train
 from grading.course import Course
+from grading.sandbox.bubblewrap import lacking
 from verifier import OutputSpec, Result, less_than, split_trace, verify
 
 LAB = "lab1_circle"
@@ -120,7 +121,11 @@ def draw(net: nn.Module, counterexamples: list[torch.Tensor], path: Path) -> Pat
 
 
 def grade(course: Course, folder: Path) -> bool:
-    """Release lab 1, hand in one solved and one untouched notebook, grade both and print the points."""
+    """Release lab 1, hand in one solved and one untouched notebook, grade both and print the points.
+
+    Both are this course's own, so where no sandbox works they are graded without one, and that is said; nobody else's
+    submission ever is, unless `--unsafe-no-sandbox` asks for it.
+    """
     print("\n3. Release and grade lab 1 (loading nbgrader takes some seconds)", flush=True)
     with _step("released, without solutions and hidden tests"):
         from grading.book.autograde import grade_one
@@ -130,12 +135,14 @@ def grade(course: Course, folder: Path) -> bool:
         release(small, LAB)
     handed_in = {"solved": small.source_notebook(LAB), "untouched": small.released_notebook(LAB)}
     earned: dict[str, float] = {}
+    if without := lacking():
+        print(f"   WITHOUT A SANDBOX, since both submissions are the course's own: {without}")
     for student, notebook in handed_in.items():
         target = small.submitted(student, LAB) / f"{LAB}.ipynb"
         target.parent.mkdir(parents=True)
         shutil.copyfile(notebook, target)
         with _step(f"autograded the {student} submission"):
-            grade_one(small, LAB, student)
+            grade_one(small, LAB, student, unsafe=bool(without))
         scores = points(small, LAB, student).values()
         by_machine: list[Any] = [score for score in scores if not score.by_hand]
         waiting = sum(score.max_points for score in scores if score.by_hand)

@@ -90,9 +90,9 @@ def test_torch_and_torchvision_are_installed_together_with_the_declared_ranges(n
 
 
 def test_every_dependency_and_every_ignored_rule_has_its_reason_beside_it():
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.pytest")[0]
     entries = [line for line in text.splitlines() if re.match(r'  "[A-Za-z]', line) and " :: " not in line]
-    bare = [line for line in entries if "#" not in line and not line.strip().startswith('"error"')]
+    bare = [line for line in entries if "#" not in line]
     assert entries and not bare
 
 

@@ -56,11 +56,11 @@ WRONG = {
         "    return one_pixel(x, pixel_pos, 2 * delta)[0], x",
     },
     "x_specs": {
-        "half of delta": "x_specs = pixel_box(x, 5, 0.25).tolist()",
-        "clipped": "x_specs = pixel_box(x, 5, 0.5, VALID_RANGE).tolist()",
-        "counted from 1": "x_specs = pixel_box(x, 4, 0.5).tolist()",
-        "another image": "x_specs = pixel_box(torch.zeros(784), 5, 0.5).tolist()",
-        "no list": "x_specs = pixel_box(x, 5, 0.5)",
+        "half of delta": "x_specs = pixel_box(x, 5, 0.075).tolist()",
+        "clipped": "x_specs = pixel_box(x, 5, 0.15, VALID_RANGE).tolist()",
+        "counted from 1": "x_specs = pixel_box(x, 4, 0.15).tolist()",
+        "another image": "x_specs = pixel_box(torch.zeros(784), 5, 0.15).tolist()",
+        "no list": "x_specs = pixel_box(x, 5, 0.15)",
     },
     "y_specs_around": {
         "output of the average": AROUND + "middle = net((lower + upper)[None] / 2)[0].tolist()\n"
@@ -110,8 +110,8 @@ RIGHT = {
         "    return pair",
     },
     "x_specs": {
-        "pairs of tensors": "x_specs = list(zip(*one_pixel(x, 5, 0.5), strict=True))",
-        "rows of an array": "x_specs = list(pixel_box(x, 5, 0.5).numpy())",
+        "pairs of tensors": "x_specs = list(zip(*one_pixel(x, 5, 0.15), strict=True))",
+        "rows of an array": "x_specs = list(pixel_box(x, 5, 0.15).numpy())",
     },
     "y_specs_around": {
         "numpy": AROUND + MEAN + "return np.stack([middle.numpy() - epsilon, middle.numpy() + epsilon], axis=1)",
@@ -134,6 +134,10 @@ RIGHT = {
         "    for by in (-delta, delta):\n"
         "        pair.append([min(max(v + by, low), high) if i < count else v for i, v in enumerate(x.tolist())])\n"
         "    return [torch.tensor(part) for part in pair]",
+        "plain lists": PERTURB_ALL + "low, high = clip or (-9.0, 9.0)\n    pair = []\n"
+        "    for by in (-delta, delta):\n"
+        "        pair.append([min(max(v + by, low), high) if i < count else v for i, v in enumerate(x.tolist())])\n"
+        "    return pair",
     },
     "attacked_accuracy": {
         "one by one": ATTACKED + "kept = 0\n    for i in range(len(images)):\n"
@@ -161,7 +165,7 @@ def check(name, code):
 
 @pytest.mark.parametrize(("name", "code"), cases(WRONG))
 def test_a_plausible_but_wrong_answer_loses_the_points(name, code):
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, TypeError, ValueError)):
         check(name, code)
 
 
@@ -188,9 +192,27 @@ def test_each_threshold_of_the_training_for_proofs_gives_its_point(visible, hidd
 
 def test_tuned_limits_must_be_of_a_network_that_reads_digits():
     """A network that always says 7 would make any limits true."""
-    names = {"label": 7, "y_specs_tuned": [[-0.1, 0.1]] * 7 + [[0.9, 1.1]] + [[-0.1, 0.1]] * 2}
-    exec(BEFORE + "network = nn.Linear(784, 10)\nx_specs_5 = pixel_box(x, 5, 0.5).tolist()", names)
+    names = {"y_specs_tuned": [[-0.1, 0.1]] * 7 + [[0.9, 1.1]] + [[-0.1, 0.1]] * 2}
+    exec(BEFORE + "network = nn.Linear(784, 10)", names)
     torch.nn.init.zeros_(names["network"].weight)
     names["network"].bias.data = torch.eye(10)[7]
     with pytest.raises(AssertionError, match="is the network still one that reads digits"):
         exec(CELLS["y_specs_tuned_check"], names)
+
+
+def test_limits_of_one_width_do_not_tune_the_close_call():
+    """Whatever the width, around the outputs at the middle: the exercise asks for limits that are moved one by one."""
+    from course_utils.data import mnist
+    from course_utils.stand_ins import digit_network
+    from course_utils.telling import telling_pixel
+
+    network, exam = digit_network("usual"), mnist("test", subset=True)
+    _, _, box = telling_pixel(network, exam.images, exam.labels)
+    bounds = verifier.output_bounds(network, box)
+    middle = (bounds.lower + bounds.upper) / 2
+    for width in (0.01, 0.1, 0.5, 1.0, 2.0, 5.0):
+        names = {"network": network, "y_specs_tuned": [[m - width, m + width] for m in middle.tolist()]}
+        with pytest.raises(AssertionError):
+            exec(CELLS["y_specs_tuned_check"], names)
+    tuned = [[low - 0.001, high + 0.001] for low, high in zip(bounds.lower, bounds.upper, strict=True)]
+    exec(CELLS["y_specs_tuned_check"], {"network": network, "y_specs_tuned": tuned})

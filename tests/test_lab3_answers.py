@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from grading.contract import read_test_cells
 
 from grading.course import Course
+from grading.lab.contract import read_test_cells
 from tests.reference.enumeration import exact_range
 
 TESTS = {cell.grade_id: cell for cell in read_test_cells(Course.here().source_notebook("lab3_verifier"))}

@@ -67,7 +67,8 @@ def course(tmp_path_factory):
     ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
     for name in ("labs", "verifier", "course_utils"):
         shutil.copytree(ROOT / name, copy.root / name, ignore=ignore)
-    for name in ("pyproject.toml", "environment.yml", "LICENSE", "docs/student.md", "grading/nbgrader_config.py"):
+    alone = ("pyproject.toml", "environment.yml", "LICENSE", "docs/student.md", "docs/glossary.md")
+    for name in (*alone, "grading/nbgrader_config.py"):
         (copy.root / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(ROOT / name, copy.root / name)
     for lab in copy.lab_names():
@@ -106,10 +107,12 @@ def test_a_leak_would_be_found(course):
 
 def test_archive_holds_what_a_student_needs_and_nothing_of_grading(archive):
     top = {name.partition("/")[0] for name in archive}
-    assert top == {"README.md", "LICENSE", "environment.yml", "pyproject.toml", "labs", "verifier", "course_utils"}
+    files = {"README.md", "LICENSE", "environment.yml", "pyproject.toml"}
+    assert top == files | {"labs", "verifier", "course_utils", "docs"}
     assert {"verifier/py.typed", "course_utils/doctor.py", "labs/lab1_circle/lab1_circle.ipynb"} <= set(archive)
     data = {path.relative_to(ROOT).as_posix() for path in (ROOT / "course_utils" / "data_files").iterdir()}
     assert data <= set(archive)
+    assert "docs/glossary.md" in archive and "course_utils/jupyter_config/nbgrader_config.py" in archive
 
 
 def test_no_file_of_the_archive_imports_grading(archive):

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from verifier.__main__ import METHODS as HELP
-from verifier.stages import METHODS
+from verifier.method_table import TABLE, help_text
 
 ROOT = Path(__file__).parents[1]
 HIDE = """
@@ -20,7 +19,7 @@ for name in {names!r}:
     sys.modules[name] = None
 import numpy as np
 import verifier
-from verifier import Affine, Box, MissingDependencyError, Network, less_than, output_bounds, split_trace, verify
+from verifier import Affine, MissingDependencyError, Network, less_than, output_bounds, split_trace, verify
 
 def missing(ask):
     try:
@@ -50,16 +49,16 @@ def said(source, hidden=EXTRAS, **options):
 
 
 def test_the_verifier_answers_without_any_extra():
-    """|x| over [-1, 1] is at most 1, so above it a limit holds, and at 0.9 it fails; 0.5 is met on [-0.4, 0.5]."""
+    """|x| over [-1, 1] is at most 1, so a limit above it holds and 0.9 fails; over [-0.4, 0.5] it is at most 0.5."""
     assert said(
         "cases = []\n"
-        "print(verify(pair, [[-1, 1]], [[0, 1.5]]).verdict.name)\n"
+        "print(verify(pair, [[-1, 1]], [[-0.5, 1.5]]).verdict.name)\n"
         "print(verify(pair, [[-1, 1]], less_than(0.9), cases).verdict.name, abs(cases[0].item()) >= 0.9)\n"
-        "print(verify(pair, [[-0.4, 0.5]], [[None, 0.5]]).verdict.name)\n"
+        "print(verify(pair, [[-0.4, 0.5]], [[None, 0.6]]).verdict.name)\n"
         "print(output_bounds(pair, [[-1, 1]], method='ibp').upper.item() >= 1)\n"
-        "print(split_trace(pair, [[-1, 1]], [[0, 1.5]]).result.verdict.name)\n"
+        "print(split_trace(pair, [[-1, 1]], [[-0.5, 1.5]]).result.verdict.name)\n"
         "print(verifier.verify_robust(Network((Affine(np.eye(2), np.zeros(2)),)), [1, 0], 0, 0.4).verdict.name)\n"
-        "print([verify(pair, [[-1, 1]], [[0, 3]], method=m).verdict.name for m in ('ibp', 'crown', 'split')])\n"
+        "print([verify(pair, [[-1, 1]], [[-0.5, 3]], method=m).verdict.name for m in ('ibp', 'crown', 'split')])\n"
         "print(verify(pair, [[-1, 1]], less_than(0.9), method='attack').verdict.name)\n"
         "print('torch' in sys.modules and sys.modules['torch'] is not None)"
     ) == [
@@ -76,7 +75,7 @@ def test_the_verifier_answers_without_any_extra():
         ("verify(pair, [[-1, 1]], [[0, 1]], method='lp')", "exact"),
         ("verify(pair, [[-1, 1]], [[0, 1]], method='milp')", "exact"),
         ("verify(pair, [[-1, 1]], [[0, 1]], method='z3')", "exact"),
-        ("verifier.same_box(Box.from_pairs([[0, 1]]), Box.from_pairs([[0, 1]]))", "exact"),
+        ("verifier.same_output_spec(less_than(0.5), less_than(0.6), 1)", "exact"),
         ("verify(ONNX, [[-1, 1]], [[0, 1]])", "onnx"),
         ("import verifier.search.compiled.jit", "fast"),
         ("import course_utils.data", "torch"),
@@ -85,7 +84,8 @@ def test_the_verifier_answers_without_any_extra():
         ("import course_utils.training", "labs"),
         ("import course_utils.robust_training", "labs"),
         ("import course_utils.plots", "labs"),
-        ("import course_utils.checks", "labs"),
+        ("import course_utils.stand_ins", "torch"),
+        ("import course_utils.telling", "torch"),
     ],
 )
 def test_what_is_missing_is_said_with_the_extra_that_brings_it(ask, extra, tmp_path):
@@ -118,6 +118,14 @@ def test_an_onnx_file_that_needs_relu_splitting_says_that_torch_is_missing(tmp_p
     )
 
 
+def test_auto_without_z3_leaves_a_tie_open_and_says_what_would_settle_it():
+    """|x| reaches its limit 1 exactly, which bounds with rounding cannot show."""
+    source = "result = verify(pair, [[-1, 1]], [[None, 1]])\nprint(result.verdict.name, result.reason)"
+    (line,) = said(source)
+    assert line.startswith("UNKNOWN margin below rounding; Z3 ") and line.endswith("-course[exact]'")
+    assert said(source, set(EXTRAS) - {"z3"}) == ["VERIFIED "]
+
+
 def test_auto_goes_on_to_z3_where_torch_is_missing():
     assert said("print(verify(wide, [[-1, 1]] * 20, less_than(0.5)).stage)", set(EXTRAS) - {"z3"}) == ["z3"]
 
@@ -147,6 +155,6 @@ def test_grading_without_its_libraries_names_its_extra(command, extra):
     assert status == "1" and (f"pip install 'nn-verification-course[{extra}]'" in line or "[labs]" in line)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TABLE)
 def test_help_lists_every_method(method):
-    assert method in HELP.replace(",", " ").split()
+    assert method in help_text().split()

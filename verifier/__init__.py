@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from verifier.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from verifier.answer.reason import Reason as Reason
     from verifier.answer.verdict import Counterexample as Counterexample
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
     from verifier.answer.verdict import Rejection as Rejection
     from verifier.answer.verdict import Result as Result
     from verifier.answer.verdict import Verdict as Verdict
-    from verifier.answer.verdict import check_counterexample as check_counterexample
     from verifier.asking.accuracy import AccuracyResult as AccuracyResult
     from verifier.asking.accuracy import verified_accuracy as verified_accuracy
     from verifier.asking.files import verify_files as verify_files
@@ -34,10 +35,14 @@ if TYPE_CHECKING:
     from verifier.errors import VerifierWarning as VerifierWarning
     from verifier.exact.equivalence import same_box as same_box
     from verifier.exact.equivalence import same_output_spec as same_output_spec
+    from verifier.frontends.layers import Layer as Layer
+    from verifier.frontends.layers import layers as layers
+    from verifier.method_table import methods as methods
     from verifier.network import Affine as Affine
     from verifier.network import Head as Head
     from verifier.network import Network as Network
     from verifier.pipeline import Trace as Trace
+    from verifier.pipeline import check_counterexample as check_counterexample
     from verifier.pipeline import output_bounds as output_bounds
     from verifier.pipeline import split_trace as split_trace
     from verifier.pipeline import verify as verify
@@ -52,8 +57,6 @@ if TYPE_CHECKING:
     from verifier.question.spec import within as within
     from verifier.search.inputs.split import TracedBox as TracedBox
 
-__version__ = "0.1.0"  # as in pyproject.toml; a test holds them equal
-
 _HOME = {
     **dict.fromkeys(("Reason",), "answer.reason"),
     **dict.fromkeys(("Bounds",), "enclosure"),
@@ -66,8 +69,10 @@ _HOME = {
     ),
     **dict.fromkeys(("same_box", "same_output_spec"), "exact.equivalence"),
     **dict.fromkeys(("verify_files",), "asking.files"),
+    **dict.fromkeys(("Layer", "layers"), "frontends.layers"),
+    **dict.fromkeys(("methods",), "method_table"),
     **dict.fromkeys(("Affine", "Head", "Network"), "network"),
-    **dict.fromkeys(("Trace", "output_bounds", "split_trace", "verify"), "pipeline"),
+    **dict.fromkeys(("Trace", "check_counterexample", "output_bounds", "split_trace", "verify"), "pipeline"),
     **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "asking.robustness"),
     **dict.fromkeys(("FunctionError", "max_error", "verify_function"), "asking.functions"),
     **dict.fromkeys(("AccuracyResult", "verified_accuracy"), "asking.accuracy"),
@@ -77,7 +82,7 @@ _HOME = {
         "question.spec",
     ),
     **dict.fromkeys(
-        ("Counterexample", "Question", "Rejection", "Result", "Verdict", "check_counterexample"),
+        ("Counterexample", "Question", "Rejection", "Result", "Verdict"),
         "answer.verdict",
     ),
 }  # fmt: skip

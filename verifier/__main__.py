@@ -17,22 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifier.errors import OptionError, VerifierError, VerifierWarning
+from verifier.method_table import help_text
+from verifier.version import __version__
 
 if TYPE_CHECKING:
     from verifier.answer.verdict import Result
 
-METHODS = """\
-methods, for --method M:
-  auto                  the ones below in turn, from cheap to expensive, until one settles the question
-  ibp, crown            bounds: intervals, and linear ones; they can verify
-  auto_lirpa_ibp, auto_lirpa, auto_lirpa_optimized
-                        the same by auto-LiRPA, the last with optimised slopes; they need [lirpa] and auto-LiRPA itself
-  attack                search by gradient; it can falsify
-  split                 split the inputs: complete where inputs are few; [fast] makes it fast
-  relu_split            split the ReLUs: complete; needs [torch], and [exact] at times
-  lp, milp              linear and mixed-integer programs, by HiGHS; milp is right up to the solver's tolerance; [exact]
-  z3                    rational arithmetic, by Z3: complete on small networks; [exact]
-An extra such as [exact] is installed by: pip install 'nn-verification-course[exact]'. docs/choosing.md tells more."""
 UNREADABLE = 2  # exit status for input that cannot be read
 INTERRUPTED = 130  # after Ctrl-C, as a shell says it
 PIPE_CLOSED = 141  # where the output was closed by its reader, as a shell says it
@@ -73,11 +63,9 @@ def _run(arguments: list[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from verifier import __version__
-
     own = Path(sys.argv[0]).stem == "nnv"
     parser = argparse.ArgumentParser(
-        prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=METHODS,
+        prog="nnv" if own else "python -m verifier", description="Verify neural networks.", epilog=help_text(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -192,24 +180,8 @@ def _counterexample(result: Result) -> str:
 
 
 def _plain(result: Result, cpu_seconds: float) -> dict[str, Any]:
-    """Everything in a Result as data that JSON can hold; infinities are null."""
-
-    def number(value: float) -> float | None:
-        return float(value) if math.isfinite(value) else None
-
-    point = None
-    if result.counterexample is not None:
-        point = {"x": _flat(result.counterexample), "y": _flat(result.counterexample_output)}
-    return {
-        "verdict": _word(result), "stage": result.stage, "guarantee": result.guarantee, "reason": result.reason,
-        "margin": number(result.margin), "subdomains": result.subdomains, "seconds": result.seconds,
-        "cpu_seconds": cpu_seconds,
-        "output_bounds": {
-            "lower": [number(value) for value in result.output_bounds.lower],
-            "upper": [number(value) for value in result.output_bounds.upper],
-        },
-        "counterexample": point, "note": result.note,
-    }  # fmt: skip
+    """Everything in a Result as data that JSON can hold, the verdict as VNN-LIB tools print it."""
+    return result.to_dict() | {"verdict": _word(result), "cpu_seconds": cpu_seconds}
 
 
 if __name__ == "__main__":

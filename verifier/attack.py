@@ -81,7 +81,7 @@ def attack(
 
 def _promising(question: Question, seed: int) -> Margins:
     """The margins of at most MAX_TARGETS clauses, those that are closest to a violation at a few random points."""
-    margins, box, network = question.margins, question.box, question.subject.network
+    margins, box, network = question.margins, question.box, question.network
     if len(margins.clauses) <= MAX_TARGETS:
         return margins
     points = np.random.default_rng(seed).uniform(box.lower, box.upper, (MIN_WALKS, box.lower.size))

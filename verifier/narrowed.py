@@ -61,8 +61,12 @@ def _part(subject: Subject, outputs: Indices, head: Head, spec: OutputSpec) -> P
     def run(x: Array) -> Array:
         return subject.run(x)[:, outputs]
 
+    def check(points: Array, theirs: Array) -> None:  # the reading is of all outputs
+        if subject.check is not None:
+            subject.check(points, subject.run(points.copy()))
+
     narrow = Network(layers, head, network.input_shape, network.maxima)
-    return Part(outputs, dataclasses.replace(subject, network=narrow, run=run), spec)
+    return Part(outputs, dataclasses.replace(subject, network=narrow, run=run, check=check), spec)
 
 
 class NarrowedRun:
@@ -74,16 +78,16 @@ class NarrowedRun:
         spec: What must hold of all outputs.
         parts: parts_of() them; None for a question that has none, and is not asked.
         budget: Shared by all parts.
-        seed, method, wanted: As for Run.
+        seed, method, wanted, bounds: As for Run.
     """
 
     def __init__(
         self, subject: Subject, box: Box, spec: OutputSpec, parts: list[Part] | None, budget: Budget, seed: int,
-        method: str, wanted: int,
+        method: str, wanted: int, bounds: str = "crown",
     ) -> None:  # fmt: skip
         """Know nothing yet."""
         self.subject, self.box, self.spec, self.budget = subject, box, spec, budget
-        self.seed, self.method, self.wanted = seed, method, wanted
+        self.seed, self.method, self.wanted, self.bounds = seed, method, wanted, bounds
         self.counterexamples: list[Counterexample] = []
         self._open = list(parts or ())
         self._runs: dict[int, Run] = {}  # the last one of each part
@@ -114,7 +118,9 @@ class NarrowedRun:
                     self._open.remove(part)
 
     def _ask(self, part: Part, method: str) -> Run:
-        run = Run(Question.ask(part.subject, self.box, part.spec), self.budget, self.seed, method, self.wanted)
+        run = Run(
+            Question.ask(part.subject, self.box, part.spec), self.budget, self.seed, method, self.wanted, self.bounds
+        )
         run.pre = self._pre
         self._runs[id(part)] = run
         run.go()
@@ -153,4 +159,5 @@ class NarrowedRun:
             seconds=self.budget.seconds, spec=self.spec,
             counterexample=None if case is None else self.subject.to_caller(case.x),
             counterexample_output=None if case is None else self.subject.run(case.x[None].copy())[0],
+            counterexamples=tuple(self.subject.to_caller(one.x) for one in self.counterexamples[: max(1, self.wanted)]),
         )  # fmt: skip

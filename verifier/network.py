@@ -385,6 +385,8 @@ class Subject:
         name: What to call it in messages.
         from_file: Whether it was read from a file, for which torch is not imported.
         note: What a Result should say of the replay, e.g. that onnxruntime took no part in it; "" for nothing.
+        check: Compares what the caller's object gave at points (batch, inputs), (batch, outputs), with the network;
+            raises NetworkError where they differ by more than rounding.
     """
 
     network: Network
@@ -394,6 +396,7 @@ class Subject:
     name: str = "net"
     from_file: bool = False
     note: str = ""
+    check: Callable[[Array, Array], None] | None = None
 
     @staticmethod
     def of_network(network: Network) -> Subject:

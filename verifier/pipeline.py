@@ -5,26 +5,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from verifier.answer.budget import Budget
 from verifier.answer.reason import INTERRUPTED
-from verifier.answer.verdict import Question, Result
+from verifier.answer.verdict import Counterexample, Question, Rejection, Result
+from verifier.answer.verdict import check_counterexample as replay
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Bounds
 from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
+from verifier.method_table import bounding, find_bounding, find_method
 from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
 from verifier.network import Subject
 from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
 from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
-from verifier.stages import BOUNDING, METHODS, Run, root_box
-
-if TYPE_CHECKING:
-    pass
+from verifier.stages import Run, root_box
 
 LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no limit
 
@@ -33,13 +32,15 @@ def verify(
     net: Any, x_specs: Any, y_specs: Any, counterexamples: list[Any] | None = None, *,
     input_shape: tuple[int, ...] | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
     max_counterexamples: int = 10, method: str = "auto", seed: int = 0, progress: bool | None = None,
+    bounds: str | None = None,
 ) -> Result:  # fmt: skip
     """Decide whether a network meets a spec for every input in a box.
 
-    Networks: a torch module whose forward is a chain of Linear, Conv2d, AvgPool2d, BatchNorm, Dropout, Flatten, ReLU,
-    with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file of such a chain; or a Network.
-    Verified is the network in eval mode, its stored weights read as exact reals. Sound: VERIFIED and FALSIFIED are
-    right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
+    Networks: a torch module whose forward executes operations such as Linear, Conv2d, AvgPool2d, BatchNorm, Dropout,
+    Flatten, ReLU, with an optional final Sigmoid, Softmax or LogSoftmax; an ONNX or .nnet file; or a Network. Verified
+    is the network in eval mode, its stored weights read as exact reals: VERIFIED speaks of the network of real
+    numbers, and a float32 run may differ where the margin is as small as what it rounds. Sound: VERIFIED and FALSIFIED
+    are right, rounding included, and every counterexample was replayed in the caller's own object. Complete with "auto"
     for networks with few inputs or few unstable neurons, given time, except where the margin is below
     rounding; nearly so for many of both.
 
@@ -54,10 +55,12 @@ def verify(
         timeout_s: Wall time in seconds; None for no limit.
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
-        method: "auto", or one by name: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized",
-            "attack", "split", "relu_split", "lp", "milp" (verified only up to the solver's tolerance), "z3".
+        method: "auto", or one by name: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized",
+            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "attack", "split", "relu_split", "lp", "milp"
+            (verified only up to the solver's tolerance), "z3". verifier.methods() says what each can claim.
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
+        bounds: The bounding method inside method="split", by name; None for "crown".
 
     Returns:
         A Result: VERIFIED, FALSIFIED with a counterexample, or UNKNOWN with a reason and the best bounds.
@@ -66,8 +69,9 @@ def verify(
         NetworkError: The network cannot be read; UnsupportedLayerError where a layer is the cause.
         SpecError: A spec cannot be read, or does not fit the network.
         OptionError: An option is not one of those above.
-        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" does, and
-            what is installed did not settle the question. Its `extra` names the extra to install.
+        MissingDependencyError: The method asked for by name needs a library that is not installed; or "auto" needs
+            torch for many inputs. Its `extra` names the extra to install. Where "auto" goes without Z3 or HiGHS and
+            leaves the question open, the reason says so.
 
     Example:
         >>> from verifier import Affine, Network
@@ -75,18 +79,19 @@ def verify(
         >>> verify(relu_pair, [(-1, 1)], [(0, 1)]).verdict  # relu(x) + relu(-x) is |x|
         <Verdict.VERIFIED: 'verified'>
     """
-    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds)
     if max_subdomains is not None:
         max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
     budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
+    method, inner = find_method(method).name, "crown" if bounds is None else find_bounding(bounds, "bounds").name
     subject, box, spec = _read(net, x_specs, y_specs, input_shape)
     wanted = 1 if counterexamples is None else max_counterexamples
     run: Run | NarrowedRun
     parts = parts_of(subject, spec) if subject.network.outputs > MANY_OUTPUTS else None
     if parts is not None or subject.network.outputs > WHOLE_OUTPUTS:
-        run = NarrowedRun(subject, box, spec, parts, budget, seed, method, wanted)
+        run = NarrowedRun(subject, box, spec, parts, budget, seed, method, wanted, inner)
     else:
-        run = Run(Question.ask(subject, box, spec), budget, seed, method, wanted)
+        run = Run(Question.ask(subject, box, spec), budget, seed, method, wanted, inner)
     try:
         run.go()
     except KeyboardInterrupt:
@@ -106,7 +111,8 @@ def output_bounds(
     Args:
         net: As for verify().
         x_specs: As for verify().
-        method: "ibp", "crown", "auto_lirpa_ibp", "auto_lirpa" or "auto_lirpa_optimized".
+        method: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized", "auto_lirpa_ibp", "auto_lirpa" or
+            "auto_lirpa_optimized".
         input_shape: As for verify().
 
     Returns:
@@ -117,13 +123,12 @@ def output_bounds(
         BoundsError: Values are so large that float64 would overflow.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
-    if not isinstance(method, str) or method not in BOUNDING:
-        raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
+    find_bounding(method)
     question = _ask(net, x_specs, AllOf(()), input_shape)
     network, root = question.network, root_box(question)
     if network.reach(root.magnitude[0]) > MAX_MAGNITUDE:
         raise BoundsError("net: its values are too large for bounds in float64 (weights or inputs beyond 1e150)")
-    bound, known, sides = BOUNDING[method][1], None, []
+    bound, known, sides = bounding(method), None, []
     for first in range(0, network.outputs, MANY_OUTPUTS):  # a row for each output would be a square
         last = network.layers[-1].part(np.arange(first, min(first + MANY_OUTPUTS, network.outputs)))
         some = dataclasses.replace(network, layers=(*network.layers[:-1], last))
@@ -132,6 +137,37 @@ def output_bounds(
         sides.append(found.rows)
     lower, upper = (np.concatenate([getattr(one, side)[0] for one in sides]) for side in ("lower", "upper"))
     return head_bounds(Bounds(lower, upper), network.head)
+
+
+def check_counterexample(
+    net: Any, x_specs: Any, y_specs: Any = None, x: Any = None, *, input_shape: tuple[int, ...] | None = None
+) -> Counterexample | Rejection:
+    """Replay a point as verify() replays its own: is it a counterexample?
+
+    It has to lie in the box, and to violate the spec in the caller's object, in its dtype, and in the real network.
+
+    Args:
+        net: As for verify(); or a Question, with the point in place of x_specs and nothing else.
+        x_specs: As for verify().
+        y_specs: As for verify().
+        x: The point, of any shape; it is flattened, rounded to the network's dtype and moved into the box first.
+        input_shape: As for verify().
+
+    Returns:
+        A Counterexample, or a Rejection that says which of the checks failed.
+
+    Raises:
+        NetworkError, SpecError: As for verify(), or x is not a point of so many numbers.
+
+    Example:
+        >>> from verifier import Affine, Network
+        >>> double = Network((Affine(np.array([[2.0]]), np.zeros(1)),))
+        >>> check_counterexample(double, [(0, 1)], [(None, 1.5)], [0.9]).y
+        array([1.8])
+    """
+    if isinstance(net, Question):
+        return replay(net, x_specs)
+    return replay(_ask(net, x_specs, y_specs, input_shape), x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +196,7 @@ def split_trace(
         OptionError, NetworkError, SpecError: As for verify().
     """
     check_options(None, None, max_subdomains, 1, "split", 0)
-    if not isinstance(method, str) or method not in BOUNDING:
-        raise OptionError(f"method: {method!r} is no bounding method; choose one of {', '.join(BOUNDING)}")
+    find_bounding(method)
     boxes: list[TracedBox] = []
 
     def observe(batch: Bounds, status: list[BoxStatus]) -> None:
@@ -173,7 +208,7 @@ def split_trace(
     run = Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
     if not run.too_large():
         run.bound_root("interval", interval_bounds)
-        search = InputSplit(question, BOUNDING[method][1], observe=observe)
+        search = InputSplit(question, bounding(method), observe=observe)
         run.split(search)
         boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
         run.budget.close()
@@ -182,15 +217,18 @@ def split_trace(
 
 def check_options(
     counterexamples: Any = None, timeout_s: Any = None, max_subdomains: Any = None, max_counterexamples: Any = 10,
-    method: Any = "auto", seed: Any = 0,
+    method: Any = "auto", seed: Any = 0, bounds: Any = None,
 ) -> None:  # fmt: skip
     """Refuse options of verify() that are none.
 
     Raises:
         OptionError: Names the option, what was found and what is expected.
     """
-    if method not in METHODS:
-        raise OptionError(f"method: {method!r} is not one of {', '.join(METHODS)}")
+    chosen = find_method(method)
+    if bounds is not None:
+        find_bounding(bounds, "bounds")
+        if chosen.name != "split":
+            raise OptionError(f"bounds: only method='split' takes a bounding method inside, found method={method!r}")
     if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
         raise OptionError(f"timeout_s: expected a number of seconds > 0, or None for no limit, found {timeout_s!r}")
     if max_subdomains is not None and not (_is_whole(max_subdomains) and max_subdomains > 0):
@@ -222,7 +260,7 @@ def _read(
 ) -> tuple[Subject, Box, OutputSpec]:  # fmt: skip
     box = Box.from_pairs(x_specs)
     spec = output_spec(y_specs)
-    subject = read_subject(net, input_shape, box.lower.size)
+    subject = read_subject(net, input_shape, box.lower.size, (box.lower, box.upper))
     return subject, Box.from_pairs(box, subject.network.inputs), spec
 
 

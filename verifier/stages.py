@@ -25,7 +25,8 @@ from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
 from verifier.matrix import is_sparse
-from verifier.network import Affine, Network, propagate_interval
+from verifier.method_table import TABLE, bounding
+from verifier.network import Affine, propagate_interval
 from verifier.search.compiled.network import network_work
 from verifier.search.compiled.split import continue_compiled
 from verifier.search.inputs.split import InputSplit
@@ -47,25 +48,6 @@ ATTACK_OPEN = Why(Reason.ATTACK_OPEN, "the attack found no counterexample, which
 UNDECIDED = Why(Reason.UNDECIDED, "no stage settled it")
 
 
-def _lirpa(
-    method: str, network: Network, boxes: Bounds, rows: Array, known: Any = None, seconds: float = math.inf
-) -> LayerBounds:
-    from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
-
-    return lirpa_bounds(network, boxes, rows, known, method=LIRPA[method], seconds=seconds)
-
-
-LIRPA = {"auto_lirpa_ibp": "IBP", "auto_lirpa": "CROWN", "auto_lirpa_optimized": "CROWN-Optimized"}
-BOUNDING: dict[str, tuple[str, BoundingMethod]] = {
-    "ibp": ("interval", interval_bounds),
-    "crown": ("crown", partial(crown_bounds, intersect=False)),
-    "auto_lirpa_ibp": ("auto-LiRPA IBP", partial(_lirpa, "auto_lirpa_ibp")),
-    "auto_lirpa": ("auto-LiRPA CROWN", partial(_lirpa, "auto_lirpa")),
-    "auto_lirpa_optimized": ("auto-LiRPA CROWN-Optimized", partial(_lirpa, "auto_lirpa_optimized")),
-}
-METHODS = ("auto", *BOUNDING, "attack", "split", "relu_split", "lp", "milp", "z3")
-
-
 def root_box(question: Question) -> Bounds:
     """The whole box, as a batch of one."""
     return Bounds(question.box.lower[None], question.box.upper[None])
@@ -80,6 +62,7 @@ class Run:
     seed: int
     method: str
     wanted: int = 1
+    bounds: str = "crown"  # the bounding method of method="split"; only CROWN is compiled
     verdict: Verdict = Verdict.UNKNOWN
     stage: str = ""
     guarantee: str = ""
@@ -109,17 +92,20 @@ class Run:
         """Run the stages of the method."""
         if self.too_large():
             return
-        if self.method in BOUNDING:
-            stage, bound = BOUNDING[self.method]
-            if self.method == "crown":
-                bound = partial(crown_bounds, intersect=False, stop=self.budget.time_is_up, influence=False)
-            if self.method in LIRPA:
-                optimised = self.method == "auto_lirpa_optimized"
+        method = TABLE[self.method]
+        if method.bound is not None:
+            bound: Callable[..., LayerBounds] = method.bound
+            if method.stoppable:
+                bound = partial(bound, stop=self.budget.time_is_up)
+            if method.name == "crown":
+                bound = partial(bound, influence=False)
+            if "lirpa" in method.needs:
+                optimised = method.name == "auto_lirpa_optimized"
                 if lirpa_seconds(self.question.network, optimised) > self.budget.seconds_left:
                     self.why = time_is_up(self.budget.timeout_s, "leaves too little for auto-LiRPA")
                     return
-                bound = partial(_lirpa, self.method, seconds=self.budget.seconds_left)
-            self.bound_root(stage, bound)
+                bound = partial(bound, seconds=self.budget.seconds_left)
+            self.bound_root(method.label, bound)
             if not self.settled:
                 words = f"the bounds of {self.method} do not settle it; method='auto' goes on"
                 self.why = self.budget.exhausted() or Why(Reason.BOUNDS_OPEN, words)
@@ -135,7 +121,10 @@ class Run:
                 if not self.settled:
                     self.why = self.budget.exhausted() or ATTACK_OPEN
             elif self.method == "split":
-                self.split_inputs(InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up)))
+                if self.bounds == "crown":
+                    self.split_inputs(InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up)))
+                else:
+                    self.split(InputSplit(self.question, bounding(self.bounds)))
             elif self.method == "relu_split":
                 self.split_relus()
             else:
@@ -156,7 +145,7 @@ class Run:
     def run_auto(self) -> None:
         """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
         stages: list[Callable[[], None]] = [
-            partial(self.bound_root, *BOUNDING["ibp"]),
+            partial(self.bound_root, "interval", interval_bounds),
             self.bound_root_with_lirpa,
             self.bound_large_root,
             self.attack,
@@ -170,8 +159,14 @@ class Run:
             if self.why is not None:
                 return
             stage()
-        if self.missing is not None and not self.settled and not self.budget.exhausted():
+        if self.missing is not None and self.lacks("torch"):  # it is the only search for many inputs
             raise self.missing
+
+    def lacks(self, extra: str = "") -> bool:
+        """Whether "auto" left the question open with time to spare, and had to leave out a step that needs an extra."""
+        if self.missing is None or self.settled or self.budget.exhausted():
+            return False
+        return extra in ("", self.missing.extra)
 
     def where_installed(self, step: Callable[[], None]) -> None:
         """Take a step of "auto"; where a library is missing the steps after it may still settle the question."""
@@ -213,7 +208,7 @@ class Run:
         if lirpa_seconds(self.question.network) > LIRPA_SHARE * self.budget.seconds_left:
             return
         try:
-            self.bound_root(*BOUNDING["auto_lirpa"])
+            self.bound_root(TABLE["auto_lirpa"].label, bounding("auto_lirpa"))
         except (MissingDependencyError, BoundsError):
             return
 
@@ -293,7 +288,7 @@ class Run:
         search = InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up), known=self.pre or None)
         if few_inputs:
             if small:
-                self.split(search, Budget(self.budget.seconds_left * SPLIT_FIRST_SHARE), SPLIT_FIRST_BOXES)
+                self.split(search, self.budget.share(SPLIT_FIRST_SHARE, SPLIT_FIRST_BOXES))
             else:
                 self.split_inputs(search)
         else:
@@ -318,7 +313,7 @@ class Run:
         corners = self.lowest_corners() if beyond.any() else None
         if corners is None:
             return False
-        logits = self.question.subject.network.enclose_logits(corners[:MAX_CORNERS])
+        logits = self.question.network.enclose_logits(corners[:MAX_CORNERS])
         rows = propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
         return any(margins.violated(upper) for upper in margins.upper(rows.upper))
 
@@ -350,19 +345,15 @@ class Run:
             self.split(HeadSplit(self.question, known=self.pre or None), stage="head split")
 
     def split(
-        self, search: Search, time: Budget | None = None, max_boxes: float = math.inf, stage: str = "split"
+        self, search: Search, share: Budget | None = None, max_boxes: float = math.inf, stage: str = "split"
     ) -> None:
-        """Continue a splitting search."""
+        """Continue a splitting search, within a share of the budget where there is more to try after it."""
         try:
-            if time is None or time is self.budget:
+            if share is None:
                 search.run(self.budget, max_boxes)
-            else:  # a share of the time, the same count of subdomains
-                while search.open_boxes and search.counterexample is None and max_boxes > 0:
-                    if time.exhausted() or self.budget.exhausted():
-                        break
-                    before = self.budget.subdomains
-                    search.run(self.budget, min(max_boxes, 128))
-                    max_boxes -= self.budget.subdomains - before
+            else:
+                while search.open_boxes and search.counterexample is None and not share.exhausted():
+                    search.run(share, 128)
         except KeyboardInterrupt:
             self.learn(outcome_of(search, self.budget))
             raise
@@ -403,13 +394,17 @@ class Run:
 
     def result(self) -> Result:
         """Write down what was found."""
-        question, network = self.question, self.question.network
+        question, subject = self.question, self.question.subject
+        network = subject.network  # with the true outputs alone
         outputs = Bounds(self.logits.lower[: network.outputs], self.logits.upper[: network.outputs])
-        counterexample = self.counterexamples[0] if self.counterexamples else None
+        kept = self.counterexamples[: max(1, self.wanted)]
+        counterexample = kept[0] if kept else None
         why = self.why
         margin = self.hull_margin if self.ruled_out and counterexample is None else self.margin
         if not self.settled and why is None:
             why = self.budget.exhausted() or (BELOW_ROUNDING if self.near else UNDECIDED)
+        if self.lacks():
+            why = Why(Reason.LIBRARY_MISSING, f"{why}; {self.missing}")
         return Result(
             verdict=self.verdict, stage=self.stage, guarantee=self.guarantee,
             reason="" if why is None else str(why), cause=None if why is None else why.reason,
@@ -418,4 +413,5 @@ class Run:
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),
             counterexample_output=None if counterexample is None else counterexample.y, note=question.subject.note,
+            counterexamples=tuple(question.subject.to_caller(one.x) for one in kept),
         )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from course_utils.plots.style import COLOURS, OUTPUT_NAME, draw_legend, in_course_style
+from course_utils.plots.style import COLOURS, OUTPUT_NAME, draw_legend, in_course_style, in_words
 
 SERIES = (  # what tells one line of a comparison from the next: Okabe and Ito's colours, and a dash each
     ("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#CC79A7", ":"), ("#222222", (0, (5, 1))),
@@ -42,6 +42,8 @@ def draw_bounds(bounds: Mapping[str, Any], samples: Any, limit: float | None = N
     y = np.asarray(torch.as_tensor(samples).detach()).reshape(-1)
     look = {"s": 60, "marker": "|", "linewidth": 0.5, "alpha": 0.4, "color": COLOURS["sample"]}
     ax.scatter(y, np.zeros_like(y), label=f"{len(y):,} samples", **look)
+    names = list(bounds)
+    in_words(ax, f"The samples lie between {y.min():.3g} and {y.max():.3g}.")
     for row, bound in enumerate(bounds.values(), start=1):
         low, high = float(np.asarray(bound.lower).reshape(-1)[0]), float(np.asarray(bound.upper).reshape(-1)[0])
         ax.plot([low, high], [row, row], color="#BBBBBB", linewidth=2, zorder=1)
@@ -52,6 +54,7 @@ def draw_bounds(bounds: Mapping[str, Any], samples: Any, limit: float | None = N
             ax.scatter(value, row, s=70, marker=marker, color=COLOURS[side], label=side, zorder=2)
             place = {"xytext": (shift, 0), "textcoords": "offset points", "ha": align, "va": "center"}
             ax.annotate(f"{value:.3g}", (value, row), fontsize=9, **place)
+        in_words(ax, f"{names[row - 1]}: the output lies between {low:.3g} and {high:.3g}.")
     if limit is not None:
         ax.axvline(limit, color=COLOURS["truth"], linestyle=":", label=f"the spec's limit, y = {limit:g}")
     ax.set(xlabel=OUTPUT_NAME, ylim=(-0.5, len(bounds) + 0.6))
@@ -78,6 +81,9 @@ def draw_bounds_by_size(
         for side in ("lower", "upper"):
             values = [float(np.asarray(getattr(bound, side)).reshape(-1)[0]) for bound in row]
             ax.plot(widths, values, color=COLOURS[f"{side} bound"], linestyle=line, label=f"{side} bound, {name}")
+            in_words(
+                ax, f"{side} bound, {name}: {values[0]:.3g} at width {widths[0]:g}, {values[-1]:.3g} at {widths[-1]:g}."
+            )
     if limit is not None:
         ax.axhline(limit, color=COLOURS["truth"], linestyle=":", label=f"the spec's limit, y = {limit:g}")
     ax.set(xlabel="width of the box (same unit as the inputs)", ylabel=OUTPUT_NAME)
@@ -111,6 +117,7 @@ def draw_accuracy_curves(
         for meaning, values in rows.items():
             label = f"{meaning}, {name}" if name else meaning
             ax.plot(radii, values, color=COLOURS[CURVES[meaning]], label=label, **look)
+            in_words(ax, f"{label}: {values[0]:.0%} at {radii[0]:g}, {values[-1]:.0%} at {radii[-1]:g}.")
         if {"attacked", "verified"} <= set(rows):
             ax.fill_between(
                 radii, rows["verified"], rows["attacked"], color=COLOURS["unknown"], alpha=0.15, linewidth=0

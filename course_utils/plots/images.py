@@ -1,7 +1,6 @@
 """Pictures of images: digits, an image next to its counterexample, limits on ten outputs, maps of 784 pixels.
 
-Digits come normalised, as the networks take them, and are drawn as grey values, 0 black and 1 white; a pixel beyond the
-valid range is drawn as the nearest end of it.
+Images are grey values, 0 black and 1 white; a pixel beyond that range is drawn as the nearest end of it.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from course_utils.data import grey_values
-from course_utils.plots.style import COLOURS, in_course_style
+from course_utils.plots.style import COLOURS, in_course_style, in_words
 
 ROW, COLUMN, GREY = "row (pixels)", "column (pixels)", "grey value (0 black, 1 white)"
+MAP_MARKS = ("x", "o", "+", "v")  # of a pixel map, from the smallest delta
 METHOD_MARKS = {"interval": ("<", 9.0), "CROWN": ("s", 7.0), "verify": (">", 9.0)}
 
 
 def _grey(image: Any) -> Any:
-    return grey_values(torch.as_tensor(image).detach().float().reshape(28, 28)).numpy()
+    return torch.as_tensor(image).detach().float().reshape(28, 28).numpy()
 
 
 @in_course_style
@@ -53,6 +52,9 @@ def draw_image_pair(
         ax.set(title=title, xlabel="column (pixels)", ylabel="row (pixels)")
         unit = "change of grey value" if is_noise else "grey value (0 black, 1 white)"
         figure.colorbar(shown, ax=ax, shrink=0.75, label=unit)
+    in_words(
+        figure, f"Left: {titles[0]}. Right: {titles[1]}. Middle: {middle}, up to {float(np.abs(noise).max()):.3f} grey."
+    )
     return figure
 
 
@@ -70,7 +72,7 @@ def plot_mnist(
     """Draw digits in a grid, each with its label and what the network reads; a wrong answer stands in red.
 
     Args:
-        images: Normalised, (num, 784) or (num, 28, 28).
+        images: Grey values, (num, 784) or (num, 28, 28).
         labels: What they show, (num,).
         answers: What the network reads, (num,).
         titles: What stands above each digit instead, (num,).
@@ -82,6 +84,7 @@ def plot_mnist(
     columns = min(columns, count)
     lines = math.ceil(count / columns)
     figure, axes = plt.subplots(lines, columns, figsize=(inches * columns, (inches + 0.2) * lines + 0.4), squeeze=False)
+    said: list[str] = []
     for place, ax in enumerate(axes.reshape(-1)):
         ax.set_axis_off()
         if place >= count:
@@ -97,13 +100,15 @@ def plot_mnist(
         parts += [] if answers is None else [f"read {int(answers[place])}"]
         wrong = labels is not None and answers is not None and int(labels[place]) != int(answers[place])
         title = ", ".join(parts) if titles is None else titles[place]
+        said.append(title + (" (wrong)" if wrong else ""))
         ax.set_title(title, fontsize=9, color=COLOURS["falsified" if wrong else "truth"])
     figure.supxlabel(f"28 x 28 pixels each; {GREY}", fontsize=9)
+    in_words(figure, f"{count} images: {'; '.join(said)}.")
     return figure
 
 
 def draw_counterexample_image(image: Any, counterexample: Any, titles: Sequence[str]) -> Figure:
-    """Draw an image, the difference, and the counterexample beside it; both normalised, any shape of 784 numbers."""
+    """Draw an image, the difference, and the counterexample next to it; any shape of 784 grey values."""
     return draw_image_pair(_grey(image), _grey(counterexample), titles, middle="the difference")
 
 
@@ -132,6 +137,9 @@ def draw_output_limits(bounds: Any, limits: Any = None, outputs: Any = None, *, 
         axes[1].set_ylabel("output - middle of its limits (logit, no unit)")
     handles, names = axes[0].get_legend_handles_labels()
     axes[-1].legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)
+    for k, (low, high) in enumerate(zip(values["lower"], values["upper"], strict=True)):
+        asked = "" if limits is None else f", limits {given[k, 0]:.3g} to {given[k, 1]:.3g}".replace("nan", "none")
+        in_words(axes[0], f"Output {k}{' (label)' if k == label else ''}: {low:.3g} to {high:.3g}{asked}.")
     return axes[0]
 
 
@@ -154,14 +162,17 @@ def _output_limits(ax: Axes, values: Mapping[str, Any], limits: Any, label: int 
 
 
 @in_course_style
-def draw_pixel_map(smallest: Any, deltas: Sequence[float], image: Any = None) -> Figure:
-    """Draw at which change of one pixel, the others untouched, the label can change; beside the image.
+def draw_pixel_map(
+    smallest: Any, deltas: Sequence[float], image: Any = None, *, asked: Sequence[int] | None = None
+) -> Figure:
+    """Draw up to which change of one pixel, the others untouched, the label is proved; next to the image.
 
     Args:
-        smallest: For each pixel the smallest of the deltas at which a counterexample was met, NaN where the label was
+        smallest: For each pixel the smallest of the deltas at which the label was not proved, NaN where it was
             proved at all of them, infinite where neither was reached; (784,).
-        deltas: The changes that were asked, in normalised units.
-        image: The image, normalised.
+        deltas: The changes that were asked, in grey values.
+        image: The image.
+        asked: The pixels that were asked, 0 to 783, where they are not all; the others stay grey.
     """
     figure, axes = plt.subplots(
         1, 1 if image is None else 2, figsize=(5.6 if image is None else 9.8, 4.3), squeeze=False
@@ -172,24 +183,39 @@ def draw_pixel_map(smallest: Any, deltas: Sequence[float], image: Any = None) ->
         figure.colorbar(shown, ax=axes[0, 0], shrink=0.8, label=GREY)
     steps = sorted(deltas)
     values = np.asarray(smallest, float).reshape(28, 28)
+    seen = np.zeros(784, bool)
+    seen[range(784) if asked is None else asked] = True
     code = np.full(values.shape, len(steps) + 1)  # proved at every delta
     for place, delta in enumerate(steps):
         code[np.isclose(values, delta)] = place
     code[np.isinf(values)] = len(steps)
-    reds = mpl.colormaps["Reds_r"](np.linspace(0.1, 0.62, len(steps)))
-    colours = [*reds, mpl.colors.to_rgba(COLOURS["unknown"]), mpl.colors.to_rgba(COLOURS["verified"])]
+    purples = mpl.colormaps["Purples_r"](np.linspace(0.05, 0.6, len(steps)))
+    colours = [*purples, mpl.colors.to_rgba(COLOURS["unknown"]), mpl.colors.to_rgba("#D9EAD3")]
     ax = axes[0, -1]
-    shown = ax.imshow(code, cmap=mpl.colors.ListedColormap(colours), vmin=-0.5, vmax=len(steps) + 1.5)
+    code = np.where(seen.reshape(28, 28), code, -1)
+    shown = ax.imshow(
+        np.ma.masked_less(code, 0), cmap=mpl.colors.ListedColormap(colours), vmin=-0.5, vmax=len(steps) + 1.5
+    )
     ax.set(title="one pixel changed by up to delta", xlabel=COLUMN, ylabel=ROW)
+    marks = [*MAP_MARKS[: len(steps)], "?", ""]  # a mark in the cell says it without colour
+    for place, mark in enumerate(marks):
+        for row, column in zip(*np.nonzero(code == place), strict=True) if mark else ():
+            colour = "white" if sum(colours[place][:3]) < 1.8 else "#222222"
+            ax.text(column, row, mark, ha="center", va="center", fontsize=6, color=colour)
     bar = figure.colorbar(shown, ax=ax, shrink=0.8, ticks=range(len(steps) + 2))
-    bar.ax.set_yticklabels([*(f"label changes at {step:g}" for step in steps), "not settled", "proved at every delta"])
-    bar.set_label("smallest delta that changes it (normalised units)")
+    named = [*(f"not proved at {step:g}" for step in steps), "not settled", "proved at every delta"]
+    bar.ax.set_yticklabels([f"{mark}  {name}".strip() for mark, name in zip(marks, named, strict=True)])
+    in_words(
+        figure,
+        f"Of {seen.sum()} pixels: " + ", ".join(f"{(code == i).sum()} {name}" for i, name in enumerate(named)) + ".",
+    )
+    bar.set_label("smallest delta without a proof (grey values)")
     return figure
 
 
 @in_course_style
 def draw_robustness_gaps(
-    results: Mapping[str, Sequence[Any]], images: Sequence[str], *, unit: str = "normalised"
+    results: Mapping[str, Sequence[Any]], images: Sequence[str], *, unit: str = "grey values"
 ) -> Axes:
     """Draw, image by image, how far each method proves and how near the nearest counterexample is.
 
@@ -213,9 +239,11 @@ def draw_robustness_gaps(
         look = {"marker": marker, "markersize": size, "markerfacecolor": "none", "markeredgewidth": 1.5}
         lower = [one.lower for one in column]
         ax.plot(lower, rows, linestyle="", color=COLOURS["verified"], label=f"proved by {name}", clip_on=False, **look)
+    for image, low, high in zip(images, proved, attained, strict=True):
+        in_words(ax, f"{image}: proved up to {low:.3g}, counterexample at {high:.3g}.")
     ax.scatter(np.array(attained)[met], rows[met], marker="X", s=75, color=COLOURS["counterexample"], edgecolor="white",
                zorder=5, label="nearest counterexample met")  # fmt: skip
-    ax.set(xlabel=f"radius ({unit} units)", ylabel="image", ylim=(-0.6, len(images) - 0.4))
+    ax.set(xlabel=f"radius ({unit})", ylabel="image", ylim=(-0.6, len(images) - 0.4))
     ax.set_xlim(left=0.0)
     ax.set_yticks(rows, images)
     ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=9)

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import nn
 
 from course_utils.data import CENTRE, DOMAIN, RADIUS
-from course_utils.plots.style import COLOURS, HATCHES, draw_legend, in_course_style
+from course_utils.plots.style import COLOURS, HATCHES, draw_legend, in_course_style, in_words
 
 BOX_STATUS = {"verified": "verified", "falsified": "falsified", "open": "unknown"}  # of a search box: its colour
 INPUT_NAMES = ("input x1 (no unit)", "input x2 (no unit)")
@@ -46,6 +46,7 @@ def planes(*titles: str) -> list[Axes]:
     _, row = plt.subplots(1, len(titles), figsize=(6.0 * len(titles), 4.2), squeeze=False)
     for ax, title in zip(row[0], titles, strict=True):
         _plane(ax).set_title(title)
+        in_words(ax, f"{title}:")
     return list(row[0])
 
 
@@ -73,6 +74,7 @@ def draw_circle(ax: Axes | None = None) -> Axes:
     ax.add_patch(Circle(CENTRE, RADIUS, fill=False, edgecolor=COLOURS["truth"], linewidth=1.5, zorder=3))
     ax.plot([], [], color=COLOURS["truth"], linewidth=1.5, label="the circle")
     draw_legend(ax)
+    in_words(ax, "The circle has its centre at (0.5, 0.5) and the radius 0.5.")
     return ax
 
 
@@ -91,6 +93,7 @@ def draw_data(points: Any, labels: Any, ax: Axes | None = None) -> Axes:
     ax.scatter(*rows[inside].T, s=size, color=COLOURS["inside"], label="label 1 (inside)")
     ax.scatter(*rows[~inside].T, s=size, color=COLOURS["outside"], marker="x", linewidth=1.0, label="label 0 (outside)")
     draw_legend(ax)
+    in_words(ax, f"{len(rows)} points: {inside.sum()} with label 1 as dots, {(~inside).sum()} with label 0 as crosses.")
     return ax
 
 
@@ -117,7 +120,16 @@ def draw_spec(
     box.set(edgecolor=COLOURS["spec"], zorder=4)
     ax.add_patch(box)
     draw_legend(ax)
+    sides = " x ".join(f"[{low:g}, {high:g}]" for low, high in (x1_bound, x2_bound))
+    in_words(ax, f"A box, {name}: {sides}.")
     return ax
+
+
+def draw_x_specs(x_specs: Any, ax: Axes | None = None, *, name: str = "your box") -> Axes:
+    """Draw the box of `x_specs` for two inputs, in any form that verify() takes: pairs, an array, a tensor, a Box."""
+    sides = zip(x_specs.lower, x_specs.upper, strict=True) if hasattr(x_specs, "lower") else x_specs
+    x1_bound, x2_bound = ([float(side) for side in pair] for pair in sides)
+    return draw_spec(x1_bound, x2_bound, ax, name=name)
 
 
 @in_course_style
@@ -128,6 +140,8 @@ def draw_points(points: Any, ax: Axes | None = None, *, name: str = "test point"
     look = {"s": size, "marker": marker, "color": COLOURS[kind], "edgecolor": "white", "linewidth": 0.7, "zorder": 6}
     ax.scatter(*_rows(points).T, label=name, **look)
     draw_legend(ax)
+    count = len(_rows(points))
+    in_words(ax, f"{count} {name}{'' if count == 1 else 's'}.")
     return ax
 
 
@@ -150,6 +164,7 @@ def draw_network(net: nn.Module, ax: Axes | None = None, *, steps: int = 250) ->
     ax.contour(x1, x2, y, levels=[0.5], colors=[COLOURS["lower bound"]], linewidths=1.4, linestyles="--", zorder=3)
     ax.plot([], [], color=COLOURS["lower bound"], linewidth=1.4, linestyle="--", label="the network's border, y = 0.5")
     draw_legend(ax)
+    in_words(ax, f"The network says inside in {np.mean(y >= 0.5):.0%} of what is shown.")
     return ax
 
 
@@ -174,4 +189,6 @@ def draw_search(boxes: Sequence[Any], ax: Axes | None = None) -> Axes:
         patch.set(facecolor=mpl.colors.to_rgba(COLOURS[verdict], 0.5), edgecolor="#222222")
         ax.add_patch(patch)
     draw_legend(ax)
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    in_words(ax, f"{len(leaves)} boxes of a search: {said}.")
     return ax

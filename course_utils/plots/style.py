@@ -8,11 +8,13 @@ prints itself; shapes and hatches repeat what the colours say.
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 COLOURS = {
     "lower bound": "#0072B2",
@@ -50,6 +52,8 @@ STYLE = {
     "hatch.linewidth": 0.6,
 }
 
+_WORDS: weakref.WeakKeyDictionary[Any, list[str]] = weakref.WeakKeyDictionary()  # of each figure
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -78,3 +82,16 @@ def draw_legend(ax: Axes, **options: Any) -> None:
             unique.keys(),
             **{"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "fontsize": 9, **options},
         )
+
+
+def in_words(picture: Axes | Figure, words: str) -> None:
+    """Add a sentence to what a picture says in words; a sentence that is there already is not repeated."""
+    figure = picture if isinstance(picture, Figure) else picture.get_figure()
+    known = _WORDS.setdefault(figure, [])
+    if words not in known:
+        known.append(words)
+
+
+def described(figure: Figure) -> str:
+    """What a picture says in words, for those who do not see it; empty where nobody said anything."""
+    return " ".join(_WORDS.get(figure, []))

@@ -6,14 +6,17 @@ from typing import Any
 
 from nbconvert.preprocessors import Preprocessor
 
+from grading.run.sanitise import begin_page
+
 NAMES = ("student", "first_name", "last_name", "notebook_id", "assignment_id", "filename", "notebook_path")
 
 
 class EscapeNames(Preprocessor):  # type: ignore[misc]
-    """Write every name that a page of a submission shows as text."""
+    """Write every name that a page of a submission shows as text; its Markdown may cost what one page may."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         """Change the names, and nothing of the notebook."""
+        begin_page()
         for name in NAMES:
             if isinstance(resources.get(name), str):
                 resources[name] = escape(resources[name])

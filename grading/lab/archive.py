@@ -13,6 +13,7 @@ ARCHIVE = "nn-verification-course-student"
 PACKAGES = ("verifier", "course_utils")  # what the labs import; grading stays with the instructor
 NOT_FOR_STUDENTS = ("__pycache__", ".ipynb_checkpoints", "authoring")  # caches, and the scripts that made the data
 STUDENT_README = Path("docs") / "student.md"
+GLOSSARY = Path("docs") / "glossary.md"
 DATE = (2026, 1, 1, 0, 0, 0)  # of every file in the archive, so that equal content gives equal bytes
 
 
@@ -110,6 +111,7 @@ def _contents(course: Course) -> Iterator[tuple[str, bytes]]:
         yield name, _existing(course.root / name).read_bytes()
     yield "pyproject.toml", student_pyproject((course.root / "pyproject.toml").read_text(encoding="utf-8")).encode()
     yield "README.md", _existing(course.root / STUDENT_README).read_bytes()
+    yield GLOSSARY.as_posix(), _existing(course.root / GLOSSARY).read_bytes()
 
 
 def _left_out(path: Path) -> bool:

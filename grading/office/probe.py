@@ -19,7 +19,9 @@ from grading.limits import Limits
 from grading.office.guesses import PREPARED, by_heart, data_guesses, function_guesses, network_guesses
 from grading.run.many import Job, close_sandboxes, grade_here, imports_of
 
-AT_ONCE = 40  # guesses in one run: each may keep a process until its end
+AT_ONCE, PROCESSES = 100, 256  # guesses in one run, each of which may keep a process until its end
+SECONDS_FOR_A_GUESS = 30.0
+AS_RELEASED = "pass"
 SOLUTION = re.compile(r"^[ \t]*### BEGIN SOLUTION.*?### END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE)
 OFFERED = ("verifier", "course_utils")  # packages whose names a lab offers
 NOTHING = "raise NotImplementedError()"
@@ -65,19 +67,49 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
         CourseError: There is no such lab or no sandbox.
     """
     source = course.source_notebook(course.check_lab(lab))
-    notebook, blueprint, imports = source.read_bytes(), read_blueprint(source), imports_of(source)
+    blueprint, imports, cells = read_blueprint(source), imports_of(source), read_cells(source.read_bytes())
     limits = limits or Limits()
-    cells = read_cells(notebook)
     try:
         kinds = _kinds(cells, blueprint, limits, imports, unsafe)
-        found = []
-        for name, test in blueprint.items():
-            if test.is_test:
-                guesses = list(dict.fromkeys(_guesses(test.source, kinds, cells)))
-                found.append(_best(name, test, guesses, cells, limits, imports, unsafe))
+        tests = {name: cell for name, cell in blueprint.items() if cell.is_test}
+        guesses = {name: list(dict.fromkeys(_guesses(test.source, kinds, cells))) for name, test in tests.items()}
+        best = {
+            name: Earned(name, 0.0, float(test.metadata["points"]), "", len(guesses[name]))
+            for name, test in tests.items()
+        }
+        quick = replace(limits, cell_s=min(limits.cell_s, SECONDS_FOR_A_GUESS), processes=PROCESSES)
+        pairs = [(name, guess) for name, some in guesses.items() for guess in some]
+        for start in range(0, len(pairs), AT_ONCE):
+            notebook, plan, tried = _with_guesses(cells, tests, pairs[start : start + AT_ONCE])
+            for outcome in grade_here(Job(notebook, plan, quick, unsafe), imports).outcomes:
+                name, guess = tried[outcome.grade_id]
+                if outcome.points > best[name].points:
+                    best[name] = replace(best[name], points=outcome.points, guess=guess)
     finally:
         close_sandboxes()
-    return found
+    return list(best.values())
+
+
+def _with_guesses(
+    cells: list[tuple[str, str, str | None]], tests: Mapping[str, GradedCell], pairs: list[tuple[str, str]]
+) -> tuple[Submission, dict[str, GradedCell], dict[str, tuple[str, str]]]:
+    """The notebook as it is released, with guesses before copies of the tests; the plan; which copy is which guess."""
+    plan, tried, made = {}, {}, []
+    for kind, source, name in cells:
+        if name not in tests:
+            made.append((kind, SOLUTION.sub(NOTHING, source), None))
+            continue
+        test = tests[name]
+        forget = "".join(f"globals().pop({used!r}, None)\n" for used in uses(test.source))
+        made.append(("code", f"_kept = {{n: globals()[n] for n in {uses(test.source)!r} if n in globals()}}", None))
+        for guess in [guess for one, guess in pairs if one == name]:
+            copy = f"{name}-{len(tried)}"
+            tried[copy] = (name, guess)
+            plan[copy] = GradedCell({**test.metadata, "grade_id": copy}, "code", test.source)
+            before = "" if guess == AS_RELEASED else forget
+            made += [("code", f"{PREPARED}{before}{guess}", None), ("code", "", copy)]
+        made.append(("code", f"{forget}globals().update(_kept)", None))
+    return _notebook(made), plan, tried
 
 
 def _kinds(
@@ -104,7 +136,7 @@ def _guesses(
 ) -> Iterator[str]:
     """Cells that give a value to each name that a test takes."""
     names, visible = uses(test), without_hidden(test)
-    yield "pass"
+    yield AS_RELEASED
     lists = []
     for name in names:
         kind = kinds.get(name, {"kind": "value"})
@@ -141,34 +173,6 @@ def _offered(cells: list[tuple[str, str, str | None]]) -> list[str]:
             elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and "### BEGIN SOLUTION" not in source:
                 found[node.name] = None
     return list(found)
-
-
-def _best(
-    name: str, test: GradedCell, guesses: list[str], cells: list[tuple[str, str, str | None]], limits: Limits,
-    imports: tuple[str, ...], unsafe: bool,
-) -> Earned:  # fmt: skip
-    most = float(test.metadata["points"])
-    best = Earned(name, 0.0, most, "", len(guesses))
-    names = uses(test.source)
-    before = cells[: next(index for index, (_, _, known) in enumerate(cells) if known == name)]
-    # exercises are left as they are released, so that what follows them fails at once
-    released = [(kind, SOLUTION.sub(NOTHING, source), None) for kind, source, known in before if not _is_test(source)]
-    for start in range(0, len(guesses), AT_ONCE):
-        plan, made = {}, list(released)
-        for number, guess in enumerate(guesses[start : start + AT_ONCE]):
-            copy = f"{name}-{number}"
-            plan[copy] = GradedCell({**test.metadata, "grade_id": copy}, "code", test.source)
-            forget = "".join(f"globals().pop({used!r}, None)\n" for used in names) if guess != "pass" else ""
-            made += [("code", f"{PREPARED}{forget}{guess}", None), ("code", "", copy)]
-        graded = grade_here(Job(_notebook(made), plan, limits, unsafe), imports)
-        for outcome, guess in zip(graded.outcomes, guesses[start:], strict=False):
-            if outcome.points > best.points:
-                best = replace(best, points=outcome.points, guess=guess)
-    return best
-
-
-def _is_test(source: str) -> bool:
-    return source.lstrip().startswith("# uses:")
 
 
 def _notebook(cells: list[tuple[str, str, str | None]]) -> Submission:

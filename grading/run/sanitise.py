@@ -10,6 +10,9 @@ MAX_OUTPUTS, MAX_LINES, MAX_TEXT, MAX_PICTURE = 200, 1000, 100_000, 3_000_000
 PICTURES = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8", "image/gif": b"GIF8"}
 
 
+_page = [Budget()]  # of the page that is being made
+
+
 def sanitise_outputs(outputs: Any, budget: Budget | None = None) -> list[dict[str, Any]]:
     """A cell's outputs as a notebook may hold them, whatever the process said that ran the cell.
 
@@ -47,7 +50,12 @@ def safe_html(html: str) -> str:
 
 def safe_markdown(source: str) -> str:
     """Markdown as HTML without anything that runs, submits or loads; the filter of nbgrader's pages."""
-    return CLEANER.clean("markdown", str(source))
+    return CLEANER.clean("markdown", str(source), _page[0])
+
+
+def begin_page() -> None:
+    """Say that what follows belongs to another page, which has a budget of its own."""
+    _page[0] = Budget()
 
 
 def cut(text: str, lines: int = MAX_LINES, characters: int = MAX_TEXT) -> str:

@@ -193,6 +193,15 @@ def trouble() -> str:
         return str(error)
 
 
+def lacking() -> str:
+    """What is missing for a sandbox, and the command that adds it, in one line; the empty string where one works."""
+    if not sys.platform.startswith("linux"):
+        return f"bubblewrap needs Linux, and this is {sys.platform}; grading/Containerfile describes a container"
+    if bubblewrap() is None:
+        return "bubblewrap is missing; add it with: apt install bubblewrap (as root; Fedora: dnf install bubblewrap)"
+    return "bubblewrap does not work here; `python -m grading doctor` says what to do" if trouble() else ""
+
+
 def command_in_bubblewrap(settings: str) -> list[str]:
     """bubblewrap's command line for a zygote."""
     program = bubblewrap()

@@ -11,13 +11,10 @@ from course_utils.data import (
     MNIST_FOLDER,
     VALID_RANGE,
     DigitDataset,
-    grey_radius,
-    grey_values,
     load_file,
     mnist,
-    normalise,
-    normalised_radius,
 )
+from course_utils.models import Normalise, digit_net
 from tests.shared_data import reference
 
 
@@ -73,13 +70,12 @@ def test_an_unknown_part_is_refused():
         mnist("validation")
 
 
-def test_units_go_there_and_back():
-    """Black is (0 - 0.1307) / 0.3081; a grey radius of 0.3081 is one of 1."""
-    assert pytest.approx((-0.42421, 2.82149), abs=1e-5) == VALID_RANGE
-    assert normalised_radius(0.3081) == pytest.approx(1.0)
-    assert grey_radius(normalised_radius(0.02)) == pytest.approx(0.02)
-    grey = torch.linspace(0, 1, 784).reshape(1, 784)
-    assert torch.allclose(grey_values(normalise(grey)), grey, atol=1e-6)
+def test_digits_are_grey_values_and_the_network_normalises_them_itself():
+    """Black is (0 - 0.1307) / 0.3081 behind the first layer, white (1 - 0.1307) / 0.3081."""
+    images = mnist("test", subset=True).images
+    assert float(images.min()) == 0 and float(images.max()) == 1 and VALID_RANGE == (0.0, 1.0)
+    assert Normalise()(torch.tensor([0.0, 1.0])).tolist() == pytest.approx([-0.42421, 2.82149], abs=1e-5)
+    assert isinstance(digit_net(4)[0], Normalise)
 
 
 @pytest.mark.parametrize(

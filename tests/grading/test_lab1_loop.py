@@ -3,17 +3,16 @@
 import nbformat
 import pytest
 
-from grading.book.autograde import grade_one
 from grading.book.nbgrader import points, release
 from grading.course import Course
 from grading.lab.contract import read_test_cells
-from grading.run.many import judge_notebook
-from tests.grading.conftest import edit
+from tests.grading.conftest import edit, graded_once, needs_sandbox
 
 LAB = "lab1_circle"
 SOURCE = Course.here().source_notebook(LAB)
 
 pytestmark = [
+    needs_sandbox,
     pytest.mark.slow,
     pytest.mark.xdist_group("lab1_loop"),
     pytest.mark.filterwarnings("default"),  # nbgrader, nbconvert and zmq remark on themselves
@@ -59,15 +58,20 @@ def course(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module")
+def graded(course):
+    """Grades a student's submission, once."""
+    return graded_once(course, LAB)
+
+
 @pytest.mark.parametrize("student", EXPECTED)
-def test_points_in_the_gradebook_are_those_expected(course, student):
-    grade_one(course, LAB, student)
+def test_points_in_the_gradebook_are_those_expected(course, graded, student):
+    graded(student)
     found = points(course, LAB, student)
     assert {name: score.points for name, score in found.items() if name in FULL} == EXPECTED[student]
     assert {name for name, score in found.items() if score.by_hand} == (set() if student == "untouched" else {"proved"})
 
 
 @pytest.mark.parametrize("student", EXPECTED)
-def test_the_judge_gives_the_same_points(course, student):
-    outcomes = judge_notebook(SOURCE, course.submitted(student, LAB) / f"{LAB}.ipynb")
-    assert {one.grade_id: one.points for one in outcomes} == EXPECTED[student]
+def test_the_judge_gives_the_same_points(graded, student):
+    assert {one.grade_id: one.points for one in graded(student)} == EXPECTED[student]

@@ -3,17 +3,16 @@
 import nbformat
 import pytest
 
-from grading.book.autograde import grade_one
 from grading.book.nbgrader import feedback, points, release
 from grading.course import Course
 from grading.lab.contract import read_test_cells
-from grading.run.many import judge_notebook
-from tests.grading.conftest import edit
+from tests.grading.conftest import edit, graded_once, needs_sandbox
 
 LAB = "lab2_digits"
 SOURCE = Course.here().source_notebook(LAB)
 
 pytestmark = [
+    needs_sandbox,
     pytest.mark.slow,
     pytest.mark.xdist_group("lab2_loop"),
     pytest.mark.filterwarnings("default"),  # nbgrader, nbconvert and zmq remark on themselves
@@ -79,6 +78,12 @@ def course(tmp_path_factory):
     return made
 
 
+@pytest.fixture(scope="module")
+def graded(course):
+    """Grades a student's submission, once."""
+    return graded_once(course, LAB)
+
+
 def check(student, found):
     """Points that a submission should get, cell by cell."""
     if student == "solved":
@@ -94,8 +99,8 @@ def check(student, found):
 
 
 @pytest.mark.parametrize("student", ["solved", "wrong", "untouched"])
-def test_points_in_the_gradebook_are_those_expected(course, student):
-    grade_one(course, LAB, student)
+def test_points_in_the_gradebook_are_those_expected(course, graded, student):
+    graded(student)
     found = points(course, LAB, student)
     check(student, {name: score.points for name, score in found.items() if name in FULL})
     assert {name for name, score in found.items() if score.by_hand} == (
@@ -106,6 +111,5 @@ def test_points_in_the_gradebook_are_those_expected(course, student):
 
 
 @pytest.mark.parametrize("student", ["solved", "wrong", "untouched"])
-def test_the_judge_gives_the_same_points(course, student):
-    outcomes = judge_notebook(SOURCE, course.submitted(student, LAB) / f"{LAB}.ipynb")
-    check(student, {one.grade_id: one.points for one in outcomes})
+def test_the_judge_gives_the_same_points(graded, student):
+    check(student, {one.grade_id: one.points for one in graded(student)})

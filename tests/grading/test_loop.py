@@ -13,9 +13,10 @@ from grading.book.autograde import grade_one
 from grading.book.nbgrader import feedback, points, release, submissions
 from grading.course import CourseError
 from grading.run.many import judge_notebook
-from tests.grading.conftest import LAB, edit, make_course
+from tests.grading.conftest import LAB, edit, make_course, needs_sandbox
 
 pytestmark = [
+    needs_sandbox,
     pytest.mark.slow,
     pytest.mark.xdist_group("loop"),
     # nbgrader, nbconvert and zmq remark on themselves; what our own code warns of is tested elsewhere

@@ -92,12 +92,6 @@ class Recurrent(nn.Module):
         return self.last(self.cells(x)[0])
 
 
-def with_hook() -> nn.Module:
-    network = net()
-    network[0].register_forward_hook(lambda module, args, output: output + 1)
-    return network
-
-
 def with_nan_weight(value: float = NAN) -> nn.Module:
     network = net()
     with torch.no_grad():
@@ -299,7 +293,6 @@ CASES: list[tuple[str, Callable[[], Any], str, list[str]]] = [
         "UnsupportedLayerError",
         ["DecidesByValue", "values of its input", "without if"],
     ),
-    ("forward hook", lambda: ask(with_hook()), "UnsupportedLayerError", [r"\b0 \(Linear\)", "hook", "remove"]),
     ("NaN weight", lambda: ask(with_nan_weight()), "NetworkError", [r"layer \d|2", "NaN", "train"]),
     ("infinite weight", lambda: ask(with_nan_weight(INF)), "NetworkError", [r"layer \d|2", "infinite", "train"]),
     ("returns a tuple", lambda: ask(ReturnsTuple()), "UnsupportedLayerError", ["tuple", "one tensor"]),

@@ -64,11 +64,12 @@ def test_damaged_properties_are_read_as_by_the_slow_reader_or_refused_in_one_lin
         boxes = {
             (
                 tuple(zip(case.box.lower.tolist(), case.box.upper.tolist(), strict=True)),
-                frozenset(frozenset(map(tuple, disjunct)) for disjunct in case.unsafe),
+                frozenset(frozenset(row[:3] for row in disjunct) for disjunct in case.unsafe),
             )
             for case in found.cases
         }
-        if not set(text) & set('|"#'):
+        related = any(row.inputs for case in found.cases for disjunct in case.unsafe for row in disjunct)
+        if not (related or set(text) & set('|"#')):  # the slow reader knows no rows that name inputs
             assert boxes == slow_reader.read(text), text
         assert parse(text)  # the reader of tokens takes it, too
     assert read > 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -14,13 +15,13 @@ import torch
 from torch import nn
 
 import verifier
-from verifier import stages
 from verifier.answer.budget import Budget, somebody_watches
 from verifier.answer.reason import Reason
-from verifier.stages import METHODS
+from verifier.method_table import TABLE
 
 from .networks import random_network
 
+BOUNDING = [one.name for one in TABLE.values() if one.bound is not None]
 VERIFIED, FALSIFIED, UNKNOWN = verifier.Verdict.VERIFIED, verifier.Verdict.FALSIFIED, verifier.Verdict.UNKNOWN
 
 
@@ -34,14 +35,14 @@ def grid(lower: float, upper: float, count: int = 201) -> torch.Tensor:
     return torch.cartesian_prod(axis, axis)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TABLE)
 def test_every_method_answers_by_its_name(method: str) -> None:
     net = small_net()
     values = net(grid(0, 1))
     wide, broken = [(values.min().item() - 50, values.max().item() + 50)], [(values.max().item() + 1, None)]
     true, false = (verifier.verify(net, [(0, 1)] * 2, spec, method=method) for spec in (wide, broken))
     assert true.verdict is (UNKNOWN if method == "attack" else VERIFIED)
-    assert false.verdict is (UNKNOWN if method in stages.BOUNDING else FALSIFIED)
+    assert false.verdict is (UNKNOWN if TABLE[method].bound is not None else FALSIFIED)
     for result in (true, false):
         assert (result.guarantee == "") == (result.verdict is UNKNOWN)
         assert bool(result.reason) == (result.verdict is UNKNOWN)
@@ -60,8 +61,7 @@ def test_auto_goes_on_with_our_crown_where_auto_lirpa_is_missing(monkeypatch: py
     def missing(*_: Any, **__: Any) -> Any:
         raise verifier.MissingDependencyError("auto-LiRPA is not installed")
 
-    name, _ = stages.BOUNDING["auto_lirpa"]
-    monkeypatch.setitem(stages.BOUNDING, "auto_lirpa", (name, missing))
+    monkeypatch.setitem(TABLE, "auto_lirpa", dataclasses.replace(TABLE["auto_lirpa"], bound=missing))
     net = small_net()
     top = net(grid(0, 1)).max().item()
     assert verifier.verify(net, [(0, 1)] * 2, [(None, top + 0.02)]).verdict is VERIFIED
@@ -93,7 +93,7 @@ def test_argmax_is_decided_as_a_fine_grid_says(head: nn.Module) -> None:
             assert result.verdict is not FALSIFIED or net(result.counterexample).argmax() != labels[0]
 
 
-@pytest.mark.parametrize("method", stages.BOUNDING)
+@pytest.mark.parametrize("method", BOUNDING)
 @pytest.mark.parametrize("head", [nn.Identity(), nn.Sigmoid(), nn.Softmax(dim=-1), nn.LogSoftmax(dim=-1)])
 def test_output_bounds_contain_the_outputs(method: str, head: nn.Module) -> None:
     net = small_net(head, outputs=3)
@@ -224,7 +224,7 @@ def test_warning_points_to_the_caller_s_line() -> None:
     assert len(caught) == 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TABLE)
 @pytest.mark.parametrize("size", [1e60, 1e150, 1e300, 1e-60, 1e-300, 1e-320])
 def test_huge_and_tiny_weights_give_a_right_verdict_or_unknown(size: float, method: str) -> None:
     """y = size |x| on [-1, 1]: a limit of twice its largest value holds, one of half of it does not."""

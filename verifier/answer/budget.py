@@ -31,7 +31,19 @@ class Budget:
     show: bool | None = None
     subdomains: int = 0
     started: float = field(default_factory=time.perf_counter)
+    parent: Budget | None = field(default=None, repr=False)
     _bar: Any = field(default=None, repr=False)
+
+    def share(self, time: float = 1.0, max_subdomains: int | None = None) -> Budget:
+        """A part of what is left, for a step after which there is more to try; what it costs is booked here as well.
+
+        Args:
+            time: Its part of the seconds that are left, from 0 to 1.
+            max_subdomains: Its subdomains at most, of those that are left; None for all of them.
+        """
+        left = self.subdomains_left if max_subdomains is None else min(max_subdomains, self.subdomains_left)
+        limit = None if math.isinf(left) else int(left)
+        return Budget(self.seconds_left * time, limit, False, parent=self)
 
     @property
     def seconds(self) -> float:
@@ -63,6 +75,8 @@ class Budget:
     def count(self, subdomains: int, note: Callable[[], str] | None = None) -> None:
         """Book subdomains as bounded; a search that goes on passes a note for the progress bar."""
         self.subdomains += subdomains
+        if self.parent is not None:
+            self.parent.count(subdomains, note)
         if note is None or not _shows(self.show, self.seconds):
             return
         if self._bar is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import html
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -119,6 +120,8 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
     if not box.contains(x):
         return Rejection("outside the box")
     y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
+    if subject.check is not None:
+        subject.check(x[None], y[None])
     in_caller = _violated_outputs(question.clauses, x, y)
     logits = question.network.enclose_logits(x[None])
     margins = question.margins
@@ -180,7 +183,9 @@ class Result:
     Args:
         verdict: The answer.
         stage: Which stage settled it, e.g. "interval", "crown", "attack", "split", "z3".
-        guarantee: "exact" or "rounded" for a settled answer, "" for UNKNOWN.
+        guarantee: What the answer rests on. "exact": rational arithmetic. "rounded": float64, widened by what was
+            rounded. "solver tolerance": VERIFIED up to the tolerance of the solver that was asked for by name. "" for
+            UNKNOWN.
         reason: Why the answer is UNKNOWN, in words, with the numbers of the case; "" otherwise.
         cause: The same by its name, for code that decides by it; None where there is an answer.
         output_bounds: Bounds on every output over the box, shape (outputs,) each.
@@ -190,6 +195,8 @@ class Result:
         subdomains: Parts of the box that were bounded.
         seconds: Wall time.
         spec: The spec that was asked.
+        counterexamples: All that were met and confirmed, as `counterexample`; more than one only where verify() was
+            given a list for them.
         note: What else to know, e.g. that onnxruntime took no part in the replay; "" for nothing.
     """
 
@@ -207,6 +214,7 @@ class Result:
     counterexample_output: Array | None = None
     cause: Reason | None = None
     note: str = ""
+    counterexamples: tuple[Any, ...] = ()
 
     @property
     def timed_out(self) -> bool:
@@ -217,6 +225,20 @@ class Result:
     def interrupted(self) -> bool:
         """Whether the answer is UNKNOWN because of Ctrl-C."""
         return self.cause is Reason.INTERRUPTED
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write everything as data that JSON can hold: text, numbers, lists; infinities are None."""
+        outputs, point = self.output_bounds, None
+        if self.counterexample is not None:
+            point = {"x": _plain(self.counterexample), "y": _plain(self.counterexample_output)}
+        return {
+            "verdict": self.verdict.value, "stage": self.stage, "guarantee": self.guarantee, "reason": self.reason,
+            "cause": None if self.cause is None else self.cause.name.lower(),
+            "margin": _plain(self.margin)[0], "subdomains": self.subdomains, "seconds": self.seconds,
+            "output_bounds": {"lower": _plain(outputs.lower), "upper": _plain(outputs.upper)},
+            "counterexample": point, "counterexamples": [_plain(one) for one in self.counterexamples],
+            "note": self.note,
+        }  # fmt: skip
 
     def __bool__(self) -> bool:
         """Whether the spec is verified."""
@@ -229,10 +251,10 @@ class Result:
             ResultComparisonError: `other` is a truth value, a text or a Verdict, to which no Result is equal.
         """
         if isinstance(other, (bool, np.bool_, str)):
-            shown = str(other) if isinstance(other, Verdict) else repr(other)
+            found = str(other) if isinstance(other, Verdict) else repr(other)
             raise ResultComparisonError(
-                f"a Result was compared with {shown}; write `if result:` to "
-                'ask whether it is verified, or compare `result.verdict`, e.g. `result.verdict == "falsified"`'
+                f"a Result was compared with {found}; write `if result:` to ask whether it is verified, or compare "
+                '`result.verdict`, e.g. `result.verdict == "falsified"`'
             )
         return self is other
 
@@ -260,9 +282,9 @@ class Result:
         """Show the coloured verdict, the output bounds beside the spec, and the counterexample."""
         colour = _HTML_COLOURS[self.verdict]
         head, *rest = str(self).split(": ", 1)
-        parts = [
-            f'<div><b style="color:{colour}">{head}</b> {html.escape(rest[0].splitlines()[0] if rest else "")}</div>'
-        ]
+        first = html.escape(rest[0].splitlines()[0] if rest else "")
+        # white on the verdict's colour, which can be read on a dark page too
+        parts = [f'<div><b style="color:#ffffff;background:{colour};padding:0 0.4em">{head}</b> {first}</div>']
         if self.cause is not None:
             parts.append(f"<div>{html.escape(self.cause.value)}</div>")
         shown = min(self.output_bounds.lower.size, 20)
@@ -305,6 +327,12 @@ def _limits(clauses: tuple[Clause, ...], outputs: int) -> list[str]:
             elif len(used) == 2 and not inequality.offset:
                 found[used[0]].append(f"{sign}y{used[1]}{joint}")
     return [", ".join(parts[:4]) + (", ..." if len(parts) > 4 else "") for parts in found]
+
+
+def _plain(values: Any) -> list[float | None]:
+    """Numbers as a list that JSON can hold."""
+    flat = values.reshape(-1) if hasattr(values, "reshape") else [values]
+    return [float(value) if math.isfinite(value) else None for value in flat]
 
 
 def _number(value: Any) -> str:

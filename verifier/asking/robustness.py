@@ -6,9 +6,8 @@ the valid range of inputs where `clip` names one.
 
 from __future__ import annotations
 
+import html
 import math
-import numbers
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from verifier.frontends.read import read_subject
 from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
 from verifier.pipeline import check_options, verify
-from verifier.question.numbers import as_finite, as_index, as_numbers, shown
+from verifier.question.numbers import as_finite, as_index, as_numbers
 from verifier.question.spec import Box, argmax_is
 from verifier.stages import Run
 
@@ -79,23 +78,8 @@ def perturbation_box(image: Any, radius: float, norm: str = "inf", clip: tuple[f
             f"norm: found {norm!r}, but only 'inf' (the largest change of any input) makes a box; "
             "other norms are not decided here"
         )
-    size = as_finite(radius, "radius")
-    if size <= 0:
-        raise SpecError(f"radius: found {size:g}, expected a number > 0 in the unit of the inputs")
-    x = read_image(image, "image", warn=False)
-    lower, upper = x - size, x + size
-    if clip is not None:
-        low, high = _range(clip)
-        outside = np.flatnonzero((x < low) | (x > high))
-        if outside.size and max(low - x.min(), x.max() - high) > 1e-4 * (high - low):
-            i = int(outside[0])
-            raise SpecError(
-                f"clip: the image has {x[i]:g} at input {i}, outside ({low:g}, {high:g}); is clip in the unit of the "
-                "inputs, after normalisation?"
-            )
-        # an image whose extremes were rounded a little beyond the range stays in its own box
-        lower, upper = np.maximum(lower, np.minimum(low, x)), np.minimum(upper, np.maximum(high, x))
-    return Box(lower, upper)
+    as_finite(radius, "radius")
+    return Box.around(read_image(image, "image", warn=False), radius, clip, name="image")
 
 
 @dataclass(frozen=True)
@@ -137,6 +121,16 @@ class RobustnessResult:
         return f"class {self.label}: proved up to {self.lower:.6g}, {met}; {len(self.table)} radii asked"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{row.radius:.6g}</td><td>{row.verdict.value}</td><td>{html.escape(row.stage)}</td>"
+            f"<td>{row.seconds:.3g}</td></tr>"
+            for row in self.table
+        )
+        heads = "".join(f"<th>{name}</th>" for name in ("radius", "verdict", "by", "seconds"))
+        table = f"<table><tr>{heads}</tr>{rows}</table>"
+        return f"<div>{html.escape(str(self))}</div><details><summary>every radius</summary>{table}</details>"
 
 
 def pointwise_robustness(
@@ -281,18 +275,6 @@ def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None) -> 
             "e.g. verify(net, box, less_than(0.5)) or greater_than(0.5)"
         )
     return subject
-
-
-def _range(clip: Any) -> tuple[float, float]:
-    if not (isinstance(clip, Sequence) and len(clip) == 2 and all(isinstance(one, numbers.Real) for one in clip)):
-        raise SpecError(f"clip: expected (lowest, highest) valid value of an input, found {shown(clip)}")
-    try:
-        low, high = float(clip[0]), float(clip[1])
-    except OverflowError:
-        raise SpecError(f"clip: {shown(clip)} is beyond the largest float64; infinities mean no limit") from None
-    if not low < high:
-        raise SpecError(f"clip: ({low:g}, {high:g}) is no range; the lowest valid value comes first")
-    return low, high
 
 
 def _distance(case: Any, x: Array) -> float:

@@ -9,10 +9,8 @@ step's rounding in a pass of absolute values.
 from __future__ import annotations
 
 import contextlib
-import io
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +19,7 @@ import numpy as np
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import LayerBounds
 from verifier.bounds.lirpa_compat import first_line, import_auto_lirpa
+from verifier.bounds.lirpa_manners import alone, float64_by_default
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
 from verifier.errors import BoundsError
 from verifier.matrix import dense, forward
@@ -72,9 +71,9 @@ def lirpa_bounds(
     stop = _stop_after(started, seconds, len(boxes.lower))
     options = {**_OPTIONS, "optimize_bound_args": {"iteration": ITERATIONS, "stop_criterion_func": stop}}
     # the caller may be in inference mode, and auto-LiRPA needs gradients
-    with torch.inference_mode(False), _quiet(), _float64_by_default(), _one_thread(network), torch.enable_grad():
+    with torch.inference_mode(False), alone(), float64_by_default(), _one_thread(network), torch.enable_grad():
         lower, upper = torch.from_numpy(boxes.lower.copy()), torch.from_numpy(boxes.upper.copy())
-        module, example = _module(network), torch.zeros(1, network.inputs)
+        module, example = _module(network), torch.zeros(1, network.inputs, dtype=torch.float64)
         selection = torch.from_numpy(rows.copy())[None].expand(len(lower), -1, -1).contiguous()
         try:
             bounded = auto_lirpa.BoundedModule(module, example, bound_opts=options, device="cpu")
@@ -126,10 +125,11 @@ def _module(network: Network) -> Any:
     largest = max(math.prod(layer.weight.shape) for layer in network.layers)
     if largest > MAX_ENTRIES:
         raise BoundsError(f"auto-LiRPA gets layers as dense matrices, and one would have {largest:.0e} entries")
+    undrawn: Any = nn.utils.skip_init  # first weights would be drawn from the caller's random numbers
     parts: list[nn.Module] = []
     for index, layer in enumerate(network.layers):
         out_features, in_features = layer.weight.shape
-        linear = nn.Linear(in_features, out_features, dtype=torch.float64)
+        linear = undrawn(nn.Linear, in_features, out_features, dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(dense(layer.weight)))
             linear.bias.copy_(torch.from_numpy(layer.bias))
@@ -160,19 +160,6 @@ def _rounding(network: Network, boxes: Bounds, rows: Array) -> Array:
 
 
 @contextlib.contextmanager
-def _float64_by_default() -> Iterator[None]:
-    """Compute everything in float64: the optimised slopes and the best bounds are kept in torch's default dtype."""
-    import torch
-
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-@contextlib.contextmanager
 def _one_thread(network: Network) -> Iterator[None]:
     """Compute on one thread where the matrices are small: waking a second one takes longer than the work."""
     import torch
@@ -184,15 +171,3 @@ def _one_thread(network: Network) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep auto-LiRPA's prints and warnings away from the notebook."""
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield

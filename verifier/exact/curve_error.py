@@ -51,7 +51,8 @@ class ErrorPart:
     @property
     def reach(self) -> Fraction:
         """A bound on |error| on this part."""
-        return Fraction(max(abs(c) for c in self.coefficients))
+        largest: Fraction = max(abs(c) for c in self.coefficients)
+        return largest
 
     @property
     def farthest(self) -> Fraction:

@@ -6,18 +6,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from verifier.enclosure import Array
 from verifier.errors import NetworkError
 from verifier.frontends.keras.subject import is_keras, read_keras
 from verifier.network import Network, Subject
 
 
-def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: int | None = None) -> Subject:
+def read_subject(
+    net: Any, input_shape: tuple[int, ...] | None = None, inputs: int | None = None,
+    box: tuple[Array, Array] | None = None,
+) -> Subject:  # fmt: skip
     """Read the caller's network with the frontend of its type.
 
     Args:
         net: A torch module, a Network, the path of an .onnx, .onnx.gz or .nnet file, or a Subject that was read before.
         input_shape: Shape of one input without the batch, where the network does not tell it.
         inputs: The number of inputs that x_specs speaks of, used where nothing else tells.
+        box: Lower and upper limits of the inputs that are asked about, (inputs,) each, where the reading is checked.
 
     Raises:
         NetworkError: net is nothing that a frontend reads.
@@ -32,13 +37,14 @@ def read_subject(net: Any, input_shape: tuple[int, ...] | None = None, inputs: i
     if torch is not None and isinstance(net, torch.nn.Module):
         from verifier.frontends.torch.subject import read_torch
 
-        return read_torch(net, input_shape, inputs)
+        return read_torch(net, input_shape, inputs, box)
     if isinstance(net, str | Path):
         return _read_file(Path(net), input_shape, inputs)
     if isinstance(net, type):
         raise NetworkError(f"net: the class {net.__name__}, not an object of it; write {net.__name__}()")
     raise NetworkError(
         f"net: expected a torch.nn.Module, a Keras model or a verifier.Network, found {type(net).__name__}"
+        + ("; call its method module() for an nn.Module" if type(net).__name__ == "ExportedProgram" else "")
         + ("; a plain function cannot be verified, wrap its layers in an nn.Module" if callable(net) else "")
     )
 

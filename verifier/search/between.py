@@ -13,7 +13,7 @@ import numpy as np
 from verifier.answer.verdict import Question
 from verifier.enclosure import Array, Bounds, Mask
 from verifier.network import Affine, propagate_interval
-from verifier.question.spec import rounded_up
+from verifier.question.box import rounded_up
 
 
 def really_violated(question: Question, point: Array) -> bool:

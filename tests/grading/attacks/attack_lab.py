@@ -77,7 +77,7 @@ def own_lab(*parts) -> tuple[dict, dict[str, GradedCell]]:
         else:
             name = part.metadata["grade_id"]
             plan[name] = part
-            cells.append({**code(""), "metadata": {"nbgrader": {"grade_id": name}}})
+            cells.append({**code(part.source), "metadata": {"nbgrader": {"grade_id": name}}})
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, plan
 
 

@@ -151,10 +151,11 @@ def test_there_is_no_network(sandbox):
                 except OSError: pass
             try: socket.getaddrinfo("example.org", 80); reached.append("names")
             except OSError: pass
-            print(json.dumps([reached, socket.if_nameindex()]))
+            lines = open("/proc/net/dev").read().splitlines()[2:]
+            print(json.dumps([reached, [line.partition(":")[0].strip() for line in lines]]))
             """,
         )
-    assert found[0] == [] and [name for _, name in found[1]] == ["lo"]
+    assert found == [[], ["lo"]]
 
 
 def test_privileges_cannot_be_gained(sandbox):

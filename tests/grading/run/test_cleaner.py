@@ -102,3 +102,17 @@ def test_a_table_of_two_hundred_rows_is_shown():
 def test_honest_markdown_is_shown():
     made = safe_markdown("# Title\n\nSome *text*, `code` and a [link](https://example.org).\n\n- one\n- two\n")
     assert "<em>text</em>" in made and "<li>" in made and 'href="https://example.org"' in made
+
+
+def test_texts_that_take_too_long_are_tried_three_times_for_a_page(cleaner):
+    """Five hundred cells that cost four seconds each would be half an hour."""
+    budget, tried = Budget(), []
+
+    class Slow(Cleaner):
+        def _start(self):
+            tried.append(1)
+            raise TimeoutError
+
+    for _ in range(9):
+        assert "not shown" in Slow().clean("markdown", "x", budget)
+    assert len(tried) == 3

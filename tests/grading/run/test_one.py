@@ -7,6 +7,7 @@ import pytest
 
 from grading.limits import Limits
 from grading.run.one import Status
+from grading.run.sanitise import safe_markdown
 from grading.wire.outcome import Loss
 from tests.grading.attacks.attack_lab import graded, own_lab, points, test_cell
 from tests.grading.conftest import needs_sandbox
@@ -66,3 +67,38 @@ def test_a_crash_after_a_function_was_taken_is_noticed_at_once(sandbox, crash):
     assert [one.points for one in result.outcomes] == [1, 0]
     assert result.status is Status.ENDED and result.outcomes[1].lost is Loss.ENDED
     assert result.notes == ["the notebook was ended in cell 3: it ended by itself"]
+
+
+def test_a_raw_cell_is_shown_as_the_text_that_it_is(sandbox):
+    """Pages show raw cells as HTML: one with a class of the page's own covered it with a forged bar."""
+    forged = '<div class="modal" id="session">session expired</div>'
+    lab, plan = own_lab("x = 1", test_cell("t", "x", "assert x == 1"))
+    lab["cells"].insert(0, {"cell_type": "raw", "metadata": {"format": "text/html"}, "source": forged})
+    shown = graded(sandbox, lab, plan, limits=LIMITS).notebook["cells"][0]
+    assert shown["cell_type"] == "markdown" and shown["source"] == f"    {forged}"
+    assert "<div" not in safe_markdown(shown["source"])
+
+
+def test_a_page_holds_every_graded_cell_and_few_others(sandbox):
+    lab, plan = own_lab(*["1"] * 700, "x = 1", test_cell("t", "x", "assert x == 1"), "print('the end')")
+    result = graded(sandbox, lab, plan, limits=LIMITS)
+    cells = result.notebook["cells"]
+    assert points(result) == 1 and result.status is Status.GRADED
+    assert len(cells) < 510 and "t" in [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in cells]
+    assert cells[-1]["source"].startswith("202 cells without a grade")
+
+
+def test_what_was_done_to_check_cells_is_told_to_the_instructor(sandbox):
+    lab, plan = own_lab("x = 1", test_cell("t", "x", "assert x == 1"), test_cell("u", "x", "assert x == 1"))
+    lab["cells"][1]["source"] = "pass"
+    del lab["cells"][2]
+    assert graded(sandbox, lab, plan, limits=LIMITS).notes == ["cells removed: u", "cells changed: t"]
+
+
+def test_deep_html_of_a_notebook_is_not_the_graders_trouble(sandbox):
+    cell = "from IPython.display import HTML, display\ndisplay(HTML('<div>' * 30_000))"
+    lab, plan = own_lab(cell, "x = 1", test_cell("t", "x", "assert x == 1"))
+    started = time.process_time()
+    result = graded(sandbox, lab, plan, limits=LIMITS)
+    assert points(result) == 1 and time.process_time() - started < 5
+    assert "too deep" in result.notebook["cells"][0]["outputs"][0]["data"]["text/html"]

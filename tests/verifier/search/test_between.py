@@ -11,10 +11,11 @@ from torch import nn
 
 from verifier import Box, Question, Verdict, greater_than, less_than, verify
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import BELOW_ROUNDING
+from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.bounds.crown import crown_bounds
 from verifier.enclosure import Bounds
 from verifier.frontends.read import read_subject
+from verifier.question.spec import output_spec
 from verifier.search.between import holds_callers_value, really_violated
 from verifier.search.compiled.network import flatten
 from verifier.search.compiled.split import CompiledSplit
@@ -59,7 +60,7 @@ def questions() -> list[tuple[nn.Module, list[list[float]], Any]]:
 def test_tie_on_a_side_that_is_no_float32_is_unknown_after_few_boxes(number: int, method: str) -> None:
     net, box, spec = questions()[number]
     result = verify(net, box, spec, method=method, timeout_s=None, max_subdomains=FEW, progress=False)
-    assert result.verdict is Verdict.UNKNOWN and result.reason == BELOW_ROUNDING
+    assert result.verdict is Verdict.UNKNOWN and result.cause is Reason.BELOW_ROUNDING
     assert result.subdomains < FEW
 
 
@@ -68,8 +69,6 @@ def test_tie_on_a_side_that_is_no_float32_is_unknown_after_few_boxes(number: int
 def test_both_searches_end_by_themselves(number: int, engine: str) -> None:
     net, box, spec = questions()[number]
     subject = read_subject(net, None, len(box))
-    from verifier.question.spec import output_spec
-
     question = Question.ask(subject, Box.from_pairs(box), output_spec(spec))
     search: InputSplit | CompiledSplit = InputSplit(question, crown_bounds)
     if engine == "compiled":

@@ -41,7 +41,7 @@ def read_keras(model: Any, input_shape: tuple[int, ...] | None = None) -> Subjec
     network = lower_steps(steps, shape)
     caller = _Caller(model, shape)
     check_reading(
-        network, caller.run, caller.round, float(np.finfo(caller.dtype).eps),
+        network, caller.run, caller.round, np.dtype(caller.dtype),
         f"net ({model.name}): computes something else than its layers say",
         "does a layer have a call of its own?",
     )  # fmt: skip

@@ -6,6 +6,7 @@ what they give is kept as exact.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -184,3 +185,30 @@ def _whole_sum(one: Array, two: Array) -> bool:
         return True
     small = max(np.abs(one).max(), np.abs(two).max()) < EXACT_WHOLE / 4
     return bool(small and _whole(one) and _whole(two))
+
+
+def joined(parts: Sequence[Affine], index: Sequence[Sequence[int]]) -> Affine:
+    """Return the outputs of several maps put together; nothing is rounded.
+
+    Args:
+        parts: Maps of the same inputs.
+        index: For each of them, which of its outputs stands at each place of the result, -1 for none.
+    """
+    places = [np.asarray(one, dtype=np.intp) for one in index]
+    zero = Affine(np.zeros((1, parts[0].weight.shape[1])), np.zeros(1))  # where no part gives a value
+    chosen = np.zeros(places[0].size, dtype=np.intp)
+    start = 1
+    for part, place in zip(parts, places, strict=True):
+        chosen = np.where(place >= 0, place + start, chosen)
+        start += part.bias.size
+    whole = [zero, *parts]
+    radii = [
+        part.weight_error if part.weight_error is not None else part.weight * 0.0 for part in whole
+    ]  # fmt: skip
+    biases = [part.bias_error if part.bias_error is not None else np.zeros(part.bias.size) for part in whole]
+    weight = matrix.settle(matrix.stacked([part.weight for part in whole], 0))
+    radius = matrix.settle(matrix.stacked(radii, 0))
+    return Affine(
+        matrix.settle(weight[chosen]), np.concatenate([part.bias for part in whole])[chosen],
+        _some_matrix(radius[chosen]), _some(np.concatenate(biases)[chosen]),
+    )  # fmt: skip

@@ -17,7 +17,7 @@ from verifier.enclosure import Indices
 from verifier.errors import UnsupportedLayerError
 from verifier.frontends.lowering.affine_steps import append_step, identity, one_image, windows
 from verifier.frontends.lowering.as_relus import Stage, leaky_relu_stages, max_pool_stages
-from verifier.frontends.lowering.folding import added, compose
+from verifier.frontends.lowering.folding import added, compose, joined
 from verifier.frontends.lowering.steps import HEADS, INPUT, SHAPE_ONLY, Step
 from verifier.network import Affine, Head, Maxima, Network
 
@@ -83,6 +83,8 @@ class _Lowering:
         if step.kind == "Sum":
             first, second = step.options["signs"]
             value: Affine | None = added(self.expression(source), self.expression(others[0]), first, second)
+        elif step.kind == "Join":
+            value = joined([self.expression(one) for one in (source, *others)], step.options["index"])
         elif step.kind == "ReLU":
             self._relu(position, self.expression(source))
             return

@@ -19,14 +19,15 @@ class Step:
     """One operation of the caller's network.
 
     Args:
-        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "Sum", "ReLU", "LeakyReLU",
-            "MaxPool2d", one of SHAPE_ONLY or of HEADS.
+        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "Join", "Sum", "ReLU",
+            "LeakyReLU", "MaxPool2d", one of SHAPE_ONLY or of HEADS.
         where: Position and name in the caller's network, for messages.
         arrays: The weights, in the dtype they are stored in.
         options: Plain data: strides, padding, eps, ...
         shape: Shape of the output, with a batch of 1.
         sources: Positions of the steps whose outputs it takes, INPUT for the network's input; none for the step before.
-            A "Sum" has two, and "signs" in its options.
+            A "Sum" has two, and "signs" in its options; a "Join" any number, and in "index" for each of them which of
+            its values stands at each place, -1 where none does.
     """
 
     kind: str

@@ -56,7 +56,7 @@ def read_onnx(path: Path, input_shape: tuple[int, ...] | None = None, inputs: in
     if caller.session is None:
         return Subject(network, network, caller.round, caller.to_caller, name, from_file=True, note=caller.note)
     check_reading(
-        network, caller.run, caller.round, float(np.finfo(graph.dtype).eps),
+        network, caller.run, caller.round, graph.dtype,
         f"net ({name}): onnxruntime computes something else than was read",
         "please report the file",
     )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -25,12 +27,17 @@ def rebuild(steps: tuple[Step, ...]) -> nn.Module:
     """
     dtypes = [array.dtype for step in steps for array in step.arrays.values() if array.dtype.kind == "f"]
     dtype = torch.from_numpy(np.zeros(1, dtypes[0] if dtypes else np.float32)).dtype
-    parts = [_rebuild(step, dtype) for step in steps]
+    parts = []
+    steps = tuple(replace(step, shape=step.shape or (1,)) for step in steps)
+    for i, step in enumerate(steps):
+        sources = step.sources or (i - 1,)
+        rows = [steps[one].shape[0] if 0 <= one < i else 1 for one in sources]  # of one input, which a batch repeats
+        parts.append(_rebuild(step, dtype, rows))
     module = Graph(steps, parts) if any(step.sources for step in steps) else nn.Sequential(*parts)
     return module.eval().requires_grad_(False)
 
 
-def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
+def _rebuild(step: Step, dtype: torch.dtype, rows: list[int]) -> nn.Module:
     tensors = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in step.arrays.items()}
     options = step.options
     if step.kind == "Linear":
@@ -60,20 +67,23 @@ def _rebuild(step: Step, dtype: torch.dtype) -> nn.Module:
         if len(step.sources) != 2:
             raise UnsupportedLayerError(f"{step.where}: a sum of {len(step.sources)} values cannot be rebuilt")
         return Sum(tuple(options["signs"]))
+    if step.kind in ("Select", "Join"):
+        index = options["index"] if step.kind == "Join" else [options["index"]]
+        return Join([[int(place) for place in one] for one in index], step.shape, rows)
     if step.kind == "BatchNorm":
         kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
         layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
         return _load(layer, tensors)
     if step.kind in ("Softmax", "LogSoftmax"):
         return nn.Softmax(dim=-1) if step.kind == "Softmax" else nn.LogSoftmax(dim=-1)
-    if step.kind == "Flatten" and len(step.shape) == 2:
+    if step.kind == "Flatten" and len(step.shape) == 2 and rows == [1]:
         return nn.Flatten()
     if step.kind in ("ReLU", "Identity", "Sigmoid"):
         return nn.ReLU() if step.kind == "ReLU" else nn.Identity() if step.kind == "Identity" else nn.Sigmoid()
     if step.kind == "Dropout":
         return nn.Dropout()
     if step.kind in SHAPE_ONLY:
-        return Reshape(step.shape[1:])
+        return Reshape(step.shape, rows[0])
     if step.kind == "Permute":
         return Permute(tuple(options["order"]))
     if step.kind == "Scale":
@@ -121,17 +131,35 @@ class Sum(nn.Module):
         return self.signs[0] * first + self.signs[1] * second
 
 
+class Join(nn.Module):
+    """Put values of several tensors together, 0 where none is meant."""
+
+    def __init__(self, index: list[list[int]], shape: tuple[int, ...], rows: list[int]) -> None:
+        """Take, for each tensor, which of its values stands at each place (-1 for none), and its rows for one input."""
+        super().__init__()
+        self.index = [torch.tensor(one, dtype=torch.int64) for one in index]
+        self.shape, self.rows = shape, rows
+
+    def forward(self, *parts: torch.Tensor) -> torch.Tensor:
+        """Pick from tensors of shape (batch * rows, ...)."""
+        batch = parts[0].shape[0] // self.rows[0]
+        result = parts[0].new_zeros((batch, self.index[0].numel()))
+        for part, index in zip(parts, self.index, strict=True):
+            result = torch.where(index >= 0, part.reshape(batch, -1)[:, index.clamp(min=0)], result)
+        return result.reshape(batch * self.shape[0], *self.shape[1:])
+
+
 class Reshape(nn.Module):
     """Give each input of a batch another shape."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        """Take the shape without the batch."""
+    def __init__(self, shape: tuple[int, ...], rows: int) -> None:
+        """Take the shape for one input, and how many rows it has before."""
         super().__init__()
-        self.shape = shape
+        self.shape, self.rows = shape, rows
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Reshape x of shape (batch, ...)."""
-        return x.reshape(x.shape[0], *self.shape)
+        """Reshape x of shape (batch * rows, ...)."""
+        return x.reshape(x.shape[0] // self.rows * self.shape[0], *self.shape[1:])
 
 
 class Permute(nn.Module):

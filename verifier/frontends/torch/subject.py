@@ -2,37 +2,72 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from torch import nn
 
 from verifier.enclosure import Array
-from verifier.errors import warn_caller
+from verifier.errors import NetworkError, VerifierError, warn_caller
 from verifier.frontends.lowering.lower import lower_steps
-from verifier.frontends.reading_check import check_reading
-from verifier.frontends.torch.module import eval_mode, shape_of_input, trace
-from verifier.network import Subject
+from verifier.frontends.lowering.steps import Step
+from verifier.frontends.reading_check import (
+    EPS64,
+    NOISE,
+    SLACK,
+    measurable,
+    own_error,
+    refuse_difference,
+    sample_points,
+    sensitivity,
+)
+from verifier.frontends.torch.caller import eval_mode
+from verifier.frontends.torch.module import (
+    dtype_of,
+    own_copy,
+    read_steps,
+    recorded_points,
+    shape_of_input,
+    without_shapes,
+)
+from verifier.frontends.torch.refusals import overflowing, refuse_unreadable
+from verifier.frontends.torch.shadow import Shadow
+from verifier.network import Network, Subject
 
 _TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
-def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None) -> Subject:
+def read_torch(
+    module: nn.Module, input_shape: tuple[int, ...] | None, inputs: int | None, box: tuple[Array, Array] | None = None
+) -> Subject:
     """Read a torch module as a Subject, and check the reading on sample points.
 
     Args:
         module: The caller's network; left as it is.
         input_shape: As in verify().
         inputs: The length of x_specs.
+        box: Lower and upper limits of the inputs that are asked about, (inputs,) each: where the module is run.
 
     Raises:
         UnsupportedLayerError: An operation is not supported.
-        NetworkError: The module cannot be read, or computes something else than its layers say.
+        NetworkError: The module cannot be read, or computes something else than was read.
     """
     shape = shape_of_input(module, input_shape, inputs)
-    steps = trace(module, shape)
-    network = lower_steps(steps, shape)
+    refuse_unreadable(module)
+    size = int(np.prod(shape))
+    if box is not None and box[0].size != size:
+        box = None  # told when the box is fitted to the network
+    points = recorded_points(box, shape)
+    with own_copy(module) as mine:
+        steps = read_steps(mine, shape, points)
+        network = lower_steps(steps, shape)
+        alone = _takes_no_batch(mine, shape, points, steps)
+        check = _SecondReading(module, network, shape if alone else (1, *shape))
+        check.on_samples(sample_points(box, size), mine)
+    _warn_of_train_mode(module)
+    return Subject(network, check.run, check.round, check.to_caller, type(module).__name__, check=check.at)
+
+
+def _warn_of_train_mode(module: nn.Module) -> None:
     sensitive = [
         type(part).__name__ for part in module.modules() if part.training and isinstance(part, _TRAIN_SENSITIVE)
     ]
@@ -41,45 +76,33 @@ def read_torch(module: nn.Module, input_shape: tuple[int, ...] | None, inputs: i
             f"net is in train mode and holds {', '.join(sorted(set(sensitive)))}; what is verified is the network in "
             "eval mode: call net.eval() before you compare its outputs"
         )
-    caller = _Caller(module, shape, network.outputs, given=input_shape is not None)
-    check_reading(
-        network, caller.run, caller.round, float(torch.finfo(caller.dtype).eps),
-        f"net ({type(module).__name__}): computes something else than its layers say",
-        "is its forward replaced, or does it change from call to call?",
-    )  # fmt: skip
-    return Subject(network, caller.run, caller.round, caller.to_caller, type(module).__name__)
 
 
-class _Caller:
-    """The caller's module as replay uses it: one point at a time, in the shape it is handed out."""
+def _takes_no_batch(module: nn.Module, shape: tuple[int, ...], points: list[Array], steps: tuple[Step, ...]) -> bool:
+    """Whether one input without the batch axis is taken, and is the same network."""
+    try:
+        return without_shapes(read_steps(module, shape, points[:1], batch=False)) == without_shapes(steps)
+    except VerifierError:  # it wants the batch
+        return False
 
-    def __init__(self, module: nn.Module, input_shape: tuple[int, ...], outputs: int, given: bool) -> None:
-        self.module, self.outputs = module, outputs
-        tensor = next(iter(module.parameters()), None)
-        self.dtype = tensor.dtype if tensor is not None else torch.get_default_dtype()
-        self.device = tensor.device if tensor is not None else torch.device("cpu")
-        self.shape: tuple[int, ...] = input_shape
-        if not self._accepts(input_shape):
-            self.shape = (1, *input_shape)
 
-    def _accepts(self, shape: tuple[int, ...]) -> bool:
-        """Whether one input without the batch gives what it gives with one."""
-        x = torch.linspace(-1, 1, int(np.prod(shape)), dtype=torch.float64).to(self.dtype).to(self.device)
-        try:
-            with eval_mode(self.module), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                alone, batched = self.module(x.clone().reshape(shape)), self.module(x.clone().reshape(1, *shape))
-        except Exception:  # the caller's own forward may raise anything; then it wants the batch
-            return False
-        return bool(
-            alone.numel() == batched.numel()
-            and torch.allclose(alone.reshape(-1), batched.reshape(-1), rtol=1e-3, atol=1e-5, equal_nan=True)
-        )
+class _SecondReading:
+    """The caller's module as replay uses it, one point at a time, and compared with what was read.
+
+    Args:
+        module: The caller's own object.
+        network: What was read.
+        shape: In which one input is handed out.
+    """
+
+    def __init__(self, module: nn.Module, network: Network, shape: tuple[int, ...]) -> None:
+        self.module, self.network, self.shape = module, network, shape
+        self.dtype, self.device = dtype_of(module)
+        self._name = f"net ({type(module).__name__})"
 
     def run(self, x: Array) -> Array:
         """Run the module on points (batch, inputs), one by one as they are handed out."""
-        with eval_mode(self.module), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with eval_mode(self.module):
             rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy().copy() for point in x]
         return np.stack(rows)
 
@@ -88,5 +111,77 @@ class _Caller:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.dtype).double().numpy()
 
     def to_caller(self, x: Array) -> torch.Tensor:
-        """Make the tensor that the module takes as it is; a copy, since the module may change it in place."""
+        """Make the tensor that the module takes as it is; it shares no memory with x."""
         return torch.from_numpy(np.array(x, order="C")).to(self.dtype).to(self.device).reshape(self.shape)
+
+    def on_samples(self, points: Array, mine: nn.Module) -> None:
+        """Compare the module, run twice, its float64 values and the Network at some points.
+
+        Args:
+            points: (points, inputs).
+            mine: A copy of the module in eval mode, for the runs in float64.
+
+        Raises:
+            NetworkError: They differ by more than rounding, or from call to call.
+        """
+        with np.errstate(over="ignore"):
+            points = self.round(points)
+        points = points[np.isfinite(points).all(axis=1)]
+        if not len(points) or not measurable(self.network, points):
+            return  # nothing is claimed of such a network
+        first, second = self.run(points), self.run(points[:2])
+        if first[:2].tobytes() != second.tobytes():
+            raise NetworkError(f"{self._name}: computes something else when it is called again on the same input")
+        self._compare(points, first, mine)
+
+    def at(self, points: Array, theirs: Array) -> None:
+        """Compare what the module gave at some points, (batch, outputs), with the Network.
+
+        Raises:
+            NetworkError: They differ by more than rounding.
+        """
+        with eval_mode(self.module):
+            self._compare(points, theirs, self.module)
+
+    def _compare(self, points: Array, theirs: Array, module: nn.Module) -> None:
+        network, dtype = self.network, torch.finfo(self.dtype)
+        wide = np.stack([self._wide(module, point) for point in points])
+        floor = float(dtype.tiny) / float(dtype.eps)
+        complaint = f"{self._name}: computes something else than its layers say"
+        ours, changes = network(points), "does it change from call to call, or with something beside its input?"
+        if wide.shape != ours.shape:
+            raise NetworkError(f"{complaint}; {changes}")
+        size = np.abs(ours).max(axis=1, keepdims=True)
+        felt = sensitivity(network, points, floor)
+        felt *= self._executed_over_folded(module, points, wide, felt, floor)
+        exact = SLACK * EPS64 * (felt + size) + own_error(network, points)
+        refuse_difference(wide, ours, exact, complaint, "please report it, with the network")
+        finite = np.isfinite(theirs).all(axis=1)
+        largest = np.max([np.abs(z).max(axis=1) for z in network.pre_activations(points)], axis=0)
+        if not finite.any() or (largest[~finite] < 1e-3 * float(dtype.max)).any():
+            named = overflowing(self.module)
+            raise NetworkError(
+                f"{self._name}: gives infinite values or NaN in {str(self.dtype).removeprefix('torch.')}; "
+                + (f"{named} holds NaN or infinite values" if named else "its weights are too large for that dtype")
+            )
+        allowed = exact + SLACK * float(dtype.eps) * (felt + size)
+        refuse_difference(theirs[finite], ours[finite], allowed[finite], complaint, changes)
+
+    def _executed_over_folded(self, module: nn.Module, points: Array, wide: Array, felt: Array, floor: float) -> float:
+        """How much more rounding matters in what is executed than in the folded network, at the points tried."""
+        most = 1.0
+        for seed, place in enumerate({0, len(points) - 1}):
+            noisy = self._wide(module, points[place], seed, floor)
+            change = float(np.abs(noisy - wide[place]).max()) / NOISE
+            known = float(felt[place, 0])
+            most = max(most, change / known if known > 0 else 1.0)
+        return most
+
+    def _wide(self, module: nn.Module, point: Array, seed: int | None = None, floor: float = 0.0) -> Array:
+        """What the module executes at a point, in float64, with noise where a seed is given."""
+        x = self.to_caller(point)
+        shadow = Shadow(x, seed, floor)
+        with torch.inference_mode(False), torch.no_grad():
+            with shadow:
+                result = module(x)
+            return shadow.value(result).reshape(-1).double().cpu().numpy().copy()

@@ -1,7 +1,8 @@
 """Frontend for VNN-LIB 1.0 properties: a file becomes boxes of inputs, each with the outputs that are unsafe there.
 
 A VNN-LIB file describes a counterexample: inputs and outputs that meet every assertion. Its assertions are brought
-into disjunctive normal form; the parts about inputs must be boxes, the parts about outputs are linear inequalities.
+into disjunctive normal form; bounds of single inputs become boxes, everything else is a linear inequality of outputs,
+and of inputs where it relates them to outputs or to each other.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ _INPUT = re.compile(r"\(\s*declare-(?:const|fun)\s+X_(\d{1,18})\b")
 
 
 class UnsafeRow(NamedTuple):
-    """coefficients . y <= limit, or < limit where strict."""
+    """coefficients . y + inputs . x <= limit, or < limit where strict; `inputs` is empty where x plays no part."""
 
     coefficients: tuple[float, ...]
     limit: float
     strict: bool = False
+    inputs: tuple[float, ...] = ()
 
 
 Disjunct = tuple[UnsafeRow, ...]
@@ -54,7 +56,10 @@ class Case:
         never = Linear((0.0,) * outputs, -1.0, True)
         return AllOf(
             tuple(
-                AnyOf(tuple(Linear(row.coefficients, -row.limit, not row.strict) for row in disjunct) or (never,))
+                AnyOf(
+                    tuple(Linear(row.coefficients, -row.limit, not row.strict, row.inputs) for row in disjunct)
+                    or (never,)
+                )
                 for disjunct in self.unsafe
             )
         )
@@ -99,7 +104,7 @@ def read_vnnlib(path: Path) -> Problem:
     """Read a .vnnlib file, or one compressed with gzip (.vnnlib.gz).
 
     Raises:
-        SpecError: The file cannot be read, or says something that is neither a box of inputs nor linear in the outputs.
+        SpecError: The file cannot be read, or says something that is not linear in outputs and inputs.
     """
     return problem(vnnlib_text(path), path.name)
 
@@ -121,7 +126,7 @@ def problem(text: str, name: str = "property", stop: Callable[[], bool] | None =
     Example:
         >>> text = "(declare-const X_0 Real) (declare-const Y_0 Real) (assert (>= X_0 0)) (assert (<= X_0 1))"
         >>> problem(text + "(assert (>= Y_0 3))").cases[0].unsafe
-        ((UnsafeRow(coefficients=(-1.0,), limit=-3.0, strict=False),),)
+        ((UnsafeRow(coefficients=(-1.0,), limit=-3.0, strict=False, inputs=()),),)
     """
     source = Source(text, name, stop=stop)
     variables: dict[str, None] = {}
@@ -165,7 +170,7 @@ class _Cases:
         self.name, self.inputs, self.outputs, self.look = name, inputs, outputs, look
         self.unsafe: dict[bytes, list[Disjunct]] = {}
         self.boxes: dict[bytes, Box] = {}
-        self._coefficients: dict[Terms, tuple[float, ...]] = {}
+        self._coefficients: dict[tuple[Terms, int], tuple[float, ...]] = {}
 
     def problem(self, common: Part, choices: Iterator[Part]) -> Problem:
         """Sort every conjunction, the common part with one choice each, into the case of its box."""
@@ -202,16 +207,23 @@ class _Cases:
         return key
 
     def _rows(self, part: Part) -> Disjunct:
-        return tuple([UnsafeRow(self._row(terms), limit, strict) for terms, limit, strict in part.rows])
+        return tuple(
+            [
+                UnsafeRow(
+                    self._row(terms, self.outputs), limit, strict, self._row(inputs, self.inputs) if inputs else ()
+                )
+                for terms, limit, strict, inputs in part.rows
+            ]
+        )
 
-    def _row(self, terms: Terms) -> tuple[float, ...]:
-        """Coefficients of all outputs; equal rows share one tuple."""
-        found = self._coefficients.get(terms)
+    def _row(self, terms: Terms, count: int) -> tuple[float, ...]:
+        """Coefficients of all outputs, or of all inputs; equal rows share one tuple."""
+        found = self._coefficients.get((terms, count))
         if found is None:
-            coefficients = [0.0] * self.outputs
+            coefficients = [0.0] * count
             for index, value in terms:
                 coefficients[index] = value
-            found = self._coefficients[terms] = tuple(coefficients)
+            found = self._coefficients[terms, count] = tuple(coefficients)
         return found
 
 

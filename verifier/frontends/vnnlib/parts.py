@@ -29,24 +29,28 @@ _COMPARISONS = ("<=", "<", ">=", ">", "=")
 Bounds = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Array]  # inputs, whether from above, limits: (bounds,) each
 
 
-Terms = tuple[tuple[int, float], ...]  # outputs and their coefficients, each output once
+Terms = tuple[tuple[int, float], ...]  # outputs, or inputs, and their coefficients, each once
 
 
 class Row(NamedTuple):
-    """The sum of coefficient times output is <= limit, or < limit where strict; each output is named once."""
+    """The sum of coefficient times output, and of coefficient times input, is <= limit, or < limit where strict.
+
+    Each output and each input is named once; most rows name no input.
+    """
 
     terms: Terms
     limit: float
     strict: bool
+    inputs: Terms = ()
 
 
 @dataclass(slots=True)
 class Part:
-    """Bounds of inputs and rows of outputs that must hold together.
+    """Bounds of inputs, and rows of outputs and inputs, that must hold together.
 
     Args:
         bounds: Inputs, sides and limits, in any order and number.
-        rows: What must hold of the outputs.
+        rows: What must hold of the outputs, or relates them to inputs or inputs to each other.
         possible: False where a comparison of constants fails, so that nothing meets the part.
     """
 
@@ -93,7 +97,7 @@ def normal_form(term: Term, where: str, look: Callable[[], None]) -> Form:
         look: Called now and then; raises where reading should end.
 
     Raises:
-        SpecError: It is not made of comparisons that are linear in the outputs, or bounds of one input.
+        SpecError: It is not made of comparisons that are linear in outputs and inputs.
     """
     if not isinstance(term, list):
         raise SpecError(f"{where}: expected a comparison, found {term}")
@@ -165,21 +169,22 @@ def _part(small: _Sum, large: _Sum, strict: bool, where: str) -> Part:
         difference[name] = difference[name] - value if name in difference else -value
     constant = difference.pop("", Fraction(0))
     terms = [(*_variable(name, where), value) for name, value in difference.items() if value]
-    kinds = {kind for kind, _, _ in terms}
-    if not kinds:
+    if not terms:
         return Part(possible=constant < 0 or (constant == 0 and not strict))
-    if kinds == {"Y"}:
-        coefficients = tuple((index, _float64(value, where)) for _, index, value in terms)
-        return Part(rows=[Row(coefficients, _float64(-constant, where), strict)])
-    if kinds == {"X"} and len(terms) == 1 and not strict:
+    outputs, inputs = (
+        tuple((index, _float64(value, where)) for kind, index, value in terms if kind == wanted) for wanted in "YX"
+    )
+    part = Part()
+    if not outputs and len(terms) == 1:
         ((_, index, value),) = terms
         limit = _float64(-constant / value, where)
-        return Part(bounds=[(np.array([index]), np.array([value > 0]), np.array([limit]))])
-    problem = (
-        "relates inputs and outputs" if len(kinds) > 1
-        else "a strict bound of an input" if len(terms) == 1 else "relates several inputs"
-    )  # fmt: skip
-    raise SpecError(f"{where}: {problem}; only boxes of inputs are supported, with <= and >=")
+        part.bounds.append((np.array([index]), np.array([value > 0]), np.array([limit])))
+        if not strict:
+            return part
+        return Part(
+            part.bounds, [Row((), limit if value > 0 else -limit, True, ((index, 1.0 if value > 0 else -1.0),))]
+        )
+    return Part(rows=[Row(outputs, _float64(-constant, where), strict, inputs)])
 
 
 def _variable(name: str, where: str) -> tuple[str, int]:

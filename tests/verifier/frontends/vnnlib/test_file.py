@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from tests.shared_data import reference
+from verifier.asking.files import verify_files
 from verifier.errors import SpecError
 from verifier.frontends.vnnlib.file import problem, read_vnnlib
 from verifier.frontends.vnnlib.syntax import parse
+from verifier.network import Affine, Network
 
 ONE = "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n(declare-const Y_1 Real)\n"
 BOX = "(assert (<= X_0 1))(assert (>= X_0 -1))\n"
@@ -113,8 +115,6 @@ def test_a_property_that_says_nothing_of_the_outputs_is_met_everywhere():
     ("text", "said"),
     [
         ("(assert (<= X_0 1))", "X_0 has no lower bound"),
-        (BOX + "(assert (<= X_0 Y_0))", "line 5: relates inputs and outputs"),
-        (BOX + "(assert (< X_0 1))", "line 5: a strict bound of an input"),
         (BOX + "(assert (<= (* Y_0 Y_1) 1))", "line 5: '\\*' here is not linear"),
         (BOX + "(assert (not (<= Y_0 1)))", "line 5: 'not' is not supported"),
         (BOX + "(assert (<= Y_0 1 2))", "line 5: <= compares two terms, found 3"),
@@ -142,10 +142,38 @@ def test_what_cannot_be_read_is_refused_by_its_line(text, said):
         problem(ONE + text)
 
 
-def test_two_variables_in_one_bound_are_refused():
-    text = ONE + "(declare-const X_1 Real)" + BOX + "(assert (<= X_0 X_1))"
-    with pytest.raises(SpecError, match="relates several inputs"):
-        problem(text)
+def test_constraints_that_relate_inputs_are_rows():
+    """X_0 <= Y_0 + 2, X_0 + X_1 >= 3 and X_1 < 1, worked out by hand; the strict bound narrows the box as well."""
+    text = ONE + "(declare-const X_1 Real)" + BOX + "(assert (>= X_1 0))(assert (<= X_0 (+ Y_0 2)))"
+    (case,) = problem(text + "(assert (>= (+ X_0 X_1) 3))(assert (< X_1 1))").cases
+    assert case.box.upper.tolist() == [1.0, 1.0] and case.box.lower.tolist() == [-1.0, 0.0]
+    ((first, second, third),) = case.unsafe
+    assert first == ((-1.0, 0.0), 2.0, False, (1.0, 0.0))
+    assert second == ((0.0, 0.0), -3.0, False, (-1.0, -1.0))
+    assert third == ((0.0, 0.0), 1.0, True, (0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("asserted", "unsafe"),
+    [
+        ("(<= Y_0 (* 1.5 X_0))", lambda x, y: y <= 1.5 * x),  # at x = 0 alone: the unsafe set is one point
+        ("(>= Y_0 (+ (* 1.5 X_0) 4))", lambda x, y: y >= 1.5 * x + 4),
+        ("(and (<= Y_0 0.5) (> X_0 0))", lambda x, y: y <= 0.5 and x > 0),
+        ("(and (<= Y_0 0) (> X_0 0))", lambda x, y: y <= 0 and x > 0),
+        ("(or (and (<= (+ Y_0 X_0) -3) (<= X_0 0)) (>= X_0 (+ Y_0 1)))", lambda x, y: x + y <= -3 or x >= y + 1),
+    ],
+)
+def test_a_network_is_held_against_constraints_that_mix_inputs_and_outputs(tmp_path, asserted, unsafe):
+    """y = 2 |x| on [-1, 1]; what is unsafe is looked for at 4,001 points, among them 0."""
+    network = Network((Affine([[1.0], [-1.0]], [0.0, 0.0]), Affine([[2.0, 2.0]], [0.0])))
+    path = tmp_path / "mixed.vnnlib"
+    path.write_text(f"(declare-const X_0 Real)(declare-const Y_0 Real){BOX}(assert {asserted})")
+    found = verify_files(network, path)
+    points = [x for x in np.linspace(-1, 1, 4001).tolist() if unsafe(x, 2 * abs(x))]
+    assert found.verdict == ("falsified" if points else "verified"), str(found)
+    if points:
+        x = float(found.counterexample.item())
+        assert unsafe(x, 2 * abs(x))
 
 
 def test_vnnlib_2_is_refused_by_name():

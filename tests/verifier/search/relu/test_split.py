@@ -189,6 +189,7 @@ def test_absurd_slopes_and_multipliers_prove_nothing_false(monkeypatch: pytest.M
         assert not search.verified
 
 
+@pytest.mark.slow
 def test_the_root_is_refined_where_the_search_costs_more_and_the_search_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

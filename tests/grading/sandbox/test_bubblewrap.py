@@ -5,11 +5,11 @@ import shutil
 import sys
 
 import pytest
-from grading.parallel import judge_notebook
 
 from grading.course import CourseError
-from grading.sandbox import Sandbox, bubblewrap, trouble
-from tests.grading.conftest import LAB
+from grading.run.many import judge_notebook
+from grading.sandbox.bubblewrap import Sandbox, lacking, trouble
+from tests.grading.conftest import LAB, needs_sandbox
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the files in /proc/self/fd")
 
@@ -28,7 +28,7 @@ def open_files():
 def test_a_refusal_leaves_no_socket_open(course, monkeypatch, name):
     """The exception is kept, and with it every frame, so that no socket is closed by being forgotten."""
     program, said = REFUSALS[name]
-    monkeypatch.setattr("grading.sandbox.bubblewrap", lambda: program)
+    monkeypatch.setattr("grading.sandbox.bubblewrap.bubblewrap", lambda: program)
     source = course.source_notebook(LAB)
     before = open_files()
     with pytest.raises(CourseError, match=said) as refused:
@@ -37,9 +37,16 @@ def test_a_refusal_leaves_no_socket_open(course, monkeypatch, name):
     assert trouble() != "" and open_files() == before
 
 
-@pytest.mark.skipif(bubblewrap() is None, reason="bubblewrap is not installed (apt install bubblewrap)")
+@needs_sandbox
 def test_a_sandbox_that_is_closed_leaves_nothing_open():
     before = open_files()
     with Sandbox():
         assert open_files() > before
     assert open_files() == before
+
+
+def test_what_is_lacking_is_one_line_with_the_command_that_adds_it(monkeypatch):
+    monkeypatch.setattr("grading.sandbox.bubblewrap.bubblewrap", lambda: None)
+    assert lacking().startswith("bubblewrap is missing; add it with: apt install bubblewrap") and "\n" not in lacking()
+    monkeypatch.setattr("grading.sandbox.bubblewrap.bubblewrap", lambda: shutil.which("false"))
+    assert lacking() == "bubblewrap does not work here; `python -m grading doctor` says what to do"

@@ -1,6 +1,6 @@
 """The pictures of lab 3: bounds layer by layer, one ReLU between two lines, the parts of a search, a race.
 
-Colours and style are those of `course_utils.plots`. Each function also prints in one line what its picture shows.
+Each function also prints in one line what its picture shows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from course_utils.plots import COLOURS, HATCHES, INPUT_NAMES, OUTPUT_NAME, SERIES, in_course_style
+from course_utils.plots.curves import SERIES
+from course_utils.plots.plane import INPUT_NAMES
+from course_utils.plots.style import COLOURS, HATCHES, OUTPUT_NAME, in_course_style
 
 SLOPE_RANGE = (-1.0, 2.0)  # of z in the pictures of one ReLU
 VERDICTS = ("verified", "falsified", "unknown")
@@ -162,15 +164,16 @@ def draw_parts(names: Sequence[str], parts: Sequence[Sequence[Any]], box: Sequen
     row = plt.subplots(1, len(names), figsize=(4.6 * len(names), 4.2), squeeze=False)[1][0]
     for ax, name, proved in zip(row, names, parts, strict=True):
         colour = COLOURS["verified"]
+        counted = f"{len(proved)} proved part{'s' * (len(proved) != 1)}"
         for low, high in proved:
             low, high = np.asarray(low, float), np.asarray(high, float)
             patch = Rectangle(low, *(high - low), facecolor=colour, alpha=0.35, edgecolor="#222222", linewidth=0.8)
             ax.add_patch(patch)
         ax.add_patch(Rectangle(lower, *(upper - lower), fill=False, edgecolor=COLOURS["spec"], linewidth=1.8))
         (left, bottom), (right, top) = lower - room, upper + room
-        ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{name}: {len(proved)} proved parts")
+        ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=f"{name}: {counted}")
         ax.set(xlabel=INPUT_NAMES[0], ylabel=INPUT_NAMES[1])
-        print(f"{name}: the box is covered by {len(proved)} proved parts")
+        print(f"{name}: the box is covered by {counted}")
     return list(row)
 
 
@@ -229,7 +232,8 @@ def draw_race(entries: Mapping[str, Sequence[tuple[str, float]]]) -> Axes:
             patch = Rectangle((place + 0.54, line - 0.4), 0.92, 0.8, hatch=HATCHES[verdict], linewidth=0.5)
             patch.set(facecolor=(*_rgb(COLOURS[verdict]), 0.35), edgecolor=COLOURS[verdict])
             ax.add_patch(patch)
-            ax.text(place + 1, line, f"{1000 * seconds:.0f}", ha="center", va="center", fontsize=8, color="#000000")
+            ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}  # the hatch hides digits
+            ax.text(place + 1, line, f"{1000 * seconds:.0f}", ha="center", va="center", fontsize=8, bbox=ground)
         settled = sum(verdict != "unknown" for verdict, _ in row)
         print(f"{name}: {settled} of {len(row)} settled in {sum(seconds for _, seconds in row):.2f} CPU seconds")
     for verdict in VERDICTS:

@@ -1,0 +1,76 @@
+"""How a notebook shows what went wrong, and what a picture says: the message first, and words beside each image."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from course_utils.plots.style import described
+
+MOST_LINES = 6  # of a notebook's own lines in an error; recursion would fill pages
+
+
+def show_errors_briefly() -> None:
+    """From now on an error shows its message first, then the lines of the notebook that led there, and no more.
+
+    `%tb` in a cell of its own still shows everything. Outside a notebook nothing changes.
+    """
+    shell = _shell()
+    if shell is not None:
+        shell.set_custom_exc((Exception,), _show)
+
+
+def brief(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> list[str]:
+    """The lines of an error as a student reads them."""
+    text = str(error).strip() or "no message"
+    lines = [f"\033[1m{kind.__name__}\033[0m: {text}"]
+    own = [
+        (frame.f_code.co_name, number, linecache.getline(frame.f_code.co_filename, number).strip())
+        for frame, number in traceback.walk_tb(tb)
+        if _is_cell(frame.f_code.co_filename)
+    ]
+    for name, number, line in own[-MOST_LINES:]:
+        where = "this cell" if name == "<module>" else f"{name}()"
+        lines.append(f"  in {where}, line {number}: {line}")
+    return [*lines, "  (%tb in a new cell shows every step)"]
+
+
+def describe_pictures() -> None:
+    """From now on a picture carries its description as alternative text, and the same words are printed beside it."""
+    shell = _shell()
+    if shell is None:
+        return
+    formatter = shell.display_formatter.formatters["image/png"]
+    from IPython.core.pylabtools import print_figure
+
+    def with_words(figure: Figure) -> Any:
+        words = described(figure)
+        data = print_figure(figure, fmt="png", base64=True)
+        if not words:
+            return data
+        print(f"In words: {words}")
+        return data, {"alt": words}
+
+    shell.run_line_magic("matplotlib", "inline")  # else it would set a formatter of its own at the first picture
+    formatter.for_type(Figure, with_words)
+
+
+def _show(shell: Any, kind: type[BaseException], error: BaseException, tb: Any, tb_offset: int | None = None) -> None:
+    sys.last_type, sys.last_value, sys.last_traceback = kind, error, tb  # what %tb reads
+    shell._showtraceback(kind, error, brief(kind, error, tb))
+
+
+def _is_cell(filename: str) -> bool:
+    """Whether code comes from a notebook's cell: ipykernel's temporary names, or IPython's own."""
+    return bool(re.search(r"ipykernel_\d+|<ipython-input|<cell", filename))
+
+
+def _shell() -> Any:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell if type(shell).__name__ == "ZMQInteractiveShell" else None

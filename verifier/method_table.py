@@ -1,0 +1,205 @@
+"""The table of methods: one entry for each name that `method=` takes, and everything that is said of it elsewhere.
+
+Error messages, `--help`, the table in docs/choosing.md and `verifier.methods()` are written from here. An entry that
+has `bound` is a bounding method: output_bounds(), and the input splitting of verify(..., method="split", bounds=...)
+run it. How the others run is in stages.py. Nothing is imported before it is used, so that the table costs nothing.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from verifier.errors import OptionError
+
+if TYPE_CHECKING:
+    from verifier.bounds.layers import BoundingMethod, LayerBounds
+    from verifier.enclosure import Array, Bounds
+    from verifier.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """One method.
+
+    Args:
+        name: What `method=` takes.
+        label: What Result.stage calls it.
+        sound: What it can claim: "verified and falsified", "verified" or "falsified".
+        complete: Where it settles every question, given time: "", or a few words.
+        guarantee: Of VERIFIED: "exact", "rounded", "solver tolerance"; "" where it never says that.
+        needs: Extras of the package that it needs, e.g. "exact"; () for none.
+        use: What to ask it for, in a few words.
+        bound: The bounding method, where it is one.
+        stoppable: Whether `bound` takes `stop`, and gives what it has when time is up.
+    """
+
+    name: str
+    label: str
+    sound: str
+    complete: str
+    guarantee: str
+    needs: tuple[str, ...]
+    use: str
+    bound: BoundingMethod | None = None
+    stoppable: bool = False
+
+
+def _ibp(network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None) -> LayerBounds:
+    from verifier.bounds.interval import interval_bounds
+
+    return interval_bounds(network, boxes, rows, known)
+
+
+def _symbolic(network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None) -> LayerBounds:
+    from verifier.bounds.symbolic import symbolic_bounds
+
+    return symbolic_bounds(network, boxes, rows, known)
+
+
+def _crown(
+    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, **options: Any
+) -> LayerBounds:
+    from verifier.bounds.crown import crown_bounds
+
+    return crown_bounds(network, boxes, rows, known, intersect=False, **options)  # as published
+
+
+def _crown_optimized(
+    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, **options: Any
+) -> LayerBounds:
+    from verifier.search.relu.crown_optimized import crown_optimized_bounds
+
+    return crown_optimized_bounds(network, boxes, rows, known, **options)
+
+
+def _lirpa(kind: str) -> Callable[..., LayerBounds]:
+    def bound(
+        network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, **options: Any
+    ) -> LayerBounds:
+        from verifier.bounds.lirpa import lirpa_bounds  # auto-LiRPA needs torch; only those who ask for it wait for it
+
+        return lirpa_bounds(network, boxes, rows, known, method=kind, **options)
+
+    return bound
+
+
+BOTH = "verified and falsified"
+TABLE: dict[str, Method] = {
+    one.name: one
+    for one in (
+        Method("auto", "", BOTH, "with few inputs or few unstable neurons", "exact or rounded", (),
+               "nearly every question: the others in turn, from cheap to expensive"),
+        Method("ibp", "interval", "verified", "", "rounded", (), "the loosest bounds, fastest", _ibp),
+        Method("symbolic", "symbolic", "verified", "", "rounded", (), "linear bounds in one pass forward", _symbolic),
+        Method("crown", "crown", "verified", "", "rounded", (), "linear bounds in passes backward", _crown, True),
+        Method("crown_optimized", "crown optimized", "verified", "", "rounded", ("torch",),
+               "the tightest linear bounds here: slopes optimised by gradient, hidden layers too", _crown_optimized,
+               True),
+        Method("auto_lirpa_ibp", "auto-LiRPA IBP", "verified", "", "rounded", ("torch", "lirpa"),
+               "intervals by auto-LiRPA", _lirpa("IBP")),
+        Method("auto_lirpa", "auto-LiRPA CROWN", "verified", "", "rounded", ("torch", "lirpa"),
+               "CROWN by auto-LiRPA; it agrees with `crown` to 1e-5", _lirpa("CROWN")),
+        Method("auto_lirpa_optimized", "auto-LiRPA CROWN-Optimized", "verified", "", "rounded", ("torch", "lirpa"),
+               "optimised slopes by auto-LiRPA; seconds", _lirpa("CROWN-Optimized")),
+        Method("attack", "attack", "falsified", "", "", (), "whether the spec fails obviously"),
+        Method("split", "split", BOTH, "with few inputs", "rounded", (),
+               "few inputs; with `bounds=` any bounding method inside; fast with [fast]"),
+        Method("relu_split", "relu split", BOTH, "but for margins below rounding", "rounded", ("torch", "exact"),
+               "many inputs"),
+        Method("lp", "lp", BOTH, "", "rounded", ("exact",),
+               "the triangle relaxation; the tightest bound that looks at neurons one by one"),
+        Method("milp", "milp", BOTH, "up to the solver's tolerance", "solver tolerance", ("exact",),
+               "an independent second opinion; never part of `auto`"),
+        Method("z3", "z3", BOTH, "on small networks", "exact", ("exact",),
+               "small networks, margins of exactly 0; cannot be stopped at once inside a simplification"),
+    )
+}  # fmt: skip
+ALIASES = {"interval": "ibp"}  # other names, which the course uses
+
+
+class Methods(tuple[Method, ...]):
+    """All methods; shown as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Write one line for each."""
+        return "\n".join(f"{one.name:22}{one.use}" for one in self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head, *rows = _cells(self)
+        lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+        titles = "".join(f"<th>{html.escape(title)}</th>" for title in head)
+        return f"<table><tr>{titles}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+    def markdown(self) -> str:
+        """Write them as the table of docs/choosing.md."""
+        head, *rows = _cells(self)
+        lines = [head, ["---"] * len(head), *([f'`"{row[0]}"`', *row[1:]] for row in rows)]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def methods() -> Methods:
+    """All methods that verify() takes, what each can claim, and what it needs.
+
+    Example:
+        >>> [one.name for one in methods() if one.guarantee == "exact"]
+        ['z3']
+    """
+    return Methods(TABLE.values())
+
+
+def _cells(table: Methods) -> list[list[str]]:
+    head = ["method", "can say", "complete", "guarantee", "needs", "ask it for"]
+    return [head] + [
+        [one.name, one.sound, one.complete or "no", one.guarantee or "replayed",
+         ", ".join(f"[{extra}]" for extra in one.needs) or "nothing", one.use]
+        for one in table
+    ]  # fmt: skip
+
+
+def find_method(name: Any) -> Method:
+    """The method of a name.
+
+    Raises:
+        OptionError: There is none.
+    """
+    found = TABLE.get(ALIASES.get(name, name)) if isinstance(name, str) else None
+    if found is None:
+        raise OptionError(f"method: {name!r} is not one of {', '.join(TABLE)}")
+    return found
+
+
+def find_bounding(name: Any, option: str = "method") -> Method:
+    """The bounding method of a name.
+
+    Raises:
+        OptionError: There is none.
+    """
+    found = TABLE.get(ALIASES.get(name, name)) if isinstance(name, str) else None
+    if found is None or found.bound is None:
+        names = ", ".join(one.name for one in TABLE.values() if one.bound is not None)
+        raise OptionError(f"{option}: {name!r} is not a bounding method; choose one of {names}")
+    return found
+
+
+def bounding(name: str) -> BoundingMethod:
+    """The bounding method of a name that is known to be one."""
+    found = find_bounding(name).bound
+    assert found is not None
+    return found
+
+
+def help_text() -> str:
+    """The methods as the command line's help lists them."""
+    lines = ["methods, for --method M:"]
+    for one in TABLE.values():
+        needs = "; needs " + " and ".join(f"[{extra}]" for extra in one.needs) if one.needs else ""
+        lines.append(f"  {one.name:22}{one.use.replace('`', '')}{needs}")
+    lines.append("An extra such as [exact] is installed by: pip install 'nn-verification-course[exact]'.")
+    return "\n".join(lines)
