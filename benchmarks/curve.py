@@ -74,8 +74,8 @@ def main() -> None:
         [
             f"# A {sizes} network against T4",
             "",
-            f"`python -m benchmarks.curve`, Python {platform.python_version()}, Z3 {z3.get_version_string()}, one thread. "
-            f"The largest error on a grid of 2,001 points is {largest_on_grid(net, t4):.7f}.",
+            f"`python -m benchmarks.curve`, Python {platform.python_version()}, Z3 {z3.get_version_string()}, one "
+            f"thread. The largest error on a grid of 2,001 points is {largest_on_grid(net, t4):.7f}.",
             "",
             "| question | answer | CPU s |",
             "|---|---|---|",
