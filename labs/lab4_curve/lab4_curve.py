@@ -983,6 +983,8 @@ picture = draw_floats(two_neurons)
 from verifier import max_error, verify_function
 
 print(verify_function(network, formula, [[-1, 1]], tolerance=highest))
+if keras_model is not None:
+    print("the Keras model:", max_error(keras_model, formula, [[-1, 1]]))
 largest_error = max_error(network, formula, [[-1, 1]], tolerance=1e-6)
 largest_error
 
