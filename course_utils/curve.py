@@ -195,7 +195,7 @@ def ask_in_pieces(
         error = net_z3_on(plain(net), known, [x])[0] - formula(x)
         solver = z3.Solver()
         solver.set(rlimit=QUERY_WORK)
-        solver.add(x >= exact(lower), x <= exact(upper))
+        solver.add(exact(lower) <= x, exact(upper) >= x)
         solver.add(z3.Not(z3.And(error < exact(tolerance), error > -exact(tolerance))))
         verdict = _WORDS[str(solver.check())]
         found.append(AskedPiece(lower, upper, unstable, time.process_time() - started, verdict))

@@ -551,7 +551,7 @@ def enclose(ask_one, low, high, gap):
     """The largest tolerance known to have a counterexample, and the smallest one known to be proved."""
     ### BEGIN SOLUTION
     while high - low > gap:
-        middle = (low + high) / 2
+        middle = low + (high - low) / 2
         verdict = ask_one(middle)
         if verdict == "unknown":
             break
