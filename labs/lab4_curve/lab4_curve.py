@@ -154,8 +154,8 @@ from course_utils.curve import fit_in_keras, stored_keras_weights
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras runs on torch, TensorFlow or JAX
 try:
     import keras
-except ImportError as problem:
-    print(f"No Keras here ({problem}): the weights are those that the course stored.")
+except ImportError:
+    print("No Keras here, or not the backend that it asks for: the weights are those that the course stored.")
     keras_model, keras_weights = None, stored_keras_weights()
 else:
     keras_model = keras.Sequential(
@@ -551,7 +551,7 @@ def enclose(ask_one, low, high, gap):
     """The largest tolerance known to have a counterexample, and the smallest one known to be proved."""
     ### BEGIN SOLUTION
     while high - low > gap:
-        middle = (low + high) / 2
+        middle = low + (high - low) / 2
         verdict = ask_one(middle)
         if verdict == "unknown":
             break
@@ -952,6 +952,8 @@ for sizes in [(1, 2, 1), (3, 3, 2), (2, 3, 2, 1)]:
 # for an $x$ that breaks it, and the answer is replayed in your scalar operations. What do you expect?
 
 # %%
+import numpy as np
+
 from course_utils.curve import STORED_FLOAT_X
 from course_utils.curve_plots import draw_floats
 from verifier import verify
@@ -981,6 +983,8 @@ picture = draw_floats(two_neurons)
 from verifier import max_error, verify_function
 
 print(verify_function(network, formula, [[-1, 1]], tolerance=highest))
+if keras_model is not None:
+    print("the Keras model:", max_error(keras_model, formula, [[-1, 1]]))
 largest_error = max_error(network, formula, [[-1, 1]], tolerance=1e-6)
 largest_error
 
