@@ -236,12 +236,14 @@ def most_points(notebook: Any) -> float:
     return sum(float(cell.max_score) for cell in (*notebook.grade_cells, *notebook.task_cells))
 
 
-def fingerprint(submission: Submission, blueprint: dict[str, GradedCell], limits: Limits) -> str:
+def fingerprint(
+    submission: Submission, blueprint: dict[str, GradedCell], limits: Limits, beside: list[list[str]]
+) -> str:
     """A digest of everything that decides a submission's points, but for its lateness."""
     digest = hashlib.sha256()
     parts: Iterable[Any] = (
         submission.notebook.hex(), submission.files, {name: asdict(cell) for name, cell in blueprint.items()},
-        limits.to_data(),
+        limits.to_data(), beside,
     )  # fmt: skip
     for part in parts:
         digest.update(json.dumps(part, sort_keys=True).encode() + b"\0")
