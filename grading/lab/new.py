@@ -25,7 +25,7 @@ TEMPLATE = '''# ---
 
 # %% [markdown]
 # ## 1. A function that is tested
-# Students see everything of a cell but what stands between BEGIN SOLUTION and END SOLUTION.
+# Students see everything of a cell but its solution, which two comments enclose.
 
 # %% nbgrader={{"grade": false, "grade_id": "width", "locked": false, "schema_version": 3, "solution": true, "task": false}}
 def width(lower, upper):
