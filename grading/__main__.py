@@ -154,6 +154,20 @@ def _term(course: Course, options: argparse.Namespace) -> int:
     return 0
 
 
+def _return_feedback(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.lms_names import Platform
+    from grading.office.return_feedback import return_feedback, write_comments
+
+    lab, platform = course.check_lab(options.lab), Platform(options.format)
+    path, lines = return_feedback(course, lab, platform, options.output)
+    print(f"written: {path}")
+    if platform is Platform.CANVAS:
+        print(f"written: {write_comments(course, lab)}")
+    for line in lines:
+        print(shown(f"note: {line}"), file=sys.stderr)
+    return 0
+
+
 def _roster(course: Course, options: argparse.Namespace) -> int:
     from grading.office.roster import import_roster, read_roster
 
@@ -344,6 +358,14 @@ def parser() -> argparse.ArgumentParser:
         help="Moodle's grading worksheet of the assignment: who each participant is, and when they handed in",
     )  # fmt: skip
     collect.set_defaults(run=_collect)
+
+    back = commands.add_parser(
+        "return-feedback", help="write the feedback pages of a lab as Moodle or Canvas takes them"
+    )
+    back.add_argument("lab")
+    back.add_argument("--format", choices=["canvas", "moodle"], required=True)
+    back.add_argument("--output", type=Path, help="file (default: gradebook/exports/LAB-feedback-FORMAT.zip)")
+    back.set_defaults(run=_return_feedback)
 
     term = commands.add_parser("term", help="print everyone's points in all labs, and write them as a csv")
     term.add_argument("--output", type=Path, help="file (default: gradebook/exports/term.csv)")

@@ -2,18 +2,24 @@
 """A lab with a manually graded task, from a change of its due date to a change of its exercises."""
 
 import shutil
+import zipfile
 
+import nbformat
 import pytest
 
 from grading.book.autograde import autograde
 from grading.book.deadlines import extend, set_due
-from grading.book.nbgrader import release
-from grading.book.record import read_mark
+from grading.book.nbgrader import feedback, release
+from grading.book.origin import Origin, add_origins
+from grading.book.record import autograded, read_mark
+from grading.book.rubric import is_rubric
 from grading.course import CourseError
 from grading.limits import Limits
 from grading.office.export import open_matters, write_export
+from grading.office.lms_names import Platform
 from grading.office.report import write_report
 from grading.office.results import read_results
+from grading.office.return_feedback import return_feedback, write_comments
 from grading.office.roster import import_roster
 from grading.office.term import term_table, write_term
 from grading.run import many
@@ -71,9 +77,50 @@ def test_a_task_counts_in_report_exports_and_in_what_waits(course):
     assert waits.startswith("2 answers of 1 students wait") and missing == "not handed in: zoe"
 
 
+def test_the_rubric_stands_beside_the_answer_and_no_student_sees_it(course):
+    answer = "Nothing at all: a verified box is silent"
+    cells = nbformat.read(autograded(course, "ann", LAB) / f"{LAB}.ipynb", as_version=4).cells
+    names = [cell.metadata.get("nbgrader", {}).get("grade_id") for cell in cells]
+    beside = cells[names.index("meaning") + 1]
+    assert answer in beside.source and "BEGIN SOLUTION" not in beside.source
+    assert sum(is_rubric(cell) for cell in cells) == 1  # not beside what a test grades
+    hand_in(course, "bob", small_lab(solved=False))
+    autograde(course, LAB, ["bob"], limits=LIMITS)
+    feedback(course, LAB, "bob")
+    page = (course.gradebook / "feedback" / "bob" / LAB / f"{LAB}.html").read_text()
+    assert "silent" not in page and "the one who grades" not in page and "essay" in page
+
+
+@pytest.mark.parametrize(
+    ("platform", "folder", "name"),
+    [
+        (
+            "moodle",
+            "Group 1-Ann Lee_501_assignsubmission_file_",
+            "Group 1-Ann Lee_501_assignsubmission_file_/small_lab.html",
+        ),
+        ("canvas", "leeann_LATE_101_9001_", "leeann_LATE_101_9001_small_lab.html"),
+    ],
+)
+def test_feedback_goes_back_under_the_names_of_the_download(course, platform, folder, name):
+    add_origins(course, LAB, {"ann": Origin(platform, "501", folder)})
+    with pytest.raises(CourseError, match="ann: left out, since there is no page"):
+        return_feedback(course, LAB, Platform(platform))
+    feedback(course, LAB, "ann")
+    path, lines = return_feedback(course, LAB, Platform(platform))
+    with zipfile.ZipFile(path) as made:
+        assert made.namelist() == [name] and b"<html" in made.read(name)
+    assert lines == []
+    assert "width_check: 2 of 2" in write_comments(course, LAB).read_text()
+
+
 def test_the_term_shows_every_lab_and_totals(course):
     lines = term_table(course).splitlines()
-    assert lines[1].split() == ["ann", "7*", "7"] and lines[2].split() == ["zoe", "-", "0"] and lines[3].split() == ["of", "15", "15"]
+    assert (
+        lines[1].split() == ["ann", "7*", "7"]
+        and lines[2].split() == ["zoe", "-", "0"]
+        and lines[3].split() == ["of", "15", "15"]
+    )
     assert write_term(course).read_text().splitlines()[1] == "ann,Ann Lee,7,7,15,2"
 
 
