@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -38,10 +39,26 @@ def _build(course: Course, options: argparse.Namespace) -> int:
 
 def _release(course: Course, options: argparse.Namespace) -> int:
     from grading.book.nbgrader import release
+    from grading.office.authoring import check_contract, check_own_notebook
 
+    failed = 0
     for lab in _labs(course, options.lab):
-        release(course, lab)
-        print(f"released {lab}: {course.released_notebook(lab)}")
+        try:
+            check_contract(course, lab)
+            if not options.quick:
+                check_own_notebook(course, lab)
+            release(course, lab, change_exercises=options.change_exercises)
+            print(f"released {lab}: {course.released_notebook(lab)}")
+        except CourseError as error:  # the other labs are released
+            print("\n".join(map(shown, f"grading: {error}".split("\n"))), file=sys.stderr)
+            failed += 1
+    return 1 if failed else 0
+
+
+def _new(course: Course, options: argparse.Namespace) -> int:
+    from grading.lab.new import write_new_lab
+
+    print(f"wrote {write_new_lab(course, options.lab)}; next: python -m grading release {options.lab}")
     return 0
 
 
@@ -137,6 +154,20 @@ def _term(course: Course, options: argparse.Namespace) -> int:
     return 0
 
 
+def _return_feedback(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.lms_names import Platform
+    from grading.office.return_feedback import return_feedback, write_comments
+
+    lab, platform = course.check_lab(options.lab), Platform(options.format)
+    path, lines = return_feedback(course, lab, platform, options.output)
+    print(f"written: {path}")
+    if platform is Platform.CANVAS:
+        print(f"written: {write_comments(course, lab)}")
+    for line in lines:
+        print(shown(f"note: {line}"), file=sys.stderr)
+    return 0
+
+
 def _roster(course: Course, options: argparse.Namespace) -> int:
     from grading.office.roster import import_roster, read_roster
 
@@ -194,10 +225,26 @@ def _doctor(course: Course, options: argparse.Namespace) -> int:
 
 
 def _judge(course: Course, options: argparse.Namespace) -> int:
-    from grading.run.many import judge_notebook
+    from grading.lab.files import lab_files
+    from grading.run.many import run_notebook
 
     source = course.source_notebook(course.check_lab(options.lab))
-    outcomes = judge_notebook(source, options.notebook, limits=_limits(options), unsafe=options.unsafe_no_sandbox)
+    graded = run_notebook(
+        source, options.notebook, limits=_limits(options), unsafe=options.unsafe_no_sandbox,
+        lab_files=lab_files(course, options.lab),
+    )  # fmt: skip
+    outcomes = graded.outcomes
+    if options.json:
+        told = {
+            "lab": options.lab, "status": graded.status, "notes": graded.notes,
+            "points": sum(one.points for one in outcomes), "max_points": sum(one.max_points for one in outcomes),
+            "tests": [
+                {"name": one.grade_id, "points": one.points, "max_points": one.max_points, "message": one.message}
+                for one in outcomes
+            ],
+        }  # fmt: skip
+        print(json.dumps(told))
+        return 0
     width = max((len(outcome.grade_id) for outcome in outcomes), default=0)
     for one in outcomes:
         said = shown(one.detail or one.message)
@@ -254,7 +301,18 @@ def parser() -> argparse.ArgumentParser:
 
     release = commands.add_parser("release", help="make the students' version of every lab, or of one")
     release.add_argument("lab", nargs="?")
+    release.add_argument(
+        "--quick", action="store_true", help="do not judge the notebook with its solutions, which is done once a change"
+    )
+    release.add_argument(
+        "--change-exercises", action="store_true",
+        help="also where submissions were recorded with other exercises; removed ones lose their points",
+    )  # fmt: skip
     release.set_defaults(run=_release)
+
+    new = commands.add_parser("new", help="write the text of a new lab, to start from")
+    new.add_argument("lab")
+    new.set_defaults(run=_new)
 
     work = commands.add_parser("work", help="copy each released lab once to work/, never over a student's own")
     work.set_defaults(run=_work)
@@ -301,6 +359,14 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     collect.set_defaults(run=_collect)
 
+    back = commands.add_parser(
+        "return-feedback", help="write the feedback pages of a lab as Moodle or Canvas takes them"
+    )
+    back.add_argument("lab")
+    back.add_argument("--format", choices=["canvas", "moodle"], required=True)
+    back.add_argument("--output", type=Path, help="file (default: gradebook/exports/LAB-feedback-FORMAT.zip)")
+    back.set_defaults(run=_return_feedback)
+
     term = commands.add_parser("term", help="print everyone's points in all labs, and write them as a csv")
     term.add_argument("--output", type=Path, help="file (default: gradebook/exports/term.csv)")
     term.set_defaults(run=_term)
@@ -332,6 +398,7 @@ def parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("judge", help="print a notebook's points by test cell; nothing is recorded")
     judge.add_argument("--lab", required=True)
     judge.add_argument("notebook", type=Path)
+    judge.add_argument("--json", action="store_true", help="as one line of JSON, with what a student may read")
     _add_limits(judge)
     judge.set_defaults(run=_judge)
 

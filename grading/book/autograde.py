@@ -17,6 +17,7 @@ from sqlalchemy.exc import SAWarning
 from grading.book.nbgrader import ensure_released, load_config, submissions
 from grading.book.record import Recorder, fingerprint, read_mark
 from grading.course import Course, CourseError, shown
+from grading.lab.files import lab_files
 from grading.lab.submission import read_blueprint, read_submission
 from grading.limits import Limits
 from grading.run.many import Job, imports_of, in_parallel
@@ -98,7 +99,7 @@ def autograde(
     limits = limits or Limits()
     if not unsafe and scheduler is None and (bubblewrap() is None or not sys.platform.startswith("linux")):
         raise CourseError(HOW_TO_GET_BUBBLEWRAP)
-    blueprint = read_blueprint(course.source_notebook(lab))
+    blueprint, beside = read_blueprint(course.source_notebook(lab)), lab_files(course, lab)
     with _quiet():
         ensure_released(course, lab)
         rows: dict[str, Row] = {}
@@ -113,8 +114,8 @@ def autograde(
                 told(rows[student])
                 continue
             submission.files[:] = [one for one in submission.files if one[0] != "timestamp.txt"]
-            marks[student] = fingerprint(submission, blueprint, limits)
-            jobs[student] = Job(submission, blueprint, limits, unsafe)
+            marks[student] = fingerprint(submission, blueprint, limits, beside)
+            jobs[student] = Job(submission, blueprint, limits, unsafe, lab_files=beside)
         with Recorder(course, lab, load_config(course)) as recorder:
             for student in list(jobs) if not force else []:
                 row = _known(course, lab, recorder, student, marks[student])

@@ -18,7 +18,7 @@ class Origin:
     Args:
         platform: "canvas" or "moodle", or empty.
         number: Canvas: the person's id. Moodle: the participant's number in this one assignment.
-        folder: Moodle's name of the folder, which its feedback zip repeats.
+        folder: Moodle's name of the folder, or how Canvas begins a file's name: feedback is handed back under it.
         late: Canvas's mark; None where nothing is known.
     """
 

@@ -24,8 +24,9 @@ from traitlets.config import Config
 
 from grading.book.deadlines import Deadline, Lateness, lateness, read_deadlines
 from grading.book.origin import Origin, read_origins
+from grading.book.rubric import add_rubrics
 from grading.course import Course
-from grading.lab.submission import GradedCell, Submission
+from grading.lab.submission import GradedCell, Submission, read_blueprint
 from grading.limits import Limits
 from grading.run.one import Graded
 
@@ -66,6 +67,7 @@ class Recorder:
         self._checksums = {cell.name: cell.checksum for cell in notebook.source_cells}
         self._deadline = read_deadlines(course).get(lab, Deadline())
         self._origins = read_origins(course, lab)
+        self._blueprint = read_blueprint(course.source_notebook(lab))
 
     def __enter__(self) -> "Recorder":
         return self
@@ -88,6 +90,7 @@ class Recorder:
         for cell in notebook.cells:
             if "nbgrader" in cell.metadata:
                 cell.metadata.nbgrader["checksum"] = self._checksums.get(cell.metadata.nbgrader["grade_id"], "")
+        add_rubrics(notebook, self._blueprint)
         stamp = _stamp(self._course.submitted(student, self._lab) / "timestamp.txt")
         with self._transaction():
             late = self._write_points(student, notebook, graded, stamp)
@@ -236,12 +239,14 @@ def most_points(notebook: Any) -> float:
     return sum(float(cell.max_score) for cell in (*notebook.grade_cells, *notebook.task_cells))
 
 
-def fingerprint(submission: Submission, blueprint: dict[str, GradedCell], limits: Limits) -> str:
+def fingerprint(
+    submission: Submission, blueprint: dict[str, GradedCell], limits: Limits, beside: list[list[str]]
+) -> str:
     """A digest of everything that decides a submission's points, but for its lateness."""
     digest = hashlib.sha256()
     parts: Iterable[Any] = (
         submission.notebook.hex(), submission.files, {name: asdict(cell) for name, cell in blueprint.items()},
-        limits.to_data(),
+        limits.to_data(), beside,
     )  # fmt: skip
     for part in parts:
         digest.update(json.dumps(part, sort_keys=True).encode() + b"\0")

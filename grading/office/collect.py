@@ -12,7 +12,7 @@ import stat
 import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from nbgrader.api import Gradebook
@@ -104,8 +104,9 @@ def _sort(
             told = sheet.get(owner.number)
             origin = Origin(owner.platform, owner.number, owner.folder, owner.late)
             handed = students[person.student] = Handed(person, origin, told.handed_in if told else "")
-        if owner.late and not handed.origin.late:
-            handed.origin = Origin(owner.platform, owner.number, owner.folder, True)
+        # of Canvas's attempts the last one is answered
+        folder = owner.folder if NOTEBOOK.search(owner.rest) else handed.origin.folder
+        handed.origin = replace(handed.origin, folder=folder, late=owner.late or handed.origin.late)
         handed.entries.append((owner.rest, entry))
     return students
 

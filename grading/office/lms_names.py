@@ -29,7 +29,7 @@ class Owner:
         number: Canvas: the person's id. Moodle: the participant's number in this one assignment.
         rest: The path that the student chose.
         late: Canvas's mark; None where the platform has none.
-        folder: Moodle's own name of the folder, as its feedback zip wants it.
+        folder: Moodle's own name of the folder, or how Canvas begins the file's name: both want it back with feedback.
     """
 
     platform: Platform
@@ -93,17 +93,25 @@ def read_names(names: Iterable[str], known: Collection[str] = ()) -> dict[str, O
 def canvas_readings(name: str) -> list[Reading]:
     """Every way to read a name of Canvas's, the shortest NAME first; Canvas itself lets no NAME hold `_1_`."""
     if match := ANONYMOUS.fullmatch(name):
-        owner = Owner(Platform.CANVAS, "anon", match["number"], match["rest"], bool(match["late"]))
+        owner = Owner(
+            Platform.CANVAS, "anon", match["number"], match["rest"], bool(match["late"]), name[: match.start("rest")]
+        )
         return [Reading(owner, match["attachment"])]
     match = CANVAS.fullmatch(name)
     if match is None:
         return []
-    first = Owner(Platform.CANVAS, match["name"], match["number"], match["rest"], bool(match["late"]))
+    begins = name[: match.start("rest")]
+    first = Owner(Platform.CANVAS, match["name"], match["number"], match["rest"], bool(match["late"]), begins)
     found = [Reading(first, match["attachment"])]
     longer = LONGER.fullmatch(match["rest"])
     if longer and not match["late"]:
         second = Owner(
-            Platform.CANVAS, f"{match['name']}_{match['number']}", match["attachment"], longer["rest"], False
+            Platform.CANVAS,
+            f"{match['name']}_{match['number']}",
+            match["attachment"],
+            longer["rest"],
+            False,
+            name[: len(name) - len(longer["rest"])],
         )
         found.append(Reading(second, longer["attachment"]))
     return found

@@ -14,6 +14,7 @@ from typing import Any
 
 from grading.course import Course
 from grading.lab.contract import uses, without_hidden
+from grading.lab.files import lab_files
 from grading.lab.submission import GradedCell, Submission, read_blueprint, read_cells
 from grading.limits import Limits
 from grading.office.guesses import PREPARED, by_heart, data_guesses, function_guesses, network_guesses
@@ -68,9 +69,9 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
     """
     source = course.source_notebook(course.check_lab(lab))
     blueprint, imports, cells = read_blueprint(source), imports_of(source), read_cells(source.read_bytes())
-    limits = limits or Limits()
+    limits, beside = limits or Limits(), lab_files(course, lab)
     try:
-        kinds = _kinds(cells, blueprint, limits, imports, unsafe)
+        kinds = _kinds(cells, blueprint, limits, imports, unsafe, beside)
         tests = {name: cell for name, cell in blueprint.items() if cell.is_test}
         guesses = {name: list(dict.fromkeys(_guesses(test.source, kinds, cells))) for name, test in tests.items()}
         best = {
@@ -81,7 +82,7 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
         pairs = [(name, guess) for name, some in guesses.items() for guess in some]
         for start in range(0, len(pairs), AT_ONCE):
             notebook, plan, tried = _with_guesses(cells, tests, pairs[start : start + AT_ONCE])
-            for outcome in grade_here(Job(notebook, plan, quick, unsafe), imports).outcomes:
+            for outcome in grade_here(Job(notebook, plan, quick, unsafe, lab_files=beside), imports).outcomes:
                 name, guess = tried[outcome.grade_id]
                 if outcome.points > best[name].points:
                     best[name] = replace(best[name], points=outcome.points, guess=guess)
@@ -114,7 +115,7 @@ def _with_guesses(
 
 def _kinds(
     cells: list[tuple[str, str, str | None]], blueprint: Mapping[str, GradedCell], limits: Limits,
-    imports: tuple[str, ...], unsafe: bool,
+    imports: tuple[str, ...], unsafe: bool, beside: list[list[str]],
 ) -> dict[str, dict[str, object]]:  # fmt: skip
     """What kind of value each student's name has in the instructor's own notebook."""
     plan = {}
@@ -123,7 +124,7 @@ def _kinds(
             first = cell.source.partition("\n")[0]
             told = "{" + ", ".join(f"{used!r}: describe({used})" for used in uses(cell.source)) + "}"
             plan[name] = replace(cell, source=f"{first}{DESCRIBE}\nprint(json.dumps({told}))")
-    graded = grade_here(Job(_notebook(cells), plan, limits, unsafe), imports)
+    graded = grade_here(Job(_notebook(cells), plan, limits, unsafe, lab_files=beside), imports)
     kinds: dict[str, dict[str, object]] = {}
     for outcome in graded.outcomes:
         if outcome.printed:
