@@ -204,7 +204,8 @@ def test_the_reading_of_imports_sees_what_hides_in_a_function(tmp_path, monkeypa
     assert imports(path) == {"verifier", "z3.z3util", "labs.x"}
 
 
-@pytest.mark.parametrize("path", VERIFIER_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_methods_bound_the_network_that_the_question_gives(path):
+def test_methods_bound_the_network_that_the_question_gives():
     """question.network has further logits where the spec speaks of the input; the subject's own network lacks them."""
-    assert "question.subject.network" not in path.read_text(encoding="utf-8")
+    rooms = ("answer", "bounds", "search", "exact", "attack", "stages")
+    methods = [path for path in VERIFIER_FILES if module_of(path).split(".")[1] in rooms]
+    assert [path.name for path in methods if "question.subject.network" in path.read_text(encoding="utf-8")] == []

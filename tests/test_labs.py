@@ -19,7 +19,7 @@ from grading.run.many import judge_notebook
 ROOT = Path(__file__).resolve().parent.parent
 LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
-POINTS = {"lab1_circle": 40, "lab2_digits": 40, "lab3_verifier": 40}
+POINTS = {"lab1_circle": 40, "lab2_digits": 40, "lab3_verifier": 40, "lab4_curve": 40}
 
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
 
@@ -184,7 +184,7 @@ def test_who_does_not_even_run_an_exercise_has_every_name_that_later_cells_take(
 
 @each_lab
 def test_test_cells_import_only_what_a_judge_has(lab):
-    allowed = {"verifier", "course_utils", "torch", "numpy", "math", "itertools"}
+    allowed = {"verifier", "course_utils", "torch", "numpy", "math", "itertools", "fractions"}
     for cell in test_cells(lab):
         for node in ast.walk(ast.parse(cell.source)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -61,8 +61,12 @@ def _part(subject: Subject, outputs: Indices, head: Head, spec: OutputSpec) -> P
     def run(x: Array) -> Array:
         return subject.run(x)[:, outputs]
 
+    def check(points: Array, theirs: Array) -> None:  # the reading is of all outputs
+        if subject.check is not None:
+            subject.check(points, subject.run(points.copy()))
+
     narrow = Network(layers, head, network.input_shape, network.maxima)
-    return Part(outputs, dataclasses.replace(subject, network=narrow, run=run), spec)
+    return Part(outputs, dataclasses.replace(subject, network=narrow, run=run, check=check), spec)
 
 
 class NarrowedRun:

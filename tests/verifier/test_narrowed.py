@@ -150,3 +150,18 @@ def test_six_thousand_classes_fit_into_a_gibibyte() -> None:
     """As rows of 6,000 numbers, their 6,000 margins alone would take 290 MB in each of their forms."""
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=False)
     assert done.stdout.split("\n") == ["verified", "falsified", "verified", "(6000,)", "True", ""], done.stderr
+
+
+def test_a_torch_module_is_asked_in_parts_and_replayed_as_a_whole(few_at_once: None) -> None:
+    """What is replayed gives all outputs, of which a part knows some: output i is x0 + i, so 39 is the largest."""
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(3, OUTPUTS))
+    weight = torch.zeros(OUTPUTS, 3)
+    weight[:, 0] = 1.0
+    net.load_state_dict({"0.weight": weight, "0.bias": torch.arange(OUTPUTS, dtype=torch.float32)})
+    assert verify(net, BOX, argmax_is(39)).verdict is Verdict.VERIFIED
+    result = verify(net, BOX, argmax_is(20))
+    assert result.verdict is Verdict.FALSIFIED
+    assert int(net(result.counterexample).argmax()) == 39

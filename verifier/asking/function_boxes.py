@@ -150,5 +150,3 @@ def _halves(box: Box) -> list[Box]:
     left, right = box.upper.copy(), box.lower.copy()
     left[side] = right[side] = middle
     return [Box(box.lower, left), Box(right, box.upper)]
-
-

@@ -61,7 +61,7 @@ def verify_robust(
     """
     x = read_image(image, "image")
     box = perturbation_box(x, radius, norm, clip)
-    subject = read_classifier(net, x, options.get("input_shape"))
+    subject = read_classifier(net, x, options.get("input_shape"), box)
     label = read_label(label, subject)
     return verify_box(subject, x, label, box, counterexamples, options)
 
@@ -158,11 +158,11 @@ def pointwise_robustness(
         SpecError, OptionError, NetworkError: As for verify_robust().
     """
     x = read_image(x0, "x0")
-    perturbation_box(x, radius, norm, clip)  # refuse a bad radius before anything is run
+    widest = perturbation_box(x, radius, norm, clip)  # refuses a bad radius before anything is run
     wanted = float(radius) / 100 if tolerance is None else as_finite(tolerance, "tolerance")
     if wanted <= 0:
         raise SpecError(f"tolerance: found {wanted:g}, expected a number > 0 in the unit of the inputs")
-    subject = read_classifier(net, x, options.get("input_shape"))
+    subject = read_classifier(net, x, options.get("input_shape"), widest)
     known = int(np.argmax(subject.run(subject.round(x)[None])[0])) if label is None else read_label(label, subject)
     lower, upper, top, nearest = 0.0, math.inf, float(radius), None  # top: where the next proof is looked for
     misclassified = False  # the image itself
@@ -261,9 +261,9 @@ def read_label(label: Any, subject: Subject, name: str = "label") -> int:
     return index
 
 
-def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None) -> Subject:
-    """The network, which must take as many inputs as the image has."""
-    subject = read_subject(net, input_shape, x.size)
+def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None, box: Box) -> Subject:
+    """The network, which must take as many inputs as the image has; its reading is checked in the image's box."""
+    subject = read_subject(net, input_shape, x.size, (box.lower, box.upper))
     if subject.network.inputs != x.size:
         raise SpecError(
             f"image: {x.size} inputs, but the network takes {subject.network.inputs}; was one image meant, and is it "

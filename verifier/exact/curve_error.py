@@ -51,7 +51,8 @@ class ErrorPart:
     @property
     def reach(self) -> Fraction:
         """A bound on |error| on this part."""
-        return max(abs(c) for c in self.coefficients)
+        largest: Fraction = max(abs(c) for c in self.coefficients)
+        return largest
 
     @property
     def farthest(self) -> Fraction:
@@ -134,6 +135,10 @@ class CurveError:
         self._push(ErrorPart(part.piece, middle, part.upper, right, part.halvings + 1))
         self._taken = None
         self.try_point(middle)
+
+    def holds_one_value(self, part: ErrorPart) -> bool:
+        """Whether a part is so narrow that the caller's dtype has no two values in it."""
+        return self._nearest(part.lower) == self._nearest(part.upper)
 
     def stays_within(self, part: ErrorPart, tolerance: Fraction) -> bool | None:
         """Decide exactly whether |error| <= tolerance on a part; None where that would take long."""

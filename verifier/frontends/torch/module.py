@@ -20,9 +20,10 @@ from torch import nn
 from verifier.enclosure import Array
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.lowering.steps import INPUT, SHAPE_ONLY, Step
-from verifier.frontends.torch.aten_operations import OPERATIONS
+from verifier.frontends.torch.aten_operations import OPERATIONS, SUPPORTED
 from verifier.frontends.torch.caller import left_as_it_is
 from verifier.frontends.torch.naming import Names
+from verifier.frontends.torch.reading import Reading
 from verifier.frontends.torch.recorder import Recorder, Words
 from verifier.frontends.torch.refusals import refuse_unreadable
 
@@ -123,8 +124,9 @@ def recorded_points(box: tuple[Array, Array] | None, shape: tuple[int, ...]) -> 
 
 
 def read_steps(
-    module: nn.Module, shape: tuple[int, ...], points: Sequence[Array], batch: bool = True
-) -> tuple[Step, ...]:
+    module: nn.Module, shape: tuple[int, ...], points: Sequence[Array], batch: bool = True,
+    known: tuple[Step, ...] | None = None,
+) -> tuple[Step, ...]:  # fmt: skip
     """Record a module of our own at some points and give its steps.
 
     Args:
@@ -132,48 +134,47 @@ def read_steps(
         shape: Of one input, without the batch.
         points: Where it runs, (inputs,) each.
         batch: Whether the input gets a batch axis of 1.
+        known: What was recorded at another point, which must be the same.
 
     Raises:
         UnsupportedLayerError, NetworkError: As for trace().
     """
-    first: tuple[Step, ...] = ()
-    for number, point in enumerate(points):
+    for point in points:
         steps = _record(module, shape, point, batch)
-        if number == 0:
-            first = steps
-        else:
-            _refuse_difference(first, steps)
-    return first
+        if known is not None:
+            _refuse_difference(known, steps)
+        known = steps if known is None else known
+    return known or ()
 
 
 def _record(module: nn.Module, shape: tuple[int, ...], point: Array, batch: bool) -> tuple[Step, ...]:
     dtype, device = dtype_of(module)
     full = (1, *shape) if batch else shape
     names = Names(module)
-    recorder = Recorder(names, OPERATIONS, dtype)
+    reading = Reading(names, OPERATIONS, dtype, SUPPORTED)
     with torch.inference_mode(False), torch.no_grad():
         try:
             x = torch.from_numpy(np.array(point)).to(dtype).to(device).reshape(full).clone()
         except (RuntimeError, TypeError, OverflowError) as error:
             raise NetworkError(f"input_shape: {shape} does not fit into memory ({_first_line(error)})") from error
-        recorder.begin(x)
+        reading.begin(x)
         try:
-            result = run_forward(module, x, recorder)
+            result = run_forward(module, x, reading)
         except Exception as error:  # the caller's own forward may raise anything
-            if recorder.violation:
-                raise UnsupportedLayerError(recorder.violation) from error
+            if reading.violation:
+                raise UnsupportedLayerError(reading.violation) from error
             raise NetworkError(
                 f"net ({type(module).__name__}): its forward fails on an input of shape {full}{names.last()}: "
                 f"{_first_line(error)}; if another shape is meant, pass input_shape=..."
             ) from error
-        if recorder.violation:
-            raise UnsupportedLayerError(recorder.violation)
-        return _finished(recorder, result)
+        if reading.violation:
+            raise UnsupportedLayerError(reading.violation)
+        return _finished(reading, result)
 
 
-def run_forward(module: nn.Module, x: torch.Tensor, recorder: Recorder) -> Any:
+def run_forward(module: nn.Module, x: torch.Tensor, reading: Reading) -> Any:
     """Run the module under the recorder; naming.py knows this frame as the end of the user's."""
-    with Words(recorder), recorder:
+    with Words(reading), Recorder(reading):
         return module(x)
 
 
@@ -182,26 +183,26 @@ def _first_line(error: BaseException) -> str:
     return text if text and isinstance(error, RuntimeError | ValueError) else f"{type(error).__name__}: {text}"
 
 
-def _finished(recorder: Recorder, result: Any) -> tuple[Step, ...]:
+def _finished(reading: Reading, result: Any) -> tuple[Step, ...]:
     """The steps that the output is computed from."""
     if not isinstance(result, torch.Tensor):
         raise UnsupportedLayerError(
             f"net: forward returns a {type(result).__name__}; it must return one tensor of outputs"
         )
-    elements = recorder.output(result)
+    elements = reading.output(result)
     if elements is None:
         raise UnsupportedLayerError("net: what forward returns does not depend on its input")
-    last = recorder.gather(elements, result, "the output")
+    last = reading.gather(elements, result, "the output")
     if last == INPUT:
-        last = recorder.emit("Identity", "the output", tuple(result.shape), (INPUT,))
-    steps = recorder.steps
+        last = reading.emit("Identity", "the output", tuple(result.shape), (INPUT,))
+    steps = reading.steps
     needed, waiting = {INPUT}, [last]
     while waiting:
         position = waiting.pop()
         if position not in needed:
             needed.add(position)
-            if position in recorder.refusals:
-                raise UnsupportedLayerError(recorder.refusals[position])
+            if position in reading.refusals:
+                raise UnsupportedLayerError(reading.refusals[position])
             waiting.extend(steps[position].sources)
     if not result.is_floating_point():
         raise UnsupportedLayerError(f"net: forward returns {result.dtype}; only floating-point numbers are supported")
