@@ -3,6 +3,7 @@
 
 import pytest
 
+from grading.course import Course
 from grading.lab.build import build_lab
 from grading.limits import Limits
 from grading.office.guesses import by_heart
@@ -57,6 +58,16 @@ def test_what_guesses_earn(course, name):
     (earned,) = probe(lab(course, solution, test), LAB, LIMITS)
     assert (earned.points > 0) == gives, earned
     assert earned.tried > 10 and bool(earned.guess) == gives
+
+
+@needs_sandbox
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lab1_circle"])
+def test_guesses_earn_nothing_in_a_lab_of_the_course(name):
+    course = Course.here()
+    build_lab(course, name)
+    earned = probe(course, name, Limits(wall_s=600, cell_s=300, cpu_s=600))
+    assert len(earned) > 5 and {one.grade_id: one.guess for one in earned if one.points} == {}
 
 
 def test_examples_are_learnt_by_heart():
