@@ -168,6 +168,15 @@ def _return_feedback(course: Course, options: argparse.Namespace) -> int:
     return 0
 
 
+def _equal_work(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.equal_work import write_equal_work
+
+    path, text = write_equal_work(course, course.check_lab(options.lab), options.output)
+    print(text)
+    print(f"written: {path}")
+    return 0
+
+
 def _roster(course: Course, options: argparse.Namespace) -> int:
     from grading.office.roster import import_roster, read_roster
 
@@ -366,6 +375,11 @@ def parser() -> argparse.ArgumentParser:
     back.add_argument("--format", choices=["canvas", "moodle"], required=True)
     back.add_argument("--output", type=Path, help="file (default: gradebook/exports/LAB-feedback-FORMAT.zip)")
     back.set_defaults(run=_return_feedback)
+
+    equal = commands.add_parser("equal-work", help="list pairs of submissions that share text beyond the release")
+    equal.add_argument("lab")
+    equal.add_argument("--output", type=Path, help="file (default: gradebook/reports/LAB-equal-work.txt)")
+    equal.set_defaults(run=_equal_work)
 
     term = commands.add_parser("term", help="print everyone's points in all labs, and write them as a csv")
     term.add_argument("--output", type=Path, help="file (default: gradebook/exports/term.csv)")

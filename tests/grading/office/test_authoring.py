@@ -1,7 +1,10 @@
 """A lab on its way to students: written, checked, judged once, released with its files, graded with them."""
 
+import json
+
 import pytest
 
+from grading.__main__ import main
 from grading.book.autograde import autograde
 from grading.book.nbgrader import release
 from grading.course import CourseError
@@ -32,7 +35,7 @@ def edit(course, old, new):
 
 
 @needs_sandbox
-def test_a_new_lab_with_files_of_its_own_passes_all_checks_and_is_graded(course):
+def test_a_new_lab_with_files_of_its_own_passes_all_checks_and_is_graded(course, capsys):
     edit(course, "    return upper - lower\n", "    import ruler\n\n    return ruler.between(lower, upper)\n")
     edit(
         course, "# uses: width\n", "# uses: width\nimport ruler\n\nassert ruler.ONE == float(open('one.txt').read())\n"
@@ -54,6 +57,11 @@ def test_a_new_lab_with_files_of_its_own_passes_all_checks_and_is_graded(course)
     (folder / "ruler.py").write_text("ONE = 1.0\ndef between(a, b):\n    raise SystemExit\n")  # the lab's own counts
     (row,) = autograde(course, NEW, limits=LIMITS)
     assert (row.points, row.max_points, row.by_hand) == (2, 4, 1)
+    capsys.readouterr()
+    assert main(["--course", str(course.root), "judge", "--lab", NEW, "--json", str(folder / f"{NEW}.ipynb")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["points"], told["max_points"], told["status"]) == (2, 2, "graded")
+    assert told["tests"] == [{"name": "width_check", "points": 2, "max_points": 2, "message": ""}]
 
 
 @needs_sandbox

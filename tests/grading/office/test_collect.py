@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from grading.__main__ import main
 from grading.book.origin import read_origins
 from grading.course import CourseError
 from grading.lab.submission import read_submission
@@ -166,3 +167,23 @@ def test_a_worksheet_that_is_none_is_refused(course, tmp_path):
     archive = download(tmp_path, "Ann Lee_501_assignsubmission_file_/lab.ipynb")
     with pytest.raises(CourseError, match="no column Identifier"):
         collect(course, LAB, archive, tmp_path / "sheet.csv")
+
+
+def test_the_commands_of_a_term_say_what_they_did(course, tmp_path, capsys):
+    def said(*arguments, status=0):
+        assert main(["--course", str(course.root), *map(str, arguments)]) == status
+        return "".join(capsys.readouterr())
+
+    (tmp_path / "people.csv").write_text("student,name\nalee,Ann Lee\n")
+    assert "1 students in" in said("roster", "import", tmp_path / "people.csv")
+    assert said("roster", "list") == "alee  Ann Lee\n"
+    archive = download(tmp_path, "Ann Lee_1_assignsubmission_file_/x.ipynb")
+    assert "alee: small_lab.ipynb" in said("collect", archive, "--lab", LAB)
+    assert "due 2026-12-01T12:00:00+00:00" in said("due", LAB, "2026-12-01T12:00+00:00", "--penalty-per-day", "0.1")
+    assert "alee: small_lab is due" in said("extend", "alee", LAB, "2026-12-02T12:00+00:00")
+    assert "  alee: 2026-12-02T12:00:00+00:00" in said("due") and "10% per started day" in said("due", LAB)
+    assert "nobody is called 'bob'" in said("extend", "bob", LAB, "2026-12-02", status=1)
+    assert "no pair shares" in said("equal-work", LAB)
+    assert "no lab was graded yet" in said("term", status=1)
+    assert "was not graded yet" in said("return-feedback", LAB, "--format", "moodle", status=1)
+    assert "next: python -m grading release lab9" in said("new", "lab9")
