@@ -46,7 +46,8 @@ class Affine:
     Stored weights are exact. Where a layer was folded (BatchNorm's square root, two affine layers in a row) the
     true weight lies within `weight_error` of `weight`, and the true bias within `bias_error` of `bias`.
 
-    Lists, tensors and arrays of other dtypes are read as float64, and refused where that would round them.
+    Lists, tensors and arrays of other dtypes are read as float64, and refused where that would round them. Arrays are
+    copied, so that a network stays what it is when the caller writes into them afterwards.
 
     Args:
         weight: Shape (out, in), float64: an array, or a sparse matrix where few entries are not 0 (matrix.py).
@@ -64,10 +65,27 @@ class Affine:
     bias_error: Array | None = None
 
     def __post_init__(self) -> None:
-        """Read what the caller gave; whether it fits together is the Network's to say, which knows the place."""
+        """Read and copy what the caller gave; whether it fits together is the Network's to say."""
+        self._read(copies=True)
+
+    @classmethod
+    def made(
+        cls, weight: Matrix, bias: Array, weight_error: Matrix | None = None, bias_error: Array | None = None
+    ) -> Affine:
+        """Take arrays that were made for this layer, and that nobody writes afterwards, without copying them."""
+        layer = object.__new__(cls)
+        given = {"weight": weight, "bias": bias, "weight_error": weight_error, "bias_error": bias_error}
+        for name, value in given.items():
+            object.__setattr__(layer, name, value)
+        layer._read(copies=False)
+        return layer
+
+    def _read(self, copies: bool) -> None:
         for name in ("weight", "bias", "weight_error", "bias_error"):
             given = getattr(self, name)
             read = given if given is None and name.endswith("error") else matrix.stored(given, f"Affine {name}")
+            if read is given and read is not None and copies:
+                read = read.copy()
             if read is not given:
                 object.__setattr__(self, name, read)
 
@@ -104,7 +122,7 @@ class Affine:
     def part(self, neurons: Indices) -> Affine:
         """The same map for some of its outputs only."""
         error, bias_error = self.weight_error, self.bias_error
-        return Affine(
+        return Affine.made(
             self.weight[neurons], self.bias[neurons], None if error is None else error[neurons],
             None if bias_error is None else bias_error[neurons],
         )  # fmt: skip

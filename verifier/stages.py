@@ -313,7 +313,7 @@ class Run:
         if corners is None:
             return False
         logits = self.question.network.enclose_logits(corners[:MAX_CORNERS])
-        rows = propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
+        rows = propagate_interval(Affine.made(margins.rows, np.zeros(len(margins.rows))), logits)
         return any(margins.violated(upper) for upper in margins.upper(rows.upper))
 
     def split_inputs(self, search: InputSplit, fresh: bool = True) -> None:

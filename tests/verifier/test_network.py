@@ -119,3 +119,14 @@ def test_counterexamples_of_a_network_are_copies() -> None:
     result = verifier.verify(one_weight([[1.0]]), [[1, 2]], [[None, 0.5]], cases, progress=False)
     cases[0][:] = 7.0
     assert 1 <= result.counterexample[0] <= 2
+
+
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_writing_into_the_arrays_afterwards_leaves_the_network_alone(form: Any) -> None:
+    """x <= 2 holds of x on [0, 1]; with the weight 5 that is written later it would not."""
+    weight, bias = form(np.array([[1.0]])), np.array([0.0])
+    net = one_weight(weight, bias)
+    (weight.data if form is csr_array else weight)[...] = 5.0
+    bias[...] = 9.0
+    assert net(np.array([[1.0]])).tolist() == [[1.0]]
+    assert verify(net, [[0, 1]], [[None, 2.0]]).verdict is Verdict.VERIFIED

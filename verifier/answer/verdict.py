@@ -150,7 +150,7 @@ def into_box(question: Question, candidate: Array) -> Array:
 
 def _point_rows(margins: Margins, logits: Bounds) -> Bounds:
     """Bound the rows at points from enclosed logits (batch, logits), without forgetting the rows' own rounding."""
-    return propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
+    return propagate_interval(Affine.made(margins.rows, np.zeros(len(margins.rows))), logits)
 
 
 def _violated_outputs(clauses: tuple[Clause, ...], x: Array, y: Array) -> bool:

@@ -21,7 +21,7 @@ from verifier.asking.robustness import (
 )
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
-from verifier.enclosure import MAX_MAGNITUDE, Bounds
+from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import SpecError
 from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
@@ -31,6 +31,7 @@ from verifier.question.numbers import shown
 from verifier.question.spec import Box, argmax_is
 
 BATCH_BYTES = 128 * 2**20  # memory of the largest array that bounds of several images at once may take
+COMPARED_AT_ONCE = 16  # images; the values of every neuron are held for each
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,7 @@ def verified_accuracy(
     if len(rows) != len(given) or not rows:
         raise SpecError(f"labels: {len(given)} labels for {len(rows)} images; expected one an image, and at least one")
     boxes = [perturbation_box(x, radius, norm, clip) for x in rows]
-    subject = read_classifier(net, rows[0], input_shape)
+    subject = read_classifier(net, rows[0], input_shape, boxes[0])
     checked = [read_label(label, subject, f"labels[{i}]") for i, label in enumerate(given)]
     for i, x in enumerate(rows):
         if x.size != rows[0].size:
@@ -167,7 +168,7 @@ def verified_accuracy(
     whole, each = whole_call(timeout_s, None, False), whole_call(timeout_per_image_s, max_subdomains, False)
     bar = ImageBar(len(rows), progress)
     try:
-        predicted = [int(np.argmax(subject.run(subject.round(x)[None])[0])) for x in rows]
+        predicted = _predict(subject, rows)
 
         def keep(i: int, verdict: Verdict, stage: str, seconds: float, case: Any = None) -> None:
             found[i] = ImageVerdict(i, checked[i], predicted[i], verdict, stage, seconds, case)
@@ -197,6 +198,18 @@ def verified_accuracy(
     finally:
         bar.close()
     return AccuracyResult(float(radius), len(rows), tuple(found[i] for i in sorted(found)))
+
+
+def _predict(subject: Subject, images: Sequence[Array]) -> list[int]:
+    """The class that the caller's network gives each image; what it computes there is compared with what was read."""
+    predicted: list[int] = []
+    for first in range(0, len(images), COMPARED_AT_ONCE):
+        points = subject.round(np.stack(images[first : first + COMPARED_AT_ONCE]))
+        outputs = subject.run(points)
+        if subject.check is not None:
+            subject.check(points, outputs)
+        predicted += np.argmax(outputs, axis=1).tolist()
+    return predicted
 
 
 def _settle_in_batches(

@@ -48,7 +48,7 @@ class FunctionQuestion:
             SpecError: The reference is not a polynomial in the network's inputs, or the box does not fit.
         """
         box = Box.from_pairs(x_specs)
-        subject = read_subject(net, input_shape, box.lower.size)
+        subject = read_subject(net, input_shape, box.lower.size, (box.lower, box.upper))
         network = subject.network
         if network.outputs != 1:
             raise NetworkError(f"net: has {network.outputs} outputs; a function is compared with a network of one")

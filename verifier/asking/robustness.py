@@ -65,7 +65,7 @@ def verify_robust(
     """
     x = read_image(image, "image")
     box = perturbation_box(x, radius, norm, clip)
-    subject = read_classifier(net, x, input_shape)
+    subject = read_classifier(net, x, input_shape, box)
     label = read_label(label, subject)
     check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
     budget = whole_call(timeout_s, max_subdomains, progress)
@@ -174,12 +174,12 @@ def pointwise_robustness(
         SpecError, OptionError, NetworkError: As for verify_robust().
     """
     x = read_image(x0, "x0")
-    perturbation_box(x, radius, norm, clip)  # refuse a bad radius before anything is run
+    widest = perturbation_box(x, radius, norm, clip)  # refuses a bad radius before anything is run
     wanted = float(radius) / 100 if tolerance is None else as_finite(tolerance, "tolerance")
     if wanted <= 0:
         raise SpecError(f"tolerance: found {wanted:g}, expected a number > 0 in the unit of the inputs")
     check_options(None, timeout_s, max_subdomains, 1, method, seed, timeout_per_radius_s=timeout_per_radius_s)
-    subject = read_classifier(net, x, input_shape)
+    subject = read_classifier(net, x, input_shape, widest)
     whole, each = whole_call(timeout_s, None, False), whole_call(timeout_per_radius_s, max_subdomains, progress)
     known = int(np.argmax(subject.run(subject.round(x)[None])[0])) if label is None else read_label(label, subject)
     lower, upper, top, nearest = 0.0, math.inf, float(radius), None  # top: where the next proof is looked for
@@ -283,9 +283,9 @@ def read_label(label: Any, subject: Subject, name: str = "label") -> int:
     return index
 
 
-def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None) -> Subject:
-    """The network, which must take as many inputs as the image has."""
-    subject = read_subject(net, input_shape, x.size)
+def read_classifier(net: Any, x: Array, input_shape: tuple[int, ...] | None, box: Box) -> Subject:
+    """The network, which must take as many inputs as the image has; its reading is checked in the image's box."""
+    subject = read_subject(net, input_shape, x.size, (box.lower, box.upper))
     if subject.network.inputs != x.size:
         raise SpecError(
             f"image: {x.size} inputs, but the network takes {subject.network.inputs}; was one image meant, and is it "

@@ -49,7 +49,7 @@ def row_interval(network: Network, h: Bounds, rows: Array) -> Bounds:
     last = network.layers[-1]
     if rows.shape == (network.outputs, network.outputs) and np.array_equal(rows, np.eye(network.outputs)):
         return propagate_interval(last, h)
-    folded = Affine(rows @ last.weight, rows @ last.bias)
+    folded = Affine.made(rows @ last.weight, rows @ last.bias)
     bounds = propagate_interval(folded, h)
     # what folding rounds, and the error of the layer's own weights, seen through the rows
     error = last.error(h.magnitude) @ np.abs(rows).T * 1.001

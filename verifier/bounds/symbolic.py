@@ -89,7 +89,7 @@ def symbolic_bounds(network: Network, boxes: Bounds, rows: Array, known: Sequenc
         below, above = _rectified(below, above, z, boxes)
         largest = np.maximum(z.upper, 0.0)
     last = network.layers[-1]
-    folded = Affine(np.asarray(rows @ last.weight), np.asarray(rows @ last.bias))
+    folded = Affine.made(np.asarray(rows @ last.weight), np.asarray(rows @ last.bias))
     # what folding rounds, and the last layer's own error, seen through the rows
     extra = last.error(largest) @ np.abs(rows).T * 1.001
     below, above = _through(folded, below, above, largest, boxes)

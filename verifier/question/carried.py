@@ -59,7 +59,7 @@ def carry_functions(network: Network, box: Box, functions: Array) -> Network:
 def _below(layer: Affine, rows: Array, bias: Array) -> Affine:
     """The first layer, with further rows that are known exactly."""
     error = layer.weight_error
-    return Affine(
+    return Affine.made(
         matrix.settle(matrix.stacked([layer.weight, rows], 0)), np.concatenate([layer.bias, bias]),
         None if error is None else matrix.settle(matrix.stacked([error, np.zeros_like(rows)], 0)),
         None if layer.bias_error is None else np.concatenate([layer.bias_error, np.zeros(len(bias))]),
@@ -69,7 +69,7 @@ def _below(layer: Affine, rows: Array, bias: Array) -> Affine:
 def _beside(layer: Affine, bias: Array) -> Affine:
     """A later layer, with further values that are handed on, plus a bias."""
     count, error = len(bias), layer.weight_error
-    return Affine(
+    return Affine.made(
         _diagonal(layer.weight, np.eye(count)), np.concatenate([layer.bias, bias]),
         None if error is None else _diagonal(error, np.zeros((count, count))),
         None if layer.bias_error is None else np.concatenate([layer.bias_error, np.zeros(count)]),

@@ -21,7 +21,7 @@ def really_violated(question: Question, point: Array) -> bool:
     if not question.box.contains(point):
         return False
     logits, margins = question.network.enclose_logits(point[None]), question.margins
-    rows = propagate_interval(Affine(margins.rows, np.zeros(len(margins.rows))), logits)
+    rows = propagate_interval(Affine.made(margins.rows, np.zeros(len(margins.rows))), logits)
     return margins.violated(margins.upper(rows.upper)[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import torch
 from torch import nn
 
 from tests.verifier.networks import random_network
-from verifier import Verdict, argmax_is, pointwise_robustness, verify, verify_robust
+from verifier import Affine, Network, Verdict, argmax_is, pointwise_robustness, verified_accuracy, verify, verify_robust
 from verifier.asking.robustness import MISCLASSIFIED, perturbation_box
-from verifier.errors import OptionError, SpecError, UnsupportedLayerError
+from verifier.errors import NetworkError, OptionError, SpecError, UnsupportedLayerError
+from verifier.frontends.read import read_subject
+from verifier.frontends.torch import subject as torch_subject
 
 
 def threshold_net(weight: float = 1.0, at: float = 1.0, inputs: int = 3) -> nn.Sequential:
@@ -228,6 +231,39 @@ def test_a_model_in_train_mode_with_dropout_is_warned_of_and_verified_in_eval_mo
         result = verify_robust(net, IMAGE, label, 1e-3)
     assert net.training
     assert result.verdict is verify(net.eval(), perturbation_box(IMAGE, 1e-3), argmax_is(label)).verdict
+
+
+def far_net() -> nn.Sequential:
+    """Class 0 by 5 + relu(x - 10), with a hidden neuron that is silent near 0."""
+    net = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2))
+    net.load_state_dict({
+        "0.weight": torch.tensor([[1.0]]), "0.bias": torch.tensor([-10.0]),
+        "2.weight": torch.tensor([[1.0], [0.0]]), "2.bias": torch.tensor([5.0, 0.0]),
+    })  # fmt: skip
+    return net
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda net: verify_robust(net, [12.0], 0, 0.5),
+        lambda net: pointwise_robustness(net, [12.0], 0.5),
+        lambda net: verified_accuracy(net, [[0.5], [12.0]], [0, 0], 0.25, progress=False),
+    ],
+    ids=["verify_robust", "pointwise_robustness", "verified_accuracy"],
+)
+def test_the_reading_is_checked_around_the_image(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The neuron that is read wrongly is silent at every point that is tried without knowing the image."""
+    right = torch_subject.lower_steps
+
+    def wrong(*arguments: Any) -> Network:
+        first, last = right(*arguments).layers
+        return Network((first, Affine(1.5 * last.weight, last.bias)))
+
+    monkeypatch.setattr(torch_subject, "lower_steps", wrong)
+    assert read_subject(far_net()).network.inputs == 1
+    with pytest.raises(NetworkError, match="computes something else than its layers say"):
+        ask(far_net())
 
 
 def test_the_whole_call_ends_with_its_time_and_claims_nothing_that_it_had_no_time_for():

@@ -40,7 +40,7 @@ def append_step(pending: Affine | None, step: Step, shape: tuple[int, ...]) -> A
 
 def identity(size: int) -> Affine:
     """Make the map that changes nothing."""
-    return Affine(matrix.selection(np.arange(size), size), np.zeros(size))
+    return Affine.made(matrix.selection(np.arange(size), size), np.zeros(size))
 
 
 def _select(step: Step, shape: tuple[int, ...]) -> Affine:
@@ -50,7 +50,7 @@ def _select(step: Step, shape: tuple[int, ...]) -> Affine:
         index = np.arange(size).reshape(shape).transpose(step.options["order"]).reshape(-1)
     else:
         index = np.asarray(step.options["index"]).reshape(-1)
-    return Affine(matrix.selection(index, size), np.zeros(index.size))
+    return Affine.made(matrix.selection(index, size), np.zeros(index.size))
 
 
 def _check_size(entries: int, where: str) -> None:
@@ -72,8 +72,8 @@ def _linear(step: Step, shape: tuple[int, ...]) -> Affine:
         raise NetworkError(f"{step.where}: has no weights (shape {weight.shape}); every layer needs a neuron")
     repeats = int(np.prod(shape)) // weight.shape[1]
     if repeats > 1:
-        return Affine(matrix.repeated(weight, repeats), np.tile(bias, repeats))
-    return Affine(weight, bias)
+        return Affine.made(matrix.repeated(weight, repeats), np.tile(bias, repeats))
+    return Affine.made(weight, bias)
 
 
 def one_image(step: Step, shape: tuple[int, ...]) -> None:
@@ -123,7 +123,7 @@ def _conv2d(step: Step, shape: tuple[int, ...]) -> Affine:
     targets, sources, values = (np.concatenate(part) for part in zip(*places, strict=True))
     shape_2d = (int(np.prod(out)), channels * height * width)
     bias = _float64(step.arrays["bias"]) if "bias" in step.arrays else np.zeros(out_channels)
-    return Affine(matrix.from_entries(targets, sources, values, shape_2d), np.repeat(bias, out[1] * out[2]))
+    return Affine.made(matrix.from_entries(targets, sources, values, shape_2d), np.repeat(bias, out[1] * out[2]))
 
 
 def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
@@ -147,7 +147,7 @@ def _avg_pool2d(step: Step, shape: tuple[int, ...]) -> Affine:
     weight = matrix.from_entries(target, source, values, (int(np.prod(out)), channels * height * width))
     exact = np.array_equal(np.exp2(np.round(np.log2(share))), share)
     error = None if exact else matrix.magnitude(weight) * (UNIT_ROUNDOFF * 2)
-    return Affine(weight, np.zeros(weight.shape[0]), error)
+    return Affine.made(weight, np.zeros(weight.shape[0]), error)
 
 
 def _batch_norm(step: Step, shape: tuple[int, ...]) -> tuple[Enclosed, Enclosed]:

@@ -31,8 +31,8 @@ def leaky_relu_stages(size: int, slope: float) -> list[Stage]:
         array([-2.])
     """
     identity = matrix.selection(np.arange(size), size)
-    before = Affine(matrix.stacked([identity, -identity], 0), np.zeros(2 * size))
-    return [Stage(before, Affine(matrix.stacked([identity, -slope * identity], 1), np.zeros(size)))]
+    before = Affine.made(matrix.stacked([identity, -identity], 0), np.zeros(2 * size))
+    return [Stage(before, Affine.made(matrix.stacked([identity, -slope * identity], 1), np.zeros(size)))]
 
 
 def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
@@ -77,7 +77,9 @@ def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
         weight = matrix.stacked(before, 0)
         after_weight = matrix.stacked(after, 1)
         stages.append(
-            Stage(Affine(weight, np.zeros(weight.shape[0])), Affine(after_weight, np.zeros(kept.size)), groups)
+            Stage(
+                Affine.made(weight, np.zeros(weight.shape[0])), Affine.made(after_weight, np.zeros(kept.size)), groups
+            )
         )
         groups = _merged(np.arange(size)[:, None] if groups is None else groups, first, second, kept, pairs)
         cells, size = kept, kept.size
@@ -87,7 +89,11 @@ def max_pool_stages(cells: Indices, size: int, positive: bool) -> list[Stage]:
     back = matrix.selection(np.arange(windows), windows)
     after_weight = back if positive else matrix.stacked([back, -back], 1)
     stages.append(
-        Stage(Affine(before_weight, np.zeros(before_weight.shape[0])), Affine(after_weight, np.zeros(windows)), groups)
+        Stage(
+            Affine.made(before_weight, np.zeros(before_weight.shape[0])),
+            Affine.made(after_weight, np.zeros(windows)),
+            groups,
+        )
     )
     return stages
 

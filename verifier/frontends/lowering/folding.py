@@ -87,7 +87,7 @@ def scaled(layer: Affine, scale: Enclosed, shift: Enclosed) -> Affine:
     bias_error = bias_error + scale.error * np.abs(layer.bias) + shift.error
     if layer.bias_error is not None:
         bias_error = bias_error + 1.01 * np.abs(scale.value) * layer.bias_error
-    return Affine(weight, bias, _some_matrix(weight_error), _some(1.01 * bias_error))
+    return Affine.made(weight, bias, _some_matrix(weight_error), _some(1.01 * bias_error))
 
 
 def _short(array: Array) -> Mask:
@@ -160,7 +160,7 @@ def compose(first: Affine, second: Affine) -> Affine:
     if second.bias_error is not None:
         bias_error = bias_error + second.bias_error
     weight_error = None if not parts else _some_matrix(sum(parts[1:], parts[0]))
-    return Affine(weight, bias, weight_error, _some(bias_error))
+    return Affine.made(weight, bias, weight_error, _some(bias_error))
 
 
 def added(first: Affine, second: Affine, sign: int = 1, second_sign: int = 1) -> Affine:
@@ -176,7 +176,7 @@ def added(first: Affine, second: Affine, sign: int = 1, second_sign: int = 1) ->
         if error is not None:
             bias_error = bias_error + 1.01 * error
     weight_error = None if not parts else _some_matrix(1.01 * sum(parts[1:], parts[0]))
-    return Affine(matrix.settle(weight), bias, weight_error, _some(bias_error))
+    return Affine.made(matrix.settle(weight), bias, weight_error, _some(bias_error))
 
 
 def _whole_sum(one: Array, two: Array) -> bool:
@@ -195,7 +195,7 @@ def joined(parts: Sequence[Affine], index: Sequence[Sequence[int]]) -> Affine:
         index: For each of them, which of its outputs stands at each place of the result, -1 for none.
     """
     places = [np.asarray(one, dtype=np.intp) for one in index]
-    zero = Affine(np.zeros((1, parts[0].weight.shape[1])), np.zeros(1))  # where no part gives a value
+    zero = Affine.made(np.zeros((1, parts[0].weight.shape[1])), np.zeros(1))  # where no part gives a value
     chosen = np.zeros(places[0].size, dtype=np.intp)
     start = 1
     for part, place in zip(parts, places, strict=True):
@@ -208,7 +208,7 @@ def joined(parts: Sequence[Affine], index: Sequence[Sequence[int]]) -> Affine:
     biases = [part.bias_error if part.bias_error is not None else np.zeros(part.bias.size) for part in whole]
     weight = matrix.settle(matrix.stacked([part.weight for part in whole], 0))
     radius = matrix.settle(matrix.stacked(radii, 0))
-    return Affine(
+    return Affine.made(
         matrix.settle(weight[chosen]), np.concatenate([part.bias for part in whole])[chosen],
         _some_matrix(radius[chosen]), _some(np.concatenate(biases)[chosen]),
     )  # fmt: skip

@@ -126,7 +126,7 @@ class _Lowering:
         width = own + kept * len(carry)
         error = layer.weight_error
         self.layers.append(
-            Affine(
+            Affine.made(
                 matrix.settle(matrix.stacked([layer.weight, *carry], 0)),
                 np.concatenate([layer.bias, np.zeros(width - own)]),
                 None if error is None else matrix.stacked([error, *(one * 0.0 for one in carry)], 0),
@@ -140,9 +140,9 @@ class _Lowering:
         if len(carry) == 2:
             place[needed] += kept
             back = matrix.settle(back - matrix.selection(place, width))
-        restore = Affine(back, np.zeros(self._width))
+        restore = Affine.made(back, np.zeros(self._width))
         self._values = {one: restore if value is None else compose(restore, value) for one, value in later.items()}
-        self._values[position] = Affine(matrix.selection(np.arange(own), width), np.zeros(own))
+        self._values[position] = Affine.made(matrix.selection(np.arange(own), width), np.zeros(own))
         self._width = width
 
     def _needed(self, values: list[Affine | None]) -> Indices:

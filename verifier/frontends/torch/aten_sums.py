@@ -69,9 +69,7 @@ def _combine(call: Call, left: Any, right: int, sign: int) -> int:
     """left, an argument, + sign * right, a step."""
     shape = tuple(call.result.shape)
     if call.shape(right) != shape:
-        size = math.prod(call.shape(right))
-        spread = Elements(np.full(size, right), np.arange(size), call.shape(right)).spread(shape)
-        right = call.take_elements(spread)
+        right = call.take_elements(Elements.of_step(right, call.shape(right)).spread(shape))
     if call.is_data(left):
         return call.emit("Sum", (call.take(left, shape), right), options={"signs": (1, sign)})
     number = as_computed(call.values(left) if isinstance(left, torch.Tensor) else left, call.result.dtype)
@@ -161,10 +159,7 @@ def _product(call: Call, left: torch.Tensor, right: torch.Tensor, bias: torch.Te
     position = call.emit("Linear", source, out, arrays=arrays) if one else _blocks(call, source, weight)
     if call.is_data(left) or right.ndim == 1:
         return reshaped(call, position, shape)
-    count = math.prod(out)
-    turned = Elements(np.full(count, position), np.arange(count), out).moved(
-        (*range(len(out) - 2), len(out) - 1, len(out) - 2)
-    )
+    turned = Elements.of_step(position, out).moved((*range(len(out) - 2), len(out) - 1, len(out) - 2))
     return call.take_elements(turned.reshaped(shape))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from verifier.errors import UnsupportedLayerError
-from verifier.frontends.torch.memory import CONSTANT, Elements, counting, key
+from verifier.frontends.torch.memory import CONSTANT, Elements, key
 from verifier.frontends.torch.reading import REFUSED, Reading
 from verifier.frontends.torch.schema import signature_of, tensors
 
@@ -38,10 +38,9 @@ class Call:
         self.name = self.signature.name
         self.arguments: dict[str, Any] = {}
         for i, (name, kwarg_only, default) in enumerate(self.signature.arguments):
-            if i < len(args) and not kwarg_only:
-                self.arguments[name] = args[i]
-            else:
-                self.arguments[name] = kwargs.get(name, default)
+            given = i < len(args) and not kwarg_only
+            self.arguments[name] = args[i] if given else kwargs.get(name, default)
+        self._given = [(name, one) for name, value in self.arguments.items() for one in tensors(value)]
         self._known: dict[int, Elements | None] = {}
         self._before: dict[int, torch.Tensor] = {}  # values that the operation overwrites
         self.has_data = False
@@ -54,20 +53,19 @@ class Call:
     def look(self) -> None:
         """Look up which arguments hold data, before the operation changes any."""
         memory = self.reading.memory
-        for name, value in self.arguments.items():
+        for name, tensor in self._given:
             if name in self.signature.outs or (name == "self" and self.name in OVERWRITES):
                 continue
-            for tensor in tensors(value):
-                if memory.inside_data(tensor):
-                    self.reading.violate(
-                        f"{self.reading.names.here(self.name)}: takes memory that numpy or another library shares "
-                        "with a tensor that depends on the input"
-                    )
-                found = None if self.takes_shape else memory.elements(tensor)
-                self._known[id(tensor)] = found
-                self.has_data |= found is not None
-                if name in self.signature.writes:
-                    self._before[id(tensor)] = tensor.clone()
+            if memory.inside_data(tensor):
+                self.reading.violate(
+                    f"{self.reading.names.here(self.name)}: takes memory that numpy or another library shares "
+                    "with a tensor that depends on the input"
+                )
+            found = None if self.takes_shape else memory.elements(tensor)
+            self._known[id(tensor)] = found
+            self.has_data |= found is not None
+            if name in self.signature.writes:
+                self._before[id(tensor)] = tensor.clone()
 
     # while it is read
 
@@ -131,7 +129,7 @@ class Call:
                 memory.keep(tensor)
             return
         written = [one for name in signature.writes for one in tensors(self.arguments[name])]
-        inputs = {key(one) for value in self.arguments.values() for one in tensors(value)}
+        inputs = {key(one) for _, one in self._given}
         fresh = [one for one in tensors(result) if key(one) not in inputs]
         for one in fresh:
             memory.keep(one)
@@ -141,8 +139,6 @@ class Call:
         if not self.has_data:
             for one in written:
                 memory.write(one, None)
-            if not written and not fresh and _plain_values(result):
-                return
             return
         if not written and not fresh and not _plain_values(result):
             return  # a view
@@ -159,11 +155,10 @@ class Call:
 
     def _refuse_value(self) -> None:
         reading = self.reading
-        data = [one for value in self.arguments.values() for one in tensors(value) if self.is_data(one)]
-        for one in data:
-            for step in np.unique(self.elements(one).steps):
-                if int(step) in reading.refusals and reading.steps[int(step)].options.get("random"):
-                    reading.violate(reading.refusals[int(step)])
+        for _, one in self._given:
+            for step in self.elements(one).sources() if self.is_data(one) else ():
+                if step in reading.refusals and reading.steps[step].options.get("random"):
+                    reading.violate(reading.refusals[step])
         reading.violate(
             f"net ({reading.names.kind}): its forward decides something by the values of its input, which no single "
             f"chain of layers does: {reading.names.here(self.name)} takes a value out of torch; write it without if, "
@@ -193,17 +188,14 @@ class Call:
             self._assign(one, position)
 
     def _assign(self, tensor: torch.Tensor, position: int) -> None:
-        numel = tensor.numel()
-        self.reading.memory.write(
-            tensor, Elements(np.full(numel, position, dtype=np.intp), counting(numel), tuple(tensor.shape))
-        )
+        self.reading.memory.write(tensor, Elements.of_step(position, tuple(tensor.shape)))
 
     def _read(self, result: Any, written: list[torch.Tensor], fresh: list[torch.Tensor]) -> None:
         reading = self.reading
         targets = written or fresh
-        sources = [one for value in self.arguments.values() for one in tensors(value) if self.is_data(one)]
+        sources = [one for _, one in self._given if self.is_data(one)] if reading.refusals else []
         for one in sources:  # a refused step that is used makes refused results, whatever is done with it
-            steps = [int(step) for step in np.unique(self.elements(one).steps)]
+            steps = self.elements(one).sources()
             found = next((step for step in steps if step in reading.refusals), None)
             if found is not None and (self.name not in MOVES or len(steps) == 1):
                 for target in (*written, *fresh):

@@ -19,6 +19,7 @@ from torch import nn
 
 _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 _LOCKS_LOCK = threading.Lock()
+_PLAIN = (bool, int, float, str, bytes, type(None), type)
 MOST_OBJECTS = 10_000  # of a module's attributes, nested ones included, that are looked at
 
 
@@ -59,6 +60,7 @@ class _Snapshot:
 
     def __init__(self, module: nn.Module) -> None:
         self._undo: list[Callable[[], None]] = []
+        self._dicts: list[tuple[dict[Any, Any], dict[Any, Any]]] = []  # with a copy of each
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         for part in module.modules():
@@ -66,6 +68,12 @@ class _Snapshot:
 
     def put_back(self) -> None:
         """Undo what has changed."""
+        for held, before in self._dicts:
+            for key in [key for key in held if key not in before]:
+                del held[key]
+            for key, value in before.items():
+                if key not in held or held[key] is not value:
+                    held[key] = value
         for undo in self._undo:
             undo()
 
@@ -76,7 +84,7 @@ class _Snapshot:
         self._mapping(vars(owner))
 
     def _look(self, value: Any) -> None:
-        if isinstance(value, bool | int | float | str | bytes | None | type) or len(self._seen) > MOST_OBJECTS:
+        if isinstance(value, _PLAIN) or len(self._seen) > MOST_OBJECTS:
             return
         if id(value) in self._seen or isinstance(value, nn.Module):
             return
@@ -102,15 +110,7 @@ class _Snapshot:
         if not isinstance(held, dict):
             return
         before = dict(held)
-
-        def undo() -> None:
-            for key in [key for key in held if key not in before]:
-                del held[key]
-            for key, value in before.items():
-                if key not in held or held[key] is not value:
-                    held[key] = value
-
-        self._undo.append(undo)
+        self._dicts.append((held, before))
         for value in before.values():
             self._look(value)
 

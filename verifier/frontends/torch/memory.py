@@ -8,6 +8,7 @@ operations in place are then no special cases.
 from __future__ import annotations
 
 import ctypes
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -29,11 +30,23 @@ class Elements:
         steps: The step that gave each element, or CONSTANT, shape (numel,).
         index: Which element of that step's flattened output it is, shape (numel,).
         shape: The tensor's shape.
+        whole: The step whose whole output, in order, these are, where that is known without looking; else CONSTANT.
     """
 
     steps: Indices
     index: Indices
     shape: tuple[int, ...]
+    whole: int = CONSTANT
+
+    @staticmethod
+    def of_step(step: int, shape: tuple[int, ...]) -> Elements:
+        """A step's whole output under a shape."""
+        size = math.prod(shape)
+        return Elements(np.full(size, step, dtype=np.intp), counting(size), shape, step)
+
+    def sources(self) -> list[int]:
+        """The steps that gave some of the elements, and CONSTANT where some are constants, in order."""
+        return [self.whole] if self.whole != CONSTANT else [int(one) for one in np.unique(self.steps)]
 
     def spread(self, shape: tuple[int, ...]) -> Elements:
         """The elements of the tensor broadcast to another shape."""
@@ -49,7 +62,7 @@ class Elements:
 
     def reshaped(self, shape: tuple[int, ...]) -> Elements:
         """The same elements under another shape."""
-        return Elements(self.steps, self.index, shape)
+        return Elements(self.steps, self.index, shape, self.whole)
 
 
 class _Content:
@@ -61,12 +74,14 @@ class _Content:
         size = storage.nbytes() // dtype.itemsize
         self.steps: Indices = np.full(size, CONSTANT, dtype=np.intp)
         self.index: Indices = np.zeros(size, dtype=np.intp)
+        self.whole = CONSTANT  # the step whose whole output fills the storage
         self.written: bytes | None = None  # its bytes after the last write that was seen
 
     def grow(self) -> None:
         """Follow a storage that was made larger for a result."""
         more = self.storage.nbytes() // self.dtype.itemsize - self.steps.size
         if more > 0:
+            self.whole = CONSTANT
             self.steps = np.concatenate([self.steps, np.full(more, CONSTANT, dtype=np.intp)])
             self.index = np.concatenate([self.index, np.zeros(more, dtype=np.intp)])
 
@@ -81,7 +96,12 @@ class Memory:
 
     def holds_data(self, tensor: torch.Tensor) -> bool:
         """Whether some element of a tensor depends on the input."""
-        return self.elements(tensor) is not None
+        if not self._contents or tensor.layout is not torch.strided:
+            return False
+        content = self._contents.get(key(tensor))
+        if content is not None and content.whole != CONSTANT and tensor.numel():
+            return True
+        return content is not None and self.elements(tensor) is not None
 
     def elements(self, tensor: torch.Tensor) -> Elements | None:
         """Where a tensor's elements come from; None where all of them are constants.
@@ -100,6 +120,8 @@ class Memory:
         if tensor.dtype is not content.dtype or tensor.is_neg():
             raise OtherBytesError
         shape, numel = tuple(tensor.shape), tensor.numel()
+        if content.whole != CONSTANT and 0 < numel == content.steps.size and tensor.is_contiguous():
+            return Elements(content.steps, content.index, shape, content.whole)
         steps, index = (_view(one, tensor, numel) for one in (content.steps, content.index))
         if (steps == CONSTANT).all():
             return None
@@ -112,26 +134,23 @@ class Memory:
             OtherBytesError: The tensor writes over data of another type.
             SharedMemoryError: Data come where something beside torch reads.
         """
-        content = self._contents.get(key(tensor))
-        if elements is not None and key(tensor) in self.shared and (elements.steps != CONSTANT).any():
+        place = key(tensor)
+        content = self._contents.get(place)
+        if elements is not None and place in self.shared and (elements.steps != CONSTANT).any():
             raise SharedMemoryError
         if content is None:
             if elements is None:
                 return
             content = _Content(tensor.untyped_storage(), tensor.dtype)
-            self._contents[key(tensor)] = content
+            self._contents[place] = content
         elif tensor.dtype is not content.dtype:
             raise OtherBytesError
         content.grow()
         _assign(content.steps, tensor, CONSTANT if elements is None else elements.steps)
         _assign(content.index, tensor, 0 if elements is None else elements.index)
-        self.seal(tensor)
-
-    def seal(self, tensor: torch.Tensor) -> None:
-        """Remember the bytes of a tensor's storage, where it holds data."""
-        content = self._contents.get(key(tensor))
-        if content is not None:
-            content.written = _bytes(content.storage)
+        covers = elements is not None and tensor.numel() == content.steps.size and tensor.is_contiguous()
+        content.whole = elements.whole if elements is not None and covers else CONSTANT
+        content.written = _bytes(content.storage)
 
     def keep(self, tensor: torch.Tensor) -> None:
         """Keep a tensor's storage alive, so that no other takes its identity."""
@@ -142,10 +161,13 @@ class Memory:
         if not self._contents or key(tensor) in self._contents:
             return False
         pointer = tensor.untyped_storage().data_ptr()
-        return bool(pointer) and any(
-            one.storage.data_ptr() <= pointer < one.storage.data_ptr() + one.storage.nbytes()
-            for one in self._contents.values()
-        )
+        if not pointer:
+            return False
+        for one in self._contents.values():
+            first = one.storage.data_ptr()
+            if first <= pointer < first + one.storage.nbytes():
+                return True
+        return False
 
 
 class ChangedMemoryError(Exception):

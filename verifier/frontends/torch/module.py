@@ -124,8 +124,9 @@ def recorded_points(box: tuple[Array, Array] | None, shape: tuple[int, ...]) -> 
 
 
 def read_steps(
-    module: nn.Module, shape: tuple[int, ...], points: Sequence[Array], batch: bool = True
-) -> tuple[Step, ...]:
+    module: nn.Module, shape: tuple[int, ...], points: Sequence[Array], batch: bool = True,
+    known: tuple[Step, ...] | None = None,
+) -> tuple[Step, ...]:  # fmt: skip
     """Record a module of our own at some points and give its steps.
 
     Args:
@@ -133,18 +134,17 @@ def read_steps(
         shape: Of one input, without the batch.
         points: Where it runs, (inputs,) each.
         batch: Whether the input gets a batch axis of 1.
+        known: What was recorded at another point, which must be the same.
 
     Raises:
         UnsupportedLayerError, NetworkError: As for trace().
     """
-    first: tuple[Step, ...] = ()
-    for number, point in enumerate(points):
+    for point in points:
         steps = _record(module, shape, point, batch)
-        if number == 0:
-            first = steps
-        else:
-            _refuse_difference(first, steps)
-    return first
+        if known is not None:
+            _refuse_difference(known, steps)
+        known = steps if known is None else known
+    return known or ()
 
 
 def _record(module: nn.Module, shape: tuple[int, ...], point: Array, batch: bool) -> tuple[Step, ...]:

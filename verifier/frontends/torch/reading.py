@@ -45,7 +45,7 @@ class Reading:
     def begin(self, x: torch.Tensor) -> None:
         """Take x as the input."""
         self.shapes[INPUT] = tuple(x.shape)
-        self.memory.write(x, Elements(np.full(x.numel(), INPUT), counting(x.numel()), tuple(x.shape)))
+        self.memory.write(x, Elements.of_step(INPUT, tuple(x.shape)))
 
     def violate(self, what: str) -> None:
         """Note what makes the module unreadable; the first such thing is told."""
@@ -97,13 +97,15 @@ class Reading:
             where: For messages.
         """
         steps, index, shape = elements.steps, elements.index, elements.shape
+        if elements.whole != CONSTANT:
+            return self._under_shape(elements.whole, shape, where)
         first = int(steps[0]) if steps.size else CONSTANT
         single = bool((steps == first).all())
         if single and first != CONSTANT:
             size = int(np.prod(self.shapes[first]))
             if size == index.size and np.array_equal(index, counting(size)):
                 return self._under_shape(first, shape, where)
-        sources = [int(one) for one in np.unique(steps) if one != CONSTANT]
+        sources = [one for one in elements.sources() if one != CONSTANT]
         refused = [one for one in sources if one in self.refusals]
         if refused:
             return refused[0]

@@ -145,7 +145,7 @@ def _margin_layer(question: Question, used: list[int]) -> Affine:
         weight_error = weight_error + 1.001 * (size @ last.weight_error)
     if last.bias_error is not None:
         bias_error = bias_error + 1.001 * (size @ last.bias_error)
-    return Affine(rows @ last.weight, rows @ last.bias + offset, weight_error, bias_error)
+    return Affine.made(rows @ last.weight, rows @ last.bias + offset, weight_error, bias_error)
 
 
 def _rounding(layers: list[Affine], root: list[Bounds], question: Question) -> tuple[list[Array], list[Array], float]:
