@@ -29,7 +29,7 @@ ROUNDS = (0.1, 0.5, 1.0)  # of the time left that the open boxes share in each r
 def verify_files(
     onnx: Net, vnnlib: str | Path, counterexamples: list[Any] | None = None, *, timeout_s: float | None = 60.0,
     max_subdomains: int | None = None, max_counterexamples: int = 10, method: str = "auto", seed: int = 0,
-    progress: bool | None = None,
+    progress: bool | None = None, bounds: str | None = None,
 ) -> Result:  # fmt: skip
     """Decide whether a network file meets a VNN-LIB property.
 
@@ -42,7 +42,7 @@ def verify_files(
     Args:
         onnx: Path of the network.
         vnnlib: Path of the property, .vnnlib or .vnnlib.gz.
-        counterexamples, max_subdomains, max_counterexamples, method, seed, progress: As for verify().
+        counterexamples, max_subdomains, max_counterexamples, method, seed, progress, bounds: As for verify().
         timeout_s: Wall time in seconds, reading included; None for no limit.
 
     Returns:
@@ -57,18 +57,13 @@ def verify_files(
         raise NetworkError(f"onnx: expected the path of a network file, found {type(onnx).__name__}; use verify()")
     if not isinstance(vnnlib, str | Path):
         raise SpecError(f"vnnlib: expected the path of a property file, found {type(vnnlib).__name__}")
-    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds)
     budget = whole_call(timeout_s, max_subdomains, progress)
     try:
         return _ask_boxes(
-            budget,
-            onnx,
-            Path(vnnlib),
-            counterexamples,
-            max_counterexamples=max_counterexamples,
-            method=method,
-            seed=seed,
-        )
+            budget, onnx, Path(vnnlib), counterexamples, max_counterexamples=max_counterexamples, method=method,
+            seed=seed, bounds=bounds,
+        )  # fmt: skip
     finally:
         budget.close()
 
