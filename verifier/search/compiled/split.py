@@ -170,7 +170,7 @@ class CompiledSplit:
         done, seconds = self._bounded - before, time.perf_counter() - started
         for worker in self._workers[:share]:
             if worker.ended == self._loop.CANDIDATE and self.counterexample is None:
-                self._replayer.confirms(worker.points.best.copy())
+                self._replay(worker.points.best)
                 self._rejected += 1
                 if self._rejected > FREE_REJECTIONS:
                     self._threshold = min(self._threshold, worker.points.lowest[0])
