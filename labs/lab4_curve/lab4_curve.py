@@ -131,7 +131,7 @@ points
 
 # %%
 from course_utils.curve import curve_network
-from course_utils.curve_plots import draw_fit
+from course_utils.plots.curve_fit import draw_fit
 
 network = mine_or(lambda: nn_curve.eval(), curve_network, "nn_curve")
 picture = draw_fit(t4, network)
@@ -482,8 +482,8 @@ guess_tolerance = None  # your guess, a number; then run the next cell
 
 # %%
 from course_utils.curve import judge_tolerance
-from course_utils.curve_plots import draw_counterexample
 from course_utils.own_verifier import layers_of
+from course_utils.plots.curve_fit import draw_counterexample
 
 layers = [(weight.tolist(), bias.tolist()) for weight, bias in layers_of(network)]
 
@@ -607,7 +607,7 @@ points
 
 # %%
 from course_utils.curve import library_enclosure, shown_progress
-from course_utils.curve_plots import draw_band
+from course_utils.plots.curve_fit import draw_band
 
 at_most, at_least = answers[-1][0], answers[-2][0]
 start = min(at_most, at_least), max(at_most, at_least)
@@ -635,7 +635,7 @@ guess_slowest = None  # your guess: "width", "depth" or "inputs"; then run the n
 
 # %%
 from course_utils.curve import SIZES, STORED_TIMES, measure
-from course_utils.curve_plots import draw_times
+from course_utils.plots.curve_fit import draw_times
 
 times = mine_or(lambda: measure(net_z3, exact, SIZES), lambda: STORED_TIMES, "net_z3 or exact")
 picture = draw_times(times)
@@ -770,7 +770,7 @@ guess_unstable = None  # your guess, a whole number; then run the next cell
 
 # %%
 from course_utils.curve import STORED_PIECES, ask_in_pieces, fit_formula
-from course_utils.curve_plots import draw_pieces
+from course_utils.plots.curve_fit import draw_pieces
 
 deep = fit_formula(t4, 1, 10, 10, 10, 10)
 pieces = mine_or(
@@ -955,7 +955,7 @@ for sizes in [(1, 2, 1), (3, 3, 2), (2, 3, 2, 1)]:
 import numpy as np
 
 from course_utils.curve import STORED_FLOAT_X
-from course_utils.curve_plots import draw_floats
+from course_utils.plots.curve_fit import draw_floats
 from verifier import verify
 
 two_layers = [([[1048576.0], [1048576.0]], [0.1, 0.0]), ([[1.0, -1.0]], [0.0])]
