@@ -94,7 +94,7 @@ demo: $(READY) ## train, verify, draw, release lab 1 and grade two submissions, 
 	@$(BIN)/python -m grading demo
 
 lab: $(READY) ## release the labs, copy each once to work/ and open JupyterLab there
-	@$(BIN)/python -m grading release
+	@$(BIN)/python -m grading release --quick
 	@$(BIN)/python -m grading work
 	@$(BIN)/python -m course_utils.lab work $(LAB_ARGS)
 
@@ -128,8 +128,8 @@ collect: $(READY) ## unpack ZIP=..., a download of Moodle or Canvas, as submissi
 	@test -n "$(LAB)" && test -n "$(ZIP)" || { echo "make collect: e.g. make collect LAB=lab1_circle ZIP=x.zip" >&2; exit 2; }
 	@$(BIN)/python -m grading collect "$(ZIP)" --lab $(LAB)
 
-formgrader: $(READY) ## open nbgrader's formgrader in JupyterLab, to look at what was graded
-	@cd grading && $(BIN)/jupyter lab --ServerApp.root_dir=.. $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)
+formgrader: $(READY) ## open nbgrader's formgrader, to grade by hand and to look at what was graded
+	@cd grading && $(BIN)/jupyter lab --LabApp.default_url=/formgrader --ServerApp.root_dir=.. $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)
 
 doctor: $(READY) ## say what is missing in the environment, and the command that cures it
 	@$(BIN)/python -m course_utils.doctor

@@ -86,7 +86,7 @@ def network_of(layers: Sequence[tuple[Any, Any]]) -> nn.Sequential:
     net = empty_network(pairs[0][0].shape[1], *(len(bias) for _, bias in pairs))
     for part, (weight, bias) in zip(net[::2], pairs, strict=True):
         part.load_state_dict({"weight": weight.float(), "bias": bias.float()})
-    return net
+    return net.requires_grad_(False)
 
 
 def fit_in_keras(model: Any, samples: Tensor, values: Tensor) -> list[np.ndarray[Any, Any]]:
@@ -195,7 +195,7 @@ def ask_in_pieces(
         error = net_z3_on(plain(net), known, [x])[0] - formula(x)
         solver = z3.Solver()
         solver.set(rlimit=QUERY_WORK)
-        solver.add(x >= exact(lower), x <= exact(upper))
+        solver.add(exact(lower) <= x, exact(upper) >= x)
         solver.add(z3.Not(z3.And(error < exact(tolerance), error > -exact(tolerance))))
         verdict = _WORDS[str(solver.check())]
         found.append(AskedPiece(lower, upper, unstable, time.process_time() - started, verdict))

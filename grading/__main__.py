@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -38,10 +39,26 @@ def _build(course: Course, options: argparse.Namespace) -> int:
 
 def _release(course: Course, options: argparse.Namespace) -> int:
     from grading.book.nbgrader import release
+    from grading.office.authoring import check_contract, check_own_notebook
 
+    failed = 0
     for lab in _labs(course, options.lab):
-        release(course, lab)
-        print(f"released {lab}: {course.released_notebook(lab)}")
+        try:
+            check_contract(course, lab)
+            if not options.quick:
+                check_own_notebook(course, lab)
+            release(course, lab, change_exercises=options.change_exercises)
+            print(f"released {lab}: {course.released_notebook(lab)}")
+        except CourseError as error:  # the other labs are released
+            print("\n".join(map(shown, f"grading: {error}".split("\n"))), file=sys.stderr)
+            failed += 1
+    return 1 if failed else 0
+
+
+def _new(course: Course, options: argparse.Namespace) -> int:
+    from grading.lab.new import write_new_lab
+
+    print(f"wrote {write_new_lab(course, options.lab)}; next: python -m grading release {options.lab}")
     return 0
 
 
@@ -119,9 +136,85 @@ def _report(course: Course, options: argparse.Namespace) -> int:
 
 
 def _export(course: Course, options: argparse.Namespace) -> int:
-    from grading.office.export import write_export
+    from grading.office.export import open_matters, write_export
+    from grading.office.results import read_results
 
-    print(f"exported: {write_export(course, course.check_lab(options.lab), options.format, options.output)}")
+    lab = course.check_lab(options.lab)
+    print(f"exported: {write_export(course, lab, options.format, options.output)}")
+    for line in open_matters(read_results(course, lab)[1]):
+        print(shown(f"note: {line}"), file=sys.stderr)
+    return 0
+
+
+def _term(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.term import term_table, write_term
+
+    print(term_table(course))
+    print(f"written: {write_term(course, options.output)}")
+    return 0
+
+
+def _return_feedback(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.lms_names import Platform
+    from grading.office.return_feedback import return_feedback, write_comments
+
+    lab, platform = course.check_lab(options.lab), Platform(options.format)
+    path, lines = return_feedback(course, lab, platform, options.output)
+    print(f"written: {path}")
+    if platform is Platform.CANVAS:
+        print(f"written: {write_comments(course, lab)}")
+    for line in lines:
+        print(shown(f"note: {line}"), file=sys.stderr)
+    return 0
+
+
+def _equal_work(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.equal_work import write_equal_work
+
+    path, text = write_equal_work(course, course.check_lab(options.lab), options.output)
+    print(text)
+    print(f"written: {path}")
+    return 0
+
+
+def _roster(course: Course, options: argparse.Namespace) -> int:
+    from grading.office.roster import import_roster, read_roster
+
+    if options.file is not None:
+        lines = import_roster(course, options.file)
+    else:
+        lines = [f"{one.student}  {one.name}  {one.email}  {one.number}".rstrip() for one in read_roster(course)]
+    for line in lines or ["no roster yet: python -m grading roster import FILE"]:
+        print(shown(line))
+    return 0
+
+
+def _due(course: Course, options: argparse.Namespace) -> int:
+    from grading.book.deadlines import read_deadlines, set_due
+
+    lab = course.check_lab(options.lab) if options.lab else None
+    if lab and (options.date or options.penalty_per_day is not None or options.grace is not None):
+        set_due(course, lab, options.date, penalty_per_day=options.penalty_per_day, grace_minutes=options.grace)
+        print("points change with the next `python -m grading autograde LAB`, which runs no notebook again for it")
+    for name, one in read_deadlines(course).items():
+        if lab in (None, name):
+            cost = "nbgrader's plugin" if one.penalty_per_day is None else f"{one.penalty_per_day:.0%} per started day"
+            print(f"{name}: due {one.due or 'never'}, grace {one.grace_minutes:g} min, late: {cost}")
+            for student, until in sorted(one.extensions.items()):
+                print(shown(f"  {student}: {until}"))
+    return 0
+
+
+def _extend(course: Course, options: argparse.Namespace) -> int:
+    from grading.book.deadlines import extend
+    from grading.book.nbgrader import submissions
+    from grading.office.roster import known_people
+
+    lab = course.check_lab(options.lab)
+    if options.student not in {person.student for person in known_people(course)} | set(submissions(course, lab)):
+        raise CourseError(f"nobody is called {options.student!r}; `python -m grading roster list` lists the students")
+    extend(course, options.student, lab, options.until)
+    print(shown(f"{options.student}: {lab} is due {options.until}; grade again to charge it"))
     return 0
 
 
@@ -129,7 +222,7 @@ def _collect(course: Course, options: argparse.Namespace) -> int:
     from grading.office.collect import collect
 
     lab = course.check_lab(options.lab)
-    for line in collect(course, lab, options.zip):
+    for line in collect(course, lab, options.zip, options.worksheet):
         print(shown(line))
     return 0
 
@@ -141,10 +234,26 @@ def _doctor(course: Course, options: argparse.Namespace) -> int:
 
 
 def _judge(course: Course, options: argparse.Namespace) -> int:
-    from grading.run.many import judge_notebook
+    from grading.lab.files import lab_files
+    from grading.run.many import run_notebook
 
     source = course.source_notebook(course.check_lab(options.lab))
-    outcomes = judge_notebook(source, options.notebook, limits=_limits(options), unsafe=options.unsafe_no_sandbox)
+    graded = run_notebook(
+        source, options.notebook, limits=_limits(options), unsafe=options.unsafe_no_sandbox,
+        lab_files=lab_files(course, options.lab),
+    )  # fmt: skip
+    outcomes = graded.outcomes
+    if options.json:
+        told = {
+            "lab": options.lab, "status": graded.status, "notes": graded.notes,
+            "points": sum(one.points for one in outcomes), "max_points": sum(one.max_points for one in outcomes),
+            "tests": [
+                {"name": one.grade_id, "points": one.points, "max_points": one.max_points, "message": one.message}
+                for one in outcomes
+            ],
+        }  # fmt: skip
+        print(json.dumps(told))
+        return 0
     width = max((len(outcome.grade_id) for outcome in outcomes), default=0)
     for one in outcomes:
         said = shown(one.detail or one.message)
@@ -189,9 +298,7 @@ def parser() -> argparse.ArgumentParser:
         prog="nnv-grade" if Path(sys.argv[0]).stem == "nnv-grade" else "python -m grading",
         description="Build, release and grade the labs of the course.",
     )
-    root.add_argument(
-        "--course", type=Path, default=None, help="folder of the course (default: the one you are in)"
-    )
+    root.add_argument("--course", type=Path, default=None, help="folder of the course (default: the one you are in)")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build each lab's notebook from its text source")
@@ -203,7 +310,18 @@ def parser() -> argparse.ArgumentParser:
 
     release = commands.add_parser("release", help="make the students' version of every lab, or of one")
     release.add_argument("lab", nargs="?")
+    release.add_argument(
+        "--quick", action="store_true", help="do not judge the notebook with its solutions, which is done once a change"
+    )
+    release.add_argument(
+        "--change-exercises", action="store_true",
+        help="also where submissions were recorded with other exercises; removed ones lose their points",
+    )  # fmt: skip
     release.set_defaults(run=_release)
+
+    new = commands.add_parser("new", help="write the text of a new lab, to start from")
+    new.add_argument("lab")
+    new.set_defaults(run=_new)
 
     work = commands.add_parser("work", help="copy each released lab once to work/, never over a student's own")
     work.set_defaults(run=_work)
@@ -244,7 +362,49 @@ def parser() -> argparse.ArgumentParser:
     collect = commands.add_parser("collect", help="unpack a download of Moodle or Canvas into gradebook/submitted/")
     collect.add_argument("zip", type=Path)
     collect.add_argument("--lab", required=True)
+    collect.add_argument(
+        "--worksheet", type=Path, metavar="CSV",
+        help="Moodle's grading worksheet of the assignment: who each participant is, and when they handed in",
+    )  # fmt: skip
     collect.set_defaults(run=_collect)
+
+    back = commands.add_parser(
+        "return-feedback", help="write the feedback pages of a lab as Moodle or Canvas takes them"
+    )
+    back.add_argument("lab")
+    back.add_argument("--format", choices=["canvas", "moodle"], required=True)
+    back.add_argument("--output", type=Path, help="file (default: gradebook/exports/LAB-feedback-FORMAT.zip)")
+    back.set_defaults(run=_return_feedback)
+
+    equal = commands.add_parser("equal-work", help="list pairs of submissions that share text beyond the release")
+    equal.add_argument("lab")
+    equal.add_argument("--output", type=Path, help="file (default: gradebook/reports/LAB-equal-work.txt)")
+    equal.set_defaults(run=_equal_work)
+
+    term = commands.add_parser("term", help="print everyone's points in all labs, and write them as a csv")
+    term.add_argument("--output", type=Path, help="file (default: gradebook/exports/term.csv)")
+    term.set_defaults(run=_term)
+
+    roster = commands.add_parser("roster", help="say who takes the course")
+    actions = roster.add_subparsers(dest="action", required=True, metavar="ACTION")
+    imported = actions.add_parser("import", help="read a csv: one of your own, Moodle's or Canvas's")
+    imported.add_argument("file", type=Path)
+    imported.set_defaults(run=_roster)
+    listed = actions.add_parser("list", help="print the roster")
+    listed.set_defaults(run=_roster, file=None)
+
+    due = commands.add_parser("due", help="set or print due dates, and what lateness costs")
+    due.add_argument("lab", nargs="?")
+    due.add_argument("date", nargs="?", help='"2026-12-01 23:59" in local time, with an offset, or "never"')
+    due.add_argument("--penalty-per-day", type=float, metavar="SHARE", help="share of the points for each started day")
+    due.add_argument("--grace", type=float, metavar="MINUTES", help="lateness that costs nothing")
+    due.set_defaults(run=_due)
+
+    extend = commands.add_parser("extend", help="give one student another due date")
+    extend.add_argument("student")
+    extend.add_argument("lab")
+    extend.add_argument("until", help='as for `due`; "none" takes it back')
+    extend.set_defaults(run=_extend)
 
     doctor = commands.add_parser("doctor", help="say what grading lacks on this machine, and the cure")
     doctor.set_defaults(run=_doctor)
@@ -252,6 +412,7 @@ def parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("judge", help="print a notebook's points by test cell; nothing is recorded")
     judge.add_argument("--lab", required=True)
     judge.add_argument("notebook", type=Path)
+    judge.add_argument("--json", action="store_true", help="as one line of JSON, with what a student may read")
     _add_limits(judge)
     judge.set_defaults(run=_judge)
 

@@ -10,6 +10,7 @@ from nbgrader.preprocessors import GetGrades
 from grading.book.feedback_pages import FitPictures, HideTests
 from grading.book.formgrader import EscapeNames, escape_names
 from grading.book.nbgrader_autograde import Refuse, replace_autograde
+from grading.lab.files import NOT_RELEASED
 from grading.run.sanitise import safe_markdown
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821  traitlets defines it where this file is read
@@ -37,7 +38,7 @@ c.CourseDirectory.solution_directory = "gradebook/solution"
 c.CourseDirectory.db_url = f"sqlite:///{(BOOK / 'gradebook.db').as_posix()}"
 
 # nbgrader copies every other file of a lab's folder to the students: not the text source, which holds the solutions.
-c.CourseDirectory.ignore = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", ".*", "*~", "feedback", "solution*"]
+c.CourseDirectory.ignore = [*NOT_RELEASED, *(f"{folder.name}.py" for folder in (ROOT / "labs").glob("*"))]
 
 # What a student finds in the place of a solution; run as it is, the cell says what to do.
 c.ClearSolutions.code_stub = {

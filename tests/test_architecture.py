@@ -65,7 +65,7 @@ ROOMS = {
     "book": {"course", "limits", "wire", "lab", "sandbox", "run"},
     "office": {"course", "limits", "lab", "sandbox", "run", "book"},
     "demo": {"course", "sandbox", "book"},
-    "nbgrader_config": {"run", "book"},
+    "nbgrader_config": {"lab", "run", "book"},
     "__main__": {"course", "limits", "wire", "lab", "run", "book", "office", "demo"},
     "__init__": set(),
 }

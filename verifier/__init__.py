@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from verifier.network import Head as Head
     from verifier.network import Network as Network
     from verifier.pipeline import Trace as Trace
+    from verifier.pipeline import TracedBox as TracedBox
     from verifier.pipeline import check_counterexample as check_counterexample
     from verifier.pipeline import output_bounds as output_bounds
     from verifier.pipeline import split_trace as split_trace
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from verifier.question.spec import less_than as less_than
     from verifier.question.spec import linear as linear
     from verifier.question.spec import within as within
-    from verifier.search.inputs.split import TracedBox as TracedBox
 
 _HOME = {
     **dict.fromkeys(("Reason",), "answer.reason"),
@@ -72,11 +72,12 @@ _HOME = {
     **dict.fromkeys(("Layer", "layers"), "frontends.layers"),
     **dict.fromkeys(("methods",), "method_table"),
     **dict.fromkeys(("Affine", "Head", "Network"), "network"),
-    **dict.fromkeys(("Trace", "check_counterexample", "output_bounds", "split_trace", "verify"), "pipeline"),
+    **dict.fromkeys(
+        ("Trace", "TracedBox", "check_counterexample", "output_bounds", "split_trace", "verify"), "pipeline"
+    ),
     **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "asking.robustness"),
     **dict.fromkeys(("FunctionError", "max_error", "verify_function"), "asking.functions"),
     **dict.fromkeys(("AccuracyResult", "verified_accuracy"), "asking.accuracy"),
-    **dict.fromkeys(("TracedBox",), "search.inputs.split"),
     **dict.fromkeys(
         ("Box", "OutputSpec", "all_of", "any_of", "argmax_is", "greater_than", "less_than", "linear", "within"),
         "question.spec",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,15 @@ from verifier.answer.verdict import Counterexample, Question, Rejection, Result
 from verifier.answer.verdict import check_counterexample as replay
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
-from verifier.enclosure import MAX_MAGNITUDE, Bounds
+from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
 from verifier.method_table import bounding, find_bounding, find_method
 from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
 from verifier.network import Subject
 from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
-from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
+from verifier.search.events import Event, Fate
+from verifier.search.inputs.split import InputSplit
 from verifier.stages import Run, root_box
 
 LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no limit
@@ -171,11 +173,39 @@ def check_counterexample(
 
 
 @dataclass(frozen=True, eq=False)
+class TracedBox:
+    """One box of a search, shape (inputs,) a side, and what became of it: verified, falsified, split or open."""
+
+    lower: Array
+    upper: Array
+    status: str
+
+
+@dataclass(frozen=True, eq=False)
 class Trace:
-    """A Result and the boxes of the search that found it, in the order they were bounded."""
+    """A Result and the search that found it.
+
+    Args:
+        result: What verify() would say after this search alone.
+        boxes: Every box, in the order they were bounded; those still open come last.
+        events: How each box was split, or what closed it.
+    """
 
     result: Result
     boxes: tuple[TracedBox, ...]
+    events: tuple[Event, ...] = ()
+
+    def __str__(self) -> str:
+        """Write the result, and how many boxes ended how."""
+        fates = [box.status for box in self.boxes]
+        counts = ", ".join(f"{fates.count(one.value):,} {one.value}" for one in Fate if one.value in fates)
+        return f"{self.result}\n  {len(fates):,} box{'' if len(fates) == 1 else 'es'}: {counts or 'none'}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        last = str(self).splitlines()[-1]
+        return f"{self.result._repr_html_()}<div>{html.escape(last)}</div>"
 
 
 def split_trace(
@@ -197,22 +227,17 @@ def split_trace(
     """
     check_options(None, None, max_subdomains, 1, "split", 0)
     find_bounding(method)
-    boxes: list[TracedBox] = []
-
-    def observe(batch: Bounds, status: list[BoxStatus]) -> None:
-        boxes.extend(
-            TracedBox(low, high, one.value) for low, high, one in zip(batch.lower, batch.upper, status, strict=True)
-        )
-
-    question = _ask(net, x_specs, y_specs, input_shape)
+    events: list[Event] = []
+    question, boxes = _ask(net, x_specs, y_specs, input_shape), []
     run = Run(question, Budget(max_subdomains=max_subdomains), 0, "split")
     if not run.too_large():
         run.bound_root("interval", interval_bounds)
-        search = InputSplit(question, bounding(method), observe=observe)
+        search = InputSplit(question, bounding(method), observe=events.append)
         run.split(search)
-        boxes.extend(TracedBox(box.lower, box.upper, BoxStatus.OPEN.value) for box in search.open_boxes)
+        boxes = [TracedBox(one.lower, one.upper, one.fate.value) for one in events]
+        boxes += [TracedBox(box.lower, box.upper, Fate.OPEN.value) for box in search.open_boxes]
         run.budget.close()
-    return Trace(run.result(), tuple(boxes))
+    return Trace(run.result(), tuple(boxes), tuple(events))
 
 
 def check_options(

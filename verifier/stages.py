@@ -15,7 +15,7 @@ import numpy as np
 from verifier.answer.budget import Budget
 from verifier.answer.outcome import Outcome
 from verifier.answer.reason import BELOW_ROUNDING, Reason, Why, time_is_up
-from verifier.answer.verdict import Counterexample, Question, Result, Verdict, check_counterexample, into_box
+from verifier.answer.verdict import Counterexample, Question, Result, Verdict, into_box
 from verifier.attack import attack, thorough_attack
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
@@ -30,7 +30,7 @@ from verifier.network import Affine, propagate_interval
 from verifier.search.compiled.network import network_work
 from verifier.search.compiled.split import continue_compiled
 from verifier.search.inputs.split import InputSplit
-from verifier.search.protocol import Search, outcome_of
+from verifier.search.protocol import Replayer, Search, outcome_of
 
 SPLIT_INPUTS = 16  # splitting boxes with more inputs than this halves too little of what matters
 NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions need not wait until it is loaded
@@ -266,13 +266,12 @@ class Run:
         """Replay candidates, the best first, until as many as were asked for are confirmed or some are not."""
         candidates = into_box(self.question, points)
         _, different = np.unique(candidates, axis=0, return_index=True)
-        rejected = 0
+        rejected, replayer = 0, Replayer(self.question)
         for index in np.sort(different):  # best first
-            found = check_counterexample(self.question, candidates[index])
-            if isinstance(found, Counterexample):
-                self.settle_falsified("attack", found)
+            if replayer.confirms(candidates[index]):
+                self.settle_falsified("attack", replayer.counterexamples[-1])
             else:
-                self.near |= found.near
+                self.near |= replayer.near
                 rejected += 1
             if rejected >= MAX_REJECTED or len(self.counterexamples) >= max(1, self.wanted):
                 return

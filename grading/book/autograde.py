@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from nbgrader.api import MissingEntry
 from sqlalchemy.exc import SAWarning
 
 from grading.book.nbgrader import ensure_released, load_config, submissions
 from grading.book.record import Recorder, fingerprint, read_mark
 from grading.course import Course, CourseError, shown
+from grading.lab.files import lab_files
 from grading.lab.submission import read_blueprint, read_submission
 from grading.limits import Limits
 from grading.run.many import Job, imports_of, in_parallel
@@ -29,6 +31,7 @@ class Unrun(StrEnum):
     """Why there is no new result of a submission."""
 
     UNCHANGED = "unchanged"
+    RESCORED = "rescored"  # only what lateness costs has changed
     NOT_GRADED = "not graded"
     NOT_RECORDED = "not recorded"
 
@@ -96,7 +99,7 @@ def autograde(
     limits = limits or Limits()
     if not unsafe and scheduler is None and (bubblewrap() is None or not sys.platform.startswith("linux")):
         raise CourseError(HOW_TO_GET_BUBBLEWRAP)
-    blueprint = read_blueprint(course.source_notebook(lab))
+    blueprint, beside = read_blueprint(course.source_notebook(lab)), lab_files(course, lab)
     with _quiet():
         ensure_released(course, lab)
         rows: dict[str, Row] = {}
@@ -110,21 +113,36 @@ def autograde(
                 rows[student] = Row(student, None, 0.0, Unrun.NOT_GRADED, 0.0, said)
                 told(rows[student])
                 continue
-            stamp = next((content for name, content in submission.files if name == "timestamp.txt"), "")
-            marks[student] = fingerprint(submission, blueprint, limits, stamp)
-            known = read_mark(course, student, lab)
-            if not force and known.get("fingerprint") == marks[student] and known["status"] in FINAL:
-                rows[student] = Row(student, known["points"], known["max_points"], Unrun.UNCHANGED, 0.0)
-                told(rows[student])
-                continue
-            jobs[student] = Job(submission, blueprint, limits, unsafe)
+            submission.files[:] = [one for one in submission.files if one[0] != "timestamp.txt"]
+            marks[student] = fingerprint(submission, blueprint, limits, beside)
+            jobs[student] = Job(submission, blueprint, limits, unsafe, lab_files=beside)
         with Recorder(course, lab, load_config(course)) as recorder:
+            for student in list(jobs) if not force else []:
+                row = _known(course, lab, recorder, student, marks[student])
+                if row is not None:
+                    del jobs[student]
+                    rows[student] = row
+                    told(row)
             for student, result in in_parallel(
                 jobs, imports_of(course.source_notebook(lab)), workers=workers, scheduler=scheduler
             ):
                 rows[student] = _recorded(recorder, student, result, marks[student])
                 told(rows[student])
     return [rows[student] for student in sorted(rows)]
+
+
+def _known(course: Course, lab: str, recorder: Recorder, student: str, mark: str) -> Row | None:
+    """The row of a submission that was graded as it is now; None where it has to be run."""
+    known = read_mark(course, student, lab)
+    if known.get("fingerprint") != mark or known["status"] not in FINAL:
+        return None
+    try:
+        unchanged = known.get("lateness") == recorder.lateness(student).digest()
+        now = recorder.standing(student) if unchanged else recorder.rescore(student, known)
+    except MissingEntry:  # the gradebook was removed
+        return None
+    status = Unrun.UNCHANGED if unchanged else Unrun.RESCORED
+    return Row(student, now.points, now.max_points, status, 0.0, by_hand=now.waiting)
 
 
 def _recorded(recorder: Recorder, student: str, result: Graded | Exception, mark: str) -> Row:
@@ -137,10 +155,10 @@ def _recorded(recorder: Recorder, student: str, result: Graded | Exception, mark
     if result.notebook is None:
         return Row(student, None, 0.0, result.status, result.seconds, "; ".join(notes))
     try:
-        points, most = recorder.record(student, result, mark)
+        now = recorder.record(student, result, mark)
     except Exception as error:  # whatever is in one submission, the others are recorded
         return Row(student, None, 0.0, Unrun.NOT_RECORDED, result.seconds, f"{type(error).__name__}: {error}")
-    return Row(student, points, most, result.status, result.seconds, "; ".join(notes))
+    return Row(student, now.points, now.max_points, result.status, result.seconds, "; ".join(notes), now.waiting)
 
 
 @contextlib.contextmanager
@@ -156,17 +174,22 @@ def table(rows: list[Row]) -> str:
     """The rows as text, and a line that counts them."""
     names = [shown(row.student) for row in rows]
     width = max([7, *map(len, names)])
-    lines = [f"{'student':<{width}}  {'points':>7}  {'of':>5}  {'status':<12}  {'seconds':>7}  note"]
+    lines = [f"{'student':<{width}}  {'points':>7}  {'of':>5}  {'status':<12}  {'seconds':>7}  {'by hand':>7}  note"]
     for name, row in zip(names, rows, strict=True):
         points = "-" if row.points is None else f"{row.points:g}"
         lines.append(
             f"{name:<{width}}  {points:>7}  {row.max_points or '-':>5}  {row.status:<12}  {row.seconds:>7.1f}  "
-            f"{shown(row.note)}".rstrip()
+            f"{row.by_hand or '':>7}  {shown(row.note)}".rstrip()
         )
     failed = sum(row.failed for row in rows)
     unchanged = sum(row.status is Unrun.UNCHANGED for row in rows)
-    graded = len(rows) - failed - unchanged
+    rescored = sum(row.status is Unrun.RESCORED for row in rows)
+    graded = len(rows) - failed - unchanged - rescored
     lines.append(f"{graded} graded, {unchanged} unchanged, {failed} not graded")
+    if rescored:
+        lines[-1] += f", {rescored} rescored for another due date or time of handing in"
+    if waiting := sum(row.by_hand for row in rows):
+        lines[-1] = f"{waiting} answers wait to be graded by hand (make formgrader); {lines[-1]}"
     return "\n".join(lines)
 
 

@@ -5,12 +5,18 @@ from typing import Any
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
 
+from grading.book.rubric import is_rubric
 from grading.lab.contract import without_hidden
 from grading.run.sanitise import error
 
 
 class HideTests(NbGraderPreprocessor):  # type: ignore[misc]
     """Leave of a test cell its visible part, and of its outcome the points and one line."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        """Leave out what was written for the one who grades, then change the test cells."""
+        nb.cells = [cell for cell in nb.cells if not is_rubric(cell)]
+        return super().preprocess(nb, resources)  # type: ignore[no-any-return]
 
     def preprocess_cell(self, cell: Any, resources: Any, cell_index: int) -> tuple[Any, Any]:
         """Change the test cells, and no other."""

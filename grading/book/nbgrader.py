@@ -3,20 +3,23 @@
 nbgrader takes about five seconds to start as a program; here it is loaded once for any number of labs and students.
 """
 
+import hashlib
 import logging
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, PyFileConfigLoader
 
+from grading.book.changed_cells import change_cells, changed_cells
 from grading.course import Course, CourseError
-from grading.lab.build import build_lab
+from grading.lab.build import build_lab, build_notebook
 from grading.lab.submission import read_blueprint
 
 
@@ -48,21 +51,54 @@ def load_config(course: Course) -> Config:
     return PyFileConfigLoader(course.config.name, path=str(course.config.parent)).load_config()
 
 
-def release(course: Course, lab: str) -> None:
+def release(course: Course, lab: str, *, change_exercises: bool = False) -> None:
     """Build a lab's notebook and make the students' version of it below `gradebook/release/`.
+
+    Args:
+        course: The course.
+        lab: The lab.
+        change_exercises: Also where submissions were recorded with other exercises: removed ones lose their points.
 
     Raises:
         CourseError: There is no such lab, or nbgrader refuses it; its log is in the message.
     """
     build_lab(course, lab)
+    cells = read_blueprint(course.source_notebook(lab))
     with _nbgrader(course) as api:
+        with api.gradebook as gradebook:
+            added, removed = changed_cells(gradebook, lab, cells)
+            if (added or removed) and not change_exercises:
+                raise CourseError(
+                    f"{lab} has submissions with other exercises (added: {', '.join(added) or 'none'}; removed: "
+                    f"{', '.join(removed) or 'none'}). Removed ones lose their points, those given by hand too. If "
+                    f"that is what you want: python -m grading release {lab} --change-exercises"
+                )
+            if added or removed:
+                change_cells(gradebook, lab, cells)
         _check(api.generate_assignment(lab, force=True, create=True), f"release of {lab}")
     # nbgrader's own ignore list covers what it copies; a release that nevertheless holds text with solutions is no
     # release
-    leaked = sorted(path.name for path in (course.released / lab).rglob("*.py"))
+    leaked = sorted(path.name for path in (course.released / lab).rglob("*") if path.is_file() and _tells(path, lab))
     if leaked:
         shutil.rmtree(course.released / lab)
         raise CourseError(f"release of {lab}: {leaked[0]} was copied into it; CourseDirectory.ignore must name it")
+    kept = _released_digest(course, lab)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(_digest(course, lab), encoding="utf-8")
+
+
+def _released_digest(course: Course, lab: str) -> Path:
+    return course.gradebook / "released" / f"{lab}.txt"
+
+
+def _digest(course: Course, lab: str) -> str:
+    return hashlib.sha256(course.source_notebook(lab).read_bytes()).hexdigest()
+
+
+def _tells(path: Path, lab: str) -> bool:
+    """Whether a released file is a lab's text source, or holds a solution or a hidden test."""
+    content = path.read_bytes()
+    return path.name == f"{lab}.py" or b"### BEGIN SOLUTION" in content or b"### BEGIN HIDDEN TESTS" in content
 
 
 def submissions(course: Course, lab: str) -> list[str]:
@@ -74,23 +110,35 @@ def ensure_released(course: Course, lab: str) -> None:
     """Make sure that the gradebook knows the lab as the instructor's notebook has it now.
 
     Raises:
-        CourseError: nbgrader refuses the lab, or its graded cells are not those that were released.
+        CourseError: nbgrader refuses the lab, or its text has changed since it was released.
     """
     cells = read_blueprint(course.source_notebook(lab))
-    now = {name: float(cell.metadata["points"]) for name, cell in cells.items() if cell.metadata.get("grade")}
+    text = course.text_source(lab)
+    if text.is_file() and build_notebook(text.read_text(encoding="utf-8")) != course.source_notebook(lab).read_text(
+        "utf-8"
+    ):
+        raise CourseError(f"{text} has changed since the lab was released; release it again: make release LAB={lab}")
+    graded = {
+        name: cell.metadata for name, cell in cells.items() if cell.metadata.get("grade") or cell.metadata.get("task")
+    }
+    now = {name: float(told["points"]) for name, told in graded.items()}
     with _nbgrader(course) as api:
         with api.gradebook as gradebook:
             known = any(assignment.name == lab for assignment in gradebook.assignments)
         if not known:
             _check(api.generate_assignment(lab, force=True, create=True), f"release of {lab}")
         with api.gradebook as gradebook:
-            then = {cell.name: float(cell.max_score) for cell in gradebook.find_notebook(lab, lab).grade_cells}
+            notebook = gradebook.find_notebook(lab, lab)
+            then = {cell.name: float(cell.max_score) for cell in (*notebook.grade_cells, *notebook.task_cells)}
     if now != then:
         changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
         raise CourseError(
             f"{lab} has changed since it was released ({', '.join(changed[:5])}); release it again: "
             f"make release LAB={lab}"
         )
+    with suppress(OSError):
+        if _released_digest(course, lab).read_text(encoding="utf-8") != _digest(course, lab):
+            raise CourseError(f"{lab} has changed since it was released; release it again: make release LAB={lab}")
 
 
 def feedback(course: Course, lab: str, student: str) -> None:

@@ -10,7 +10,8 @@ import json
 import shutil
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,30 @@ from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solut
 from sqlalchemy.orm import scoped_session
 from traitlets.config import Config
 
+from grading.book.deadlines import Deadline, Lateness, lateness, read_deadlines
+from grading.book.origin import Origin, read_origins
+from grading.book.rubric import add_rubrics
 from grading.course import Course
-from grading.lab.submission import GradedCell, Submission
+from grading.lab.submission import GradedCell, Submission, read_blueprint
 from grading.limits import Limits
 from grading.run.one import Graded
 
 MARK = ".grading.json"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the gradebook holds of one submission.
+
+    Args:
+        points: Manual ones and extra credit included, the penalty taken off.
+        max_points: The most that there are, manually graded tasks included.
+        waiting: Answers that wait for the instructor.
+    """
+
+    points: float
+    max_points: float
+    waiting: int
 
 
 class Recorder:
@@ -43,8 +62,12 @@ class Recorder:
         self._course, self._lab, self._config = course, lab, config
         self._gradebook = Gradebook(settings.db_url, settings.course_id)
         notebook = self._gradebook.find_notebook(lab, lab)
-        self._names = {cell.id: cell.name for cell in (*notebook.grade_cells, *notebook.solution_cells)}
+        cells = (*notebook.grade_cells, *notebook.solution_cells, *notebook.task_cells)
+        self._names = {cell.id: cell.name for cell in cells}
         self._checksums = {cell.name: cell.checksum for cell in notebook.source_cells}
+        self._deadline = read_deadlines(course).get(lab, Deadline())
+        self._origins = read_origins(course, lab)
+        self._blueprint = read_blueprint(course.source_notebook(lab))
 
     def __enter__(self) -> "Recorder":
         return self
@@ -52,7 +75,7 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self._gradebook.close()
 
-    def record(self, student: str, graded: Graded, mark: str) -> tuple[float, float]:
+    def record(self, student: str, graded: Graded, mark: str) -> Standing:
         """Write one submission's points and notebook.
 
         Args:
@@ -61,25 +84,67 @@ class Recorder:
             mark: Fingerprint of what was graded.
 
         Returns:
-            The student's points, manual ones and extra credit included, and the most that there are.
+            What the gradebook holds of it now.
         """
         notebook = nbformat.from_dict(graded.notebook)
         for cell in notebook.cells:
             if "nbgrader" in cell.metadata:
                 cell.metadata.nbgrader["checksum"] = self._checksums.get(cell.metadata.nbgrader["grade_id"], "")
+        add_rubrics(notebook, self._blueprint)
         stamp = _stamp(self._course.submitted(student, self._lab) / "timestamp.txt")
         with self._transaction():
-            points = self._write_points(student, notebook, graded, stamp)
+            late = self._write_points(student, notebook, graded, stamp)
         about = {**json.loads(replace(graded, notebook=None).to_json()), "fingerprint": mark}
-        about |= {"points": points[0], "max_points": points[1]}
-        self._publish(student, notebook, about, stamp)
-        return points
+        self._publish(student, notebook, about | _told(late), stamp)
+        return self.standing(student)
 
-    def _write_points(self, student: str, notebook: Any, graded: Graded, stamp: str | None) -> tuple[float, float]:
+    def standing(self, student: str) -> Standing:
+        """What the gradebook holds of a submission that was recorded.
+
+        Raises:
+            MissingEntry: It was not.
+        """
+        submitted = self._gradebook.find_submission_notebook(self._lab, self._lab, student)
+        self._gradebook.db.refresh(submitted)
+        points = float(submitted.score) - float(submitted.late_submission_penalty or 0.0)
+        waiting = sum(bool(grade.needs_manual_grade) for grade in submitted.grades)
+        return Standing(points, most_points(submitted.notebook), waiting)
+
+    def lateness(self, student: str) -> Lateness:
+        """How late a submission is, as far as that is known.
+
+        Raises:
+            MissingEntry: It was not recorded.
+        """
+        submission = self._gradebook.find_submission(self._lab, student)
+        return self._lateness(student, submission, self._stamp_of(student))
+
+    def rescore(self, student: str, known: dict[str, Any]) -> Standing:
+        """Charge lateness again, for a submission that is otherwise as it was; nothing is run.
+
+        Args:
+            student: Whose it is.
+            known: What read_mark() says.
+        """
+        stamp = self._stamp_of(student)
+        with self._transaction():
+            submission = self._gradebook.find_submission(self._lab, student)
+            submitted = self._gradebook.find_submission_notebook(self._lab, self._lab, student)
+            late = self._charge(student, submission, submitted, stamp)
+        folder = autograded(self._course, student, self._lab)
+        _write_stamp(folder, stamp)
+        made = folder / f"{MARK}.made"
+        made.write_text(json.dumps(known | _told(late)), encoding="utf-8")
+        made.replace(folder / MARK)
+        return self.standing(student)
+
+    def _stamp_of(self, student: str) -> str | None:
+        return _stamp(self._course.submitted(student, self._lab) / "timestamp.txt")
+
+    def _write_points(self, student: str, notebook: Any, graded: Graded, stamp: str | None) -> Lateness:
         book = self._gradebook
         book.update_or_create_student(student)
-        named = {"timestamp": stamp} if stamp else {}
-        submission = book.update_or_create_submission(self._lab, student, **named)
+        submission = book.update_or_create_submission(self._lab, student)
         submitted = book.find_submission_notebook(self._lab, self._lab, student)
         grades = {self._names[grade.cell_id]: grade for grade in submitted.grades if grade.cell_id in self._names}
         comments = {self._names[one.cell_id]: one for one in submitted.comments if one.cell_id in self._names}
@@ -95,17 +160,33 @@ class Recorder:
                 comments[name].auto_comment = "No response." if unchanged else None
         book.db.flush()
         book.db.refresh(submitted)
-        submitted.late_submission_penalty = self._late_penalty(student, submission, submitted)
-        book.db.flush()
-        return float(submitted.score) - float(submitted.late_submission_penalty or 0.0), float(submitted.max_score)
+        return self._charge(student, submission, submitted, stamp)
 
-    def _late_penalty(self, student: str, submission: Any, submitted: Any) -> float | None:
-        """nbgrader's own rule, or the plugin that the configuration names."""
-        if submission.total_seconds_late <= 0:
+    def _charge(self, student: str, submission: Any, submitted: Any, stamp: str | None) -> Lateness:
+        """Write the time of handing in, where it is known, and what lateness costs."""
+        submission.timestamp = parse_utc(stamp) if stamp else None
+        late = self._lateness(student, submission, stamp)
+        submitted.late_submission_penalty = self._late_penalty(student, late, submitted)
+        self._gradebook.db.flush()
+        return late
+
+    def _lateness(self, student: str, submission: Any, stamp: str | None) -> Lateness:
+        usual = submission.assignment.duedate
+        return lateness(
+            self._deadline, student, parse_utc(stamp).replace(tzinfo=UTC) if stamp else None,
+            self._origins.get(student, Origin()).late,
+            usual.replace(tzinfo=UTC) if usual else None, submission.extension,
+        )  # fmt: skip
+
+    def _late_penalty(self, student: str, late: Lateness, submitted: Any) -> float | None:
+        """The course's rule, else nbgrader's or the plugin that the configuration names."""
+        if late.seconds <= 0:
             return None
-        step = AssignLatePenalties(config=self._config)
-        step.init_plugin()
-        penalty = step.plugin_inst.late_submission_penalty(student, submitted.score, submission.total_seconds_late)
+        penalty = late.penalty(float(submitted.score))
+        if penalty is None:
+            step = AssignLatePenalties(config=self._config)
+            step.init_plugin()
+            penalty = step.plugin_inst.late_submission_penalty(student, submitted.score, late.seconds)
         return None if penalty is None else min(max(penalty, 0.0), submitted.score)
 
     @contextmanager
@@ -131,8 +212,7 @@ class Recorder:
             shutil.rmtree(folder, ignore_errors=True)
         made.mkdir()
         (made / f"{self._lab}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
-        if stamp:
-            (made / "timestamp.txt").write_text(stamp + "\n", encoding="utf-8")
+        _write_stamp(made, stamp)
         (made / MARK).write_text(json.dumps(about), encoding="utf-8")
         if target.exists():
             target.replace(old)
@@ -154,16 +234,34 @@ def read_mark(course: Course, student: str, lab: str) -> dict[str, Any]:
     return {}
 
 
-def fingerprint(submission: Submission, blueprint: dict[str, GradedCell], limits: Limits, stamp: str) -> str:
-    """A digest of everything that decides a submission's points."""
+def most_points(notebook: Any) -> float:
+    """The most points of a lab, as the gradebook's notebook has it: nbgrader's own sum leaves tasks out."""
+    return sum(float(cell.max_score) for cell in (*notebook.grade_cells, *notebook.task_cells))
+
+
+def fingerprint(
+    submission: Submission, blueprint: dict[str, GradedCell], limits: Limits, beside: list[list[str]]
+) -> str:
+    """A digest of everything that decides a submission's points, but for its lateness."""
     digest = hashlib.sha256()
     parts: Iterable[Any] = (
         submission.notebook.hex(), submission.files, {name: asdict(cell) for name, cell in blueprint.items()},
-        limits.to_data(), stamp,
+        limits.to_data(), beside,
     )  # fmt: skip
     for part in parts:
         digest.update(json.dumps(part, sort_keys=True).encode() + b"\0")
     return digest.hexdigest()
+
+
+def _told(late: Lateness) -> dict[str, Any]:
+    return {"lateness": late.digest(), "late_s": late.seconds, "late_at_least": late.at_least}
+
+
+def _write_stamp(folder: Path, stamp: str | None) -> None:
+    if stamp:
+        (folder / "timestamp.txt").write_text(stamp + "\n", encoding="utf-8")
+    else:
+        (folder / "timestamp.txt").unlink(missing_ok=True)
 
 
 def _stamp(path: Path) -> str | None:

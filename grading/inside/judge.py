@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from grading.inside.files import unpack
 from grading.inside.outputs import only_texts
 from grading.inside.test_cell import WorkerLostError
 from grading.inside.trials import run_trials
@@ -200,14 +201,16 @@ def prepare() -> None:
     """Nothing to make beforehand; the zygote's imports are the judge's."""
 
 
-def main(peer: socket.socket, job: socket.socket, limits: Limits) -> None:
-    """Take one job from the socket, and answer it."""
+def main(peer: socket.socket, job: socket.socket, limits: Limits, isolated: bool) -> None:
+    """Take one job from the socket, the lab's own files among it, and answer it."""
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     if most != resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_DATA, (most - JUDGES_SPARE_MB * 2**20, most))
     channel = Channel(job)
     worker = Worker(peer, limits.cell_s, limits.output_kb, (limits.memory_mb - JUDGES_SPARE_MB) // 2)
-    cells, outcomes = judge_parts(channel.receive(), worker, limits)
+    parts = channel.receive()
+    unpack([part["file"] for part in parts if "file" in part], isolated)
+    cells, outcomes = judge_parts([part for part in parts if "file" not in part], worker, limits)
     said = {"cells": cells, "outcomes": [outcome.to_data() for outcome in outcomes], "lost": worker.loss}
     channel.send(said)
 

@@ -18,11 +18,10 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from grading.inside.files import unpack
 from grading.limits import Limits
 from grading.wire.arrays import WireError
 from grading.wire.channel import Channel
@@ -230,17 +229,9 @@ def answer(
 
 def main(peer: socket.socket, job: socket.socket, limits: Limits, isolated: bool) -> None:
     """Unpack the submission's files, then answer the judge until it closes the socket."""
-    folder = Path("/tmp/home/submission") if isolated else Path(tempfile.mkdtemp(prefix="submission-"))
-    folder.mkdir(parents=True, exist_ok=True)
     files = Channel(job)
-    for name, content in files.receive():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(content))
+    unpack(files.receive(), isolated)
     files.close()
-    os.chdir(folder)
-    # a submission's own modules come behind ours, so that none can take the place of a library
-    sys.path.append(str(folder))
     channel = Channel(peer)
     session = Session(limits)
     while True:

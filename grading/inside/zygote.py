@@ -67,7 +67,7 @@ def _serve(request: dict[str, Any], descriptors: list[int], isolated: bool) -> N
         if request["role"] == "worker":
             worker.main(peer, job, limits, isolated)
         else:
-            judge.main(peer, job, limits)
+            judge.main(peer, job, limits, isolated)
 
     try:
         confine_and_run(lifeline, (peer, job), limits, request["core"], main, isolated)

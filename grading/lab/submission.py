@@ -8,6 +8,7 @@ and the text of test cells are the instructor's.
 import base64
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +23,10 @@ MAX_FILES, MAX_FILES_BYTES = 500, 32 * 2**20
 MAX_CELLS = 20_000
 MISSING = "This cell was missing from the submission; the course added it."
 WHERE = "a submission is gradebook/submitted/STUDENT/{lab}/{lab}.ipynb"
-LEFT_OUT = {".ipynb_checkpoints", "__pycache__", ".git"}
+LEFT_OUT = {".ipynb_checkpoints", "__pycache__", ".git", "__MACOSX"}
+NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)  # browsers add an ending, and some write in capitals
+MAX_LOOKED_AT, MAX_COMPARED = 5000, 50  # entries among which a notebook is looked for; notebooks that are compared
+FOUND = 5  # names that a message lists
 
 
 @dataclass(frozen=True)
@@ -110,12 +114,14 @@ def read_submission(folder: Path, lab: str, names: set[str]) -> Submission:
         raise CourseError(f"{folder} is a symbolic link; a submission is a folder")
     if not folder.is_dir():
         raise CourseError(f"{folder} does not exist; {WHERE.format(lab=lab)}")
-    submission, budget, notebooks = Submission(b""), MAX_FILES_BYTES, []
+    submission, budget, notebooks, every = Submission(b""), MAX_FILES_BYTES, [], []
     for number, (path, refused) in enumerate(_files(folder)):  # those of the folder itself come first
         name = path.relative_to(folder).as_posix()
-        if path.parent == folder and path.suffix == ".ipynb" and not refused:
+        every = [*every[:FOUND], name]
+        if NOTEBOOK.search(path.name) and not path.name.startswith("._") and not refused and number < MAX_LOOKED_AT:
             notebooks.append(path)
-            continue
+            if path.parent == folder:
+                continue
         if number == MAX_FILES:
             submission.notes.append(f"left out {name!r} and what comes after it: more than {MAX_FILES} files")
         if number >= MAX_FILES:
@@ -135,11 +141,14 @@ def read_submission(folder: Path, lab: str, names: set[str]) -> Submission:
             continue
         budget -= len(content)
         submission.files.append([name, base64.b64encode(content).decode("ascii")])
-    chosen = _choose(notebooks, lab, names)
+    chosen = _choose(notebooks, folder, lab, names)
     if chosen is None:
-        raise CourseError(f"{folder / f'{lab}.ipynb'} does not exist; {WHERE.format(lab=lab)}")
-    if chosen.name != f"{lab}.ipynb":
-        submission.notes.append(f"the notebook is called {chosen.name!r}")
+        found = f"found {', '.join(map(repr, every[:FOUND]))}{' and more' if len(every) > FOUND else ''}"
+        found = found if every else "the folder is empty"
+        raise CourseError(f"{folder / f'{lab}.ipynb'} does not exist; {found}; {WHERE.format(lab=lab)}")
+    if chosen != folder / f"{lab}.ipynb":
+        submission.notes.append(f"the notebook is called {chosen.relative_to(folder).as_posix()!r}")
+    _move_up(submission, chosen.parent.relative_to(folder).as_posix(), chosen.relative_to(folder).as_posix())
     content = _read(chosen, MAX_NOTEBOOK_BYTES)
     if content is None:
         raise CourseError(
@@ -225,10 +234,25 @@ def _text(source: Any) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode("utf-8")
 
 
-def _choose(notebooks: list[Path], lab: str, names: set[str]) -> Path | None:
-    named = [path for path in notebooks if path.name == f"{lab}.ipynb"]
-    if named or len(notebooks) < 2:
-        return (named or notebooks or [None])[0]
+def _move_up(submission: Submission, inner: str, chosen: str) -> None:
+    """Put files beside the notebook that counts where it will run, and leave that notebook out of them."""
+    files = [one for one in submission.files if one[0] != chosen]
+    taken = {name for name, _ in files}
+    for one in files:
+        name = one[0].removeprefix(f"{inner}/")
+        if inner != "." and name not in taken:
+            one[0] = name
+            taken.add(name)
+    submission.files[:] = files
+
+
+def _choose(notebooks: list[Path], folder: Path, lab: str, names: set[str]) -> Path | None:
+    """The notebook of the right name; else that of the folder itself, then of those within, which knows most cells."""
+    if folder / f"{lab}.ipynb" in notebooks:
+        return folder / f"{lab}.ipynb"
+    notebooks = [path for path in notebooks if path.parent == folder] or notebooks
+    if len(notebooks) < 2:
+        return (notebooks or [None])[0]  # type: ignore[list-item]
 
     def known(path: Path) -> int:
         try:
@@ -237,7 +261,8 @@ def _choose(notebooks: list[Path], lab: str, names: set[str]) -> Path | None:
         except (CourseError, OSError):
             return 0
 
-    return max(sorted(notebooks), key=known)
+    named = [path for path in notebooks if path.name == f"{lab}.ipynb"]
+    return max(sorted(named or notebooks)[:MAX_COMPARED], key=known)
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, str]]:

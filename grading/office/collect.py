@@ -1,42 +1,54 @@
 """Unpack a download of all submissions, as Moodle and Canvas give it, into nbgrader's folders.
 
-Moodle names folders or files `Full Name_1234567_assignsubmission_file_...`, Canvas files `lastfirst_LATE_123_456_name`;
-the number is the student's, so two students of one name stay apart. The time of handing in is that of the zip's entry.
+Whose an entry is, `lms_names.py` reads from its name and `identity.py` says which student that is. A zip tells when it
+was made and nothing of when its submissions were handed in: that comes from Moodle's grading worksheet, or stays
+unknown; of Canvas's files the mark LATE is kept.
 """
 
+import io
 import re
 import shutil
 import stat
-import unicodedata
 import zipfile
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from nbgrader.api import Gradebook
 
 from grading.book.nbgrader import load_config
+from grading.book.origin import Origin, add_origins
 from grading.course import Course, CourseError
-from grading.lab.submission import MAX_FILES, MAX_FILES_BYTES, MAX_NOTEBOOK_BYTES
+from grading.lab.submission import LEFT_OUT, MAX_FILES, MAX_FILES_BYTES, MAX_NOTEBOOK_BYTES, NOTEBOOK
+from grading.office.identity import identify
+from grading.office.lms_names import Owner, read_names
+from grading.office.roster import Person, known_people, read_roster
+from grading.office.safe_names import harmless_name, plain_name
+from grading.office.worksheet import Line, read_worksheet
 
-MOODLE = re.compile(r"(?P<name>[^/]+?)_(?P<number>\d+)_assignsubmission_(?:file|onlinetext)_?/?(?P<rest>.*)")
-CANVAS = re.compile(r"(?P<name>[^/_]+)_(?:LATE_)?(?P<number>\d+)_\d+_(?P<rest>[^/]+)")
 VERSION = re.compile(r"-\d+(?=\.ipynb$)")  # Canvas adds it to a second attempt
 MAX_ENTRIES, MAX_DEPTH = 200_000, 20
-MAX_NAME_BYTES = 200  # of the 255 that file systems take
 
 
 @dataclass
 class Handed:
     """What one student handed in, as the zip has it."""
 
-    name: str
-    number: str
+    person: Person
+    origin: Origin
+    stamp: str = ""
     entries: list[tuple[str, zipfile.ZipInfo]] = field(default_factory=list)
 
 
-def collect(course: Course, lab: str, archive: Path) -> list[str]:
+def collect(course: Course, lab: str, archive: Path, worksheet: Path | None = None) -> list[str]:
     """Unpack a download to `gradebook/submitted/STUDENT/LAB/`, in the place of what stood there for these students.
+
+    Args:
+        course: The course.
+        lab: The lab.
+        archive: The download.
+        worksheet: Moodle's grading worksheet of the assignment, with addresses and times of handing in.
 
     Returns:
         Lines that say what was done, and what was left out and why.
@@ -49,35 +61,58 @@ def collect(course: Course, lab: str, archive: Path) -> list[str]:
     except (OSError, zipfile.BadZipFile) as error:
         raise CourseError(f"{archive} cannot be read as a zip: {error}") from None
     lines: list[str] = []
+    sheet = read_worksheet(worksheet, lines) if worksheet else {}
     with opened:
-        students = _sort(opened, lines)
+        students = _sort(opened, lines, known_people(course), sheet)
         if not students:
             raise CourseError(f"{archive}: no entry is named as in a download of Moodle or Canvas")
         for student, handed in sorted(students.items()):
             kept = _unpack(opened, handed, course.submitted(student, lab), lab, lines)
             lines.append(f"{student}: {', '.join(kept) or 'nothing that could be read'}")
     _register(course, students)
+    add_origins(course, lab, {student: handed.origin for student, handed in students.items()})
+    listed = {person.student for person in read_roster(course)}
+    if strangers := sorted(students.keys() - listed) if listed else []:
+        lines.append(f"not on the roster: {', '.join(strangers)}")
     return lines
 
 
-def _sort(opened: zipfile.ZipFile, lines: list[str]) -> dict[str, Handed]:
+def _sort(
+    opened: zipfile.ZipFile, lines: list[str], people: Sequence[Person] = (), sheet: dict[str, Line] | None = None
+) -> dict[str, Handed]:
     """Entries by student."""
-    students: dict[str, Handed] = {}
+    entries: list[zipfile.ZipInfo] = []
     for number, entry in enumerate(opened.infolist()):
-        refused = _refused(entry)
         if number >= MAX_ENTRIES:
             raise CourseError(f"{opened.filename} holds more than {MAX_ENTRIES} entries")
-        if entry.is_dir():
+        if refused := _refused(entry):
+            lines.append(f"left out {entry.filename!r}: {refused}")
+        elif not entry.is_dir():
+            entries.append(entry)
+    sheet = sheet or {}
+    owners = read_names((entry.filename for entry in entries), {person.number for person in people if person.number})
+    persons = identify(set(map(_whole, owners.values())), people, sheet, lines)
+    students: dict[str, Handed] = {}
+    for entry in entries:
+        owner = owners.get(entry.filename)
+        if owner is None or not owner.rest:
+            lines.append(f"left out {entry.filename!r}: its name tells no student")
             continue
-        # Canvas's form first: what stands before a student's own file name is the platform's, and no name of Moodle's
-        # has that form, while a file of Canvas's may have been named as if Moodle had done it
-        found = None if refused else CANVAS.fullmatch(entry.filename) or MOODLE.fullmatch(entry.filename)
-        if found is None or not found["rest"]:
-            lines.append(f"left out {entry.filename!r}: {refused or 'its name tells no student'}")
-            continue
-        student = f"{_plain(found['name'])}_{found['number']}"
-        students.setdefault(student, Handed(found["name"], found["number"])).entries.append((found["rest"], entry))
+        person = persons[_whole(owner)]
+        handed = students.get(person.student)
+        if handed is None:
+            told = sheet.get(owner.number)
+            origin = Origin(owner.platform, owner.number, owner.folder, owner.late)
+            handed = students[person.student] = Handed(person, origin, told.handed_in if told else "")
+        # of Canvas's attempts the last one is answered
+        folder = owner.folder if NOTEBOOK.search(owner.rest) else handed.origin.folder
+        handed.origin = replace(handed.origin, folder=folder, late=owner.late or handed.origin.late)
+        handed.entries.append((owner.rest, entry))
     return students
+
+
+def _whole(owner: Owner) -> tuple[str, str, str]:
+    return owner.platform, owner.name, owner.number
 
 
 def _refused(entry: zipfile.ZipInfo) -> str:
@@ -91,20 +126,70 @@ def _refused(entry: zipfile.ZipInfo) -> str:
 
 
 def _unpack(opened: zipfile.ZipFile, handed: Handed, folder: Path, lab: str, lines: list[str]) -> list[str]:
+    """Write one student's files, and say which.
+
+    Raises:
+        CourseError: A symbolic link stands where they belong.
+    """
     if folder.parent.is_symlink() or folder.is_symlink():
         raise CourseError(f"{folder} is a symbolic link; remove it")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    newest, kept, left = (1980, 1, 1, 0, 0, 0), [], MAX_FILES_BYTES + MAX_NOTEBOOK_BYTES
-    notebooks = sum(name.endswith(".ipynb") for name, _ in handed.entries)
-    if len(handed.entries) > MAX_FILES:
-        lines.append(f"left out {len(handed.entries) - MAX_FILES} files of {folder.parent.name}: more than {MAX_FILES}")
+    who = folder.parent.name
+    with ExitStack() as stack:
+        files = _with_inner_zips(opened, handed, stack, who, lines)
+        kept = _write_all(files, folder, lab, lines)
+    if kept and handed.stamp:
+        (folder / "timestamp.txt").write_text(f"{handed.stamp}\n", encoding="utf-8")
+    return kept
+
+
+File = tuple[str, zipfile.ZipFile, zipfile.ZipInfo]  # the path that the student chose, and where its content is
+
+
+def _with_inner_zips(
+    opened: zipfile.ZipFile, handed: Handed, stack: ExitStack, who: str, lines: list[str]
+) -> list[File]:
+    """The files of one student; where a zip was handed in that holds a notebook, those in it take its place."""
+    files: list[File] = []
+    for name, entry in handed.entries:
+        inner = []
+        if name.lower().endswith(".zip"):
+            try:
+                content = _content(opened, entry, MAX_FILES_BYTES)
+                held = stack.enter_context(zipfile.ZipFile(io.BytesIO(content)))
+                some = [one for one in held.infolist()[:MAX_ENTRIES] if not one.is_dir() and not _refused(one)]
+                inner = [(one.filename, held, one) for one in some if not _of_the_system(one.filename)]
+            except Exception as error:  # whatever it is, the others are unpacked; zipfile fails in many ways
+                lines.append(f"{who}: {name!r} cannot be read as a zip: {error or type(error).__name__}")
+        if any(NOTEBOOK.search(one) for one, _, _ in inner):
+            lines.append(f"{who}: the notebook was in {name!r}, a zip within the zip")
+            files += inner
+        else:
+            files.append((name, opened, entry))
+    if len(files) > MAX_FILES:
+        lines.append(f"left out {len(files) - MAX_FILES} files of {who}: more than {MAX_FILES}")
+    return files[:MAX_FILES]
+
+
+def _of_the_system(name: str) -> bool:
+    """Whether a system put the file beside another by itself, as macOS does."""
+    parts = PurePosixPath(name).parts
+    return bool(LEFT_OUT & set(parts)) or bool(parts and parts[-1].startswith("._"))
+
+
+def _write_all(files: list[File], folder: Path, lab: str, lines: list[str]) -> list[str]:
+    kept, left = [], MAX_FILES_BYTES + MAX_NOTEBOOK_BYTES
+    notebooks = sum(bool(NOTEBOOK.search(name)) for name, _, _ in files)
     taken: set[str] = set()
-    for name, entry in handed.entries[:MAX_FILES]:
-        parts = [_plain(part) for part in PurePosixPath(name.replace("\\", "/")).parts]
-        if len(parts) == 1 and parts[0].endswith(".ipynb"):
+    for name, opened, entry in files:
+        parts = [plain_name(part) for part in PurePosixPath(name.replace("\\", "/")).parts]
+        if len(parts) == 1 and NOTEBOOK.search(parts[0]):
             bare = VERSION.sub("", parts[0])
-            parts = [f"{lab}.ipynb" if notebooks == 1 or bare == f"{lab}.ipynb" else parts[0]]
+            renamed = [f"{lab}.ipynb" if notebooks == 1 or bare == f"{lab}.ipynb" else parts[0]]
+            if renamed != parts and bare != renamed[0]:
+                lines.append(f"{folder.parent.name}: {name!r} was taken for {renamed[0]}")
+            parts = renamed
         if parts == ["timestamp.txt"]:  # nbgrader would take it for the time of handing in
             continue
         others = taken - {f"{lab}.ipynb".casefold()} if parts == [f"{lab}.ipynb"] else taken  # a later attempt counts
@@ -123,14 +208,6 @@ def _unpack(opened: zipfile.ZipFile, handed: Handed, folder: Path, lab: str, lin
         taken.add("/".join(parts).casefold())
         left -= len(content)
         kept.append("/".join(parts))
-        newest = max(newest, entry.date_time)
-    if kept:
-        try:
-            stamp = datetime(*newest).astimezone(UTC)
-        except (ValueError, OverflowError):  # a 31st of February
-            lines.append(f"{folder.parent.name}: the zip tells no time of handing in; the present time was taken")
-            stamp = datetime.now(UTC)
-        (folder / "timestamp.txt").write_text(f"{stamp:%Y-%m-%d %H:%M:%S} UTC\n", encoding="utf-8")
     return kept
 
 
@@ -152,29 +229,14 @@ def _clash(parts: list[str], taken: set[str]) -> str:
     return ""
 
 
-def _plain(name: str) -> str:
-    """A name that is a file's name everywhere: letters, figures, `.`, `-` and `_`, not beginning with a dot."""
-    text = unicodedata.normalize("NFC", name)
-    text = re.sub(r"[^\w.\-]+", "-", text).strip("-").lstrip(".")
-    stem, dot, ending = text.rpartition(".")
-    while len(text.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        stem, ending = (stem[:-1], ending) if stem else (stem, ending[:-1])
-        text = f"{stem}{dot}{ending}"
-    return text or "nameless"
-
-
-def harmless_name(name: str) -> str:
-    """A full name without what a page, a terminal or a database could take for more than a name."""
-    text = unicodedata.normalize("NFC", name)
-    return "".join(" " if letter in "<>&\"`\\" or not letter.isprintable() else letter for letter in text).strip()
-
-
 def _register(course: Course, students: dict[str, Handed]) -> None:
-    """Tell the gradebook the full names and the numbers, which exports need."""
+    """Tell the gradebook the full names, addresses and ids, which exports need."""
     settings = load_config(course).CourseDirectory
     with Gradebook(settings.db_url, settings.course_id) as gradebook:
         for student, handed in students.items():
-            first, _, last = harmless_name(handed.name).rpartition(" ")
+            person = handed.person
+            first, _, last = harmless_name(person.name).rpartition(" ")
             gradebook.update_or_create_student(
-                student, first_name=first or None, last_name=last, lms_user_id=handed.number
-            )
+                student, first_name=first or None, last_name=last, email=person.email or None,
+                lms_user_id=person.number or None,
+            )  # fmt: skip

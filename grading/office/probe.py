@@ -2,7 +2,8 @@
 that a lab offers, the visible examples by heart. A lab whose tests are good gives nothing for any of it.
 
 Every guess stands in a cell of its own before a copy of the test, so that one run tries many. Each test counts by the
-best guess, as a student who tries them all would do.
+best guess, as a student who tries them all would do. The whole notebook runs only as it was released; a guess runs
+beside what the names that the lab offers need, and not beside all that the lab trains and draws.
 """
 
 import ast
@@ -13,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from grading.course import Course
-from grading.lab.contract import uses, without_hidden
+from grading.lab.contract import names_from_elsewhere, uses, without_hidden
+from grading.lab.files import lab_files
 from grading.lab.submission import GradedCell, Submission, read_blueprint, read_cells
 from grading.limits import Limits
 from grading.office.guesses import PREPARED, by_heart, data_guesses, function_guesses, network_guesses
@@ -68,9 +70,9 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
     """
     source = course.source_notebook(course.check_lab(lab))
     blueprint, imports, cells = read_blueprint(source), imports_of(source), read_cells(source.read_bytes())
-    limits = limits or Limits()
+    limits, beside = limits or Limits(), lab_files(course, lab)
     try:
-        kinds = _kinds(cells, blueprint, limits, imports, unsafe)
+        kinds = _kinds(cells, blueprint, limits, imports, unsafe, beside)
         tests = {name: cell for name, cell in blueprint.items() if cell.is_test}
         guesses = {name: list(dict.fromkeys(_guesses(test.source, kinds, cells))) for name, test in tests.items()}
         best = {
@@ -78,10 +80,13 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
             for name, test in tests.items()
         }
         quick = replace(limits, cell_s=min(limits.cell_s, SECONDS_FOR_A_GUESS), processes=PROCESSES)
-        pairs = [(name, guess) for name, some in guesses.items() for guess in some]
-        for start in range(0, len(pairs), AT_ONCE):
-            notebook, plan, tried = _with_guesses(cells, tests, pairs[start : start + AT_ONCE])
-            for outcome in grade_here(Job(notebook, plan, quick, unsafe), imports).outcomes:
+        pairs = [(name, guess) for name, some in guesses.items() for guess in some if guess != AS_RELEASED]
+        offered = needed(cells, set(tests))
+        runs = [(cells, [(name, AS_RELEASED) for name in tests])]
+        runs += [(offered, pairs[start : start + AT_ONCE]) for start in range(0, len(pairs), AT_ONCE)]
+        for beside_guesses, some_pairs in runs:
+            notebook, plan, tried = _with_guesses(beside_guesses, tests, some_pairs)
+            for outcome in grade_here(Job(notebook, plan, quick, unsafe, lab_files=beside), imports).outcomes:
                 name, guess = tried[outcome.grade_id]
                 if outcome.points > best[name].points:
                     best[name] = replace(best[name], points=outcome.points, guess=guess)
@@ -114,7 +119,7 @@ def _with_guesses(
 
 def _kinds(
     cells: list[tuple[str, str, str | None]], blueprint: Mapping[str, GradedCell], limits: Limits,
-    imports: tuple[str, ...], unsafe: bool,
+    imports: tuple[str, ...], unsafe: bool, beside: list[list[str]],
 ) -> dict[str, dict[str, object]]:  # fmt: skip
     """What kind of value each student's name has in the instructor's own notebook."""
     plan = {}
@@ -123,7 +128,7 @@ def _kinds(
             first = cell.source.partition("\n")[0]
             told = "{" + ", ".join(f"{used!r}: describe({used})" for used in uses(cell.source)) + "}"
             plan[name] = replace(cell, source=f"{first}{DESCRIBE}\nprint(json.dumps({told}))")
-    graded = grade_here(Job(_notebook(cells), plan, limits, unsafe), imports)
+    graded = grade_here(Job(_notebook(cells), plan, limits, unsafe, lab_files=beside), imports)
     kinds: dict[str, dict[str, object]] = {}
     for outcome in graded.outcomes:
         if outcome.printed:
@@ -173,6 +178,36 @@ def _offered(cells: list[tuple[str, str, str | None]]) -> list[str]:
             elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and "### BEGIN SOLUTION" not in source:
                 found[node.name] = None
     return list(found)
+
+
+def needed(cells: list[tuple[str, str, str | None]], tests: set[str]) -> list[tuple[str, str, str | None]]:
+    """The cells with what the functions and classes that a lab offers need: imports, and values that they read.
+
+    Statements that only draw, print or train for a later cell are left out; tests stay where they are.
+    """
+    wanted: set[str] = set()
+    kept = []
+    for kind, source, name in reversed(cells):
+        if name in tests:
+            kept.append((kind, source, name))
+            continue
+        try:
+            tree = ast.parse(source if kind == "code" else "")
+        except SyntaxError:
+            continue
+        if "### BEGIN SOLUTION" in source:
+            continue
+        lines = []
+        for node in reversed(tree.body):
+            text = ast.unparse(node)
+            definition = isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+            stored = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+            if definition or stored & wanted:
+                lines.append(text)
+                wanted |= names_from_elsewhere(text)
+        if lines:
+            kept.append((kind, "\n".join(reversed(lines)), name))
+    return list(reversed(kept))
 
 
 def _notebook(cells: list[tuple[str, str, str | None]]) -> Submission:

@@ -46,10 +46,12 @@ def report_page(lab: str, exercises: dict[str, float], results: list[Result]) ->
 
 def _numbers(exercises: dict[str, float], results: list[Result]) -> str:
     points = [one.points for one in results if one.points is not None]
-    told = [("handed in", str(len(results))), ("graded", str(len(points)))]
+    told = [("handed in", str(sum(one.handed_in for one in results))), ("graded", str(len(points)))]
     if points:
         told += [("mean", f"{mean(points):.1f}"), ("median", f"{median(points):.1f}")]
     told += [("points at most", f"{sum(exercises.values()):g}")]
+    if missing := sum(not one.handed_in for one in results):
+        told += [("not handed in", str(missing))]
     told += [("answers to grade by hand", str(sum(len(one.waiting) for one in results)))]
     return '<div class="numbers">' + "".join(f"<div><b>{value}</b>{name}</div>" for name, value in told) + "</div>"
 
@@ -89,6 +91,10 @@ def _to_look_at(lab: str, results: list[Result]) -> str:
         status = str(one.about.get("status", "not graded"))
         late = [outcome["grade_id"] for outcome in one.about.get("outcomes", []) if outcome["out_of_time"]]
         notes = [*one.about.get("notes", []), *([f"not enough time for {', '.join(late)}"] if late else [])]
+        if one.about.get("late_at_least"):
+            notes.append("marked as late; by how much is not known")
+        if not one.handed_in:
+            continue
         if one.points is None and not notes:
             notes = [f"python -m grading autograde {lab} --student ... says why"]
         if one.points is None or status != "graded" or notes:
@@ -108,13 +114,14 @@ def _slowest(results: list[Result]) -> str:
 def _all(results: list[Result]) -> str:
     rows = [
         [
-            escape(one.student), "-" if one.points is None else f"{one.points:g}",
+            escape(one.student), escape(one.name), "-" if one.points is None else f"{one.points:g}",
             f"-{one.penalty:g}" if one.penalty else "",
-            escape(str(one.about.get("status", "not graded"))), escape(", ".join(one.waiting)),
+            escape(one.status), escape(", ".join(one.waiting)),
         ]
         for one in results
     ]  # fmt: skip
-    return "<h2>Students</h2>" + _table(["student", "points", "late", "status", "to grade by hand"], rows, {1, 2})
+    head = ["student", "name", "points", "late", "status", "to grade by hand"]
+    return "<h2>Students</h2>" + _table(head, rows, {2, 3})
 
 
 def _bar(share: float) -> str:

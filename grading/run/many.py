@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Job:
     limits: Limits
     unsafe: bool = False
     beside_others: bool = False
+    lab_files: list[list[str]] = field(default_factory=list)
 
     def to_data(self) -> dict[str, Any]:
         """The job as plain data."""
@@ -51,6 +52,7 @@ class Job:
             Limits.from_data(data["limits"]),
             data["unsafe"],
             data["beside_others"],
+            data["lab_files"],
         )
 
 
@@ -96,8 +98,9 @@ def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
         sandbox = _sandbox(imports, job.unsafe)
         try:
             came = grade(
-                sandbox, job.submission, job.blueprint, job.limits, beside_others=job.beside_others
-            )
+                sandbox, job.submission, job.blueprint, job.limits,
+                beside_others=job.beside_others, lab_files=job.lab_files,
+            )  # fmt: skip
         except CourseError as error:
             came = error
         if sandbox.alive:
@@ -123,13 +126,26 @@ def _sandbox(imports: tuple[str, ...], unsafe: bool) -> Sandbox:
 def judge_notebook(
     source: Path, notebook: Path, *, limits: Limits | None = None, unsafe: bool = False
 ) -> list[Outcome]:
-    """Points of one notebook by test cell; nothing is recorded.
+    """Points of one notebook by test cell; as run_notebook()."""
+    return run_notebook(source, notebook, limits=limits, unsafe=unsafe).outcomes
+
+
+def run_notebook(
+    source: Path,
+    notebook: Path,
+    *,
+    limits: Limits | None = None,
+    unsafe: bool = False,
+    lab_files: Sequence[list[str]] = (),
+) -> Graded:
+    """What comes of one notebook; nothing is recorded.
 
     Args:
         source: The instructor's notebook, whose test cells count.
         notebook: The student's notebook, whose other cells run.
         limits: What it may use.
         unsafe: Without a sandbox.
+        lab_files: What the lab has beside its notebook.
 
     Raises:
         CourseError: One of the two is missing, or is not a notebook.
@@ -137,8 +153,8 @@ def judge_notebook(
     blueprint = read_blueprint(source)
     if not notebook.is_file():
         raise CourseError(f"{notebook} does not exist")
-    job = Job(Submission(notebook.read_bytes()), blueprint, limits or Limits(), unsafe)
-    return grade_here(job, imports_of(source)).outcomes
+    job = Job(Submission(notebook.read_bytes()), blueprint, limits or Limits(), unsafe, lab_files=list(lab_files))
+    return grade_here(job, imports_of(source))
 
 
 def imports_of(source: Path) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -108,6 +108,7 @@ def grade(
     limits: Limits,
     *,
     beside_others: bool = False,
+    lab_files: Sequence[list[str]] = (),
 ) -> Graded:
     """Run and judge one submission.
 
@@ -117,6 +118,7 @@ def grade(
         blueprint: The instructor's cells.
         limits: What it may use.
         beside_others: Others run at the same time, so it gets a processor core of its own, and no other.
+        lab_files: (path, content as base64) of what the lab has beside its notebook; they count before a student's.
 
     Raises:
         CourseError: It is not a notebook, or the sandbox has ended.
@@ -134,9 +136,11 @@ def grade(
         worker = sandbox.launch("worker", limits, to_work, core)
         judge = sandbox.launch("judge", judge_limits, to_judge, core)
         try:
-            Channel(worker.job).send(submission.files, 60.0)
+            own = {name for name, _ in lab_files}
+            handed_files = [one for one in submission.files if one[0] not in own]
+            Channel(worker.job).send([*handed_files, *lab_files], 60.0)
             channel = Channel(judge.job)
-            channel.send(job_of(parts, blueprint), 60.0)
+            channel.send([*({"file": one} for one in lab_files), *job_of(parts, blueprint)], 60.0)
             said = channel.receive(judge_limits.wall_s + 30)
         except (OSError, EOFError, WireError):
             pass

@@ -279,6 +279,7 @@ def _inner_environment() -> dict[str, str]:
         "NUMBA_CACHE_DIR": "/tmp/numba",
         "IPYTHONDIR": "/tmp/ipython",
         "OMP_NUM_THREADS": "1",  # several threads on a busy machine made lab 1 six times slower
+        "KERAS_BACKEND": "torch",  # the backend that the extra keras brings; it is read when Keras is first imported
         "PYTHONHASHSEED": "0",
     }
 

@@ -27,8 +27,9 @@ def encode(value: Any, export: Export | None = None, where: str = "value", input
     """Write a value as something that JSON holds.
 
     Args:
-        value: A number, string, truth value, None, list, tuple, dict, numpy array or number, tensor, Box, OutputSpec or
-            torch module, nested as one likes. Subclasses of these are written as what they are a subclass of.
+        value: A number, string, truth value, None, list, tuple, dict, numpy array or number, tensor, Box, OutputSpec,
+            torch module or Keras model, nested as one likes. Subclasses of these are written as what they are a
+            subclass of.
         export: Gives a function its number, for the other side to call it by; without it a function is refused.
         where: What the value is, for the message.
         input_shape: Shape of one input of the network that the value is, without the batch, where its layers do not
@@ -37,7 +38,7 @@ def encode(value: Any, export: Export | None = None, where: str = "value", input
     Raises:
         WireError: The value, or something inside it, is none of these; the message says where.
     """
-    if input_shape is not None and hasattr(value, "named_modules"):
+    if input_shape is not None and (hasattr(value, "named_modules") or _is_keras(value)):
         return {"network": _network_data(value, where, input_shape)}
     return _encode(value, export, where, 0)
 
@@ -89,6 +90,8 @@ def _encode_course_value(value: Any, export: Export | None, where: str) -> Any:
     torch, spec = sys.modules.get("torch"), sys.modules.get("verifier.question.spec")
     if torch is not None and isinstance(value, torch.Tensor):
         return {"tensor": tensor_data(value, where)}
+    if _is_keras(value):  # on the torch backend it is a torch module, too
+        return {"network": _network_data(value, where, None)}
     if torch is not None and isinstance(value, torch.nn.Module):
         return {"network": _network_data(value, where, getattr(value, "input_shape", None))}
     if spec is not None and isinstance(value, spec.Box):
@@ -175,17 +178,29 @@ def _decode_course_value(form: str, content: Any) -> Any:
     raise WireError(f"a value has the unknown form {form!r:.40}")
 
 
+def _is_keras(value: Any) -> bool:
+    if "keras" not in sys.modules:
+        return False
+    from verifier.frontends.keras.subject import is_keras
+
+    return is_keras(value)
+
+
 def _network_data(module: Any, where: str, input_shape: Shape | None) -> dict[str, Any]:
     import torch
 
     from verifier.errors import VerifierError
+    from verifier.frontends.keras.subject import keras_steps
     from verifier.frontends.torch.module import shape_of_input, trace
 
-    if not isinstance(module, torch.nn.Module):
-        raise WireError(f"{where}: a {type(module).__name__} is not a network")
     try:
-        shape = shape_of_input(module, input_shape, None)
-        steps = trace(module, shape)
+        if _is_keras(module):
+            steps, shape = keras_steps(module, input_shape)
+        elif isinstance(module, torch.nn.Module):
+            shape = shape_of_input(module, input_shape, None)
+            steps = trace(module, shape)
+        else:
+            raise WireError(f"{where}: a {type(module).__name__} is not a network")
     except (VerifierError, ValueError, TypeError) as error:
         raise WireError(f"{where}: the network cannot be graded: {error}") from None
     layers = [

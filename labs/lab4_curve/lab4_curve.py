@@ -131,7 +131,7 @@ points
 
 # %%
 from course_utils.curve import curve_network
-from course_utils.curve_plots import draw_fit
+from course_utils.plots.curve_fit import draw_fit
 
 network = mine_or(lambda: nn_curve.eval(), curve_network, "nn_curve")
 picture = draw_fit(t4, network)
@@ -154,8 +154,8 @@ from course_utils.curve import fit_in_keras, stored_keras_weights
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras runs on torch, TensorFlow or JAX
 try:
     import keras
-except ImportError as problem:
-    print(f"No Keras here ({problem}): the weights are those that the course stored.")
+except ImportError:
+    print("No Keras here, or not the backend that it asks for: the weights are those that the course stored.")
     keras_model, keras_weights = None, stored_keras_weights()
 else:
     keras_model = keras.Sequential(
@@ -482,8 +482,8 @@ guess_tolerance = None  # your guess, a number; then run the next cell
 
 # %%
 from course_utils.curve import judge_tolerance
-from course_utils.curve_plots import draw_counterexample
 from course_utils.own_verifier import layers_of
+from course_utils.plots.curve_fit import draw_counterexample
 
 layers = [(weight.tolist(), bias.tolist()) for weight, bias in layers_of(network)]
 
@@ -551,7 +551,7 @@ def enclose(ask_one, low, high, gap):
     """The largest tolerance known to have a counterexample, and the smallest one known to be proved."""
     ### BEGIN SOLUTION
     while high - low > gap:
-        middle = (low + high) / 2
+        middle = low + (high - low) / 2
         verdict = ask_one(middle)
         if verdict == "unknown":
             break
@@ -607,7 +607,7 @@ points
 
 # %%
 from course_utils.curve import library_enclosure, shown_progress
-from course_utils.curve_plots import draw_band
+from course_utils.plots.curve_fit import draw_band
 
 at_most, at_least = answers[-1][0], answers[-2][0]
 start = min(at_most, at_least), max(at_most, at_least)
@@ -635,7 +635,7 @@ guess_slowest = None  # your guess: "width", "depth" or "inputs"; then run the n
 
 # %%
 from course_utils.curve import SIZES, STORED_TIMES, measure
-from course_utils.curve_plots import draw_times
+from course_utils.plots.curve_fit import draw_times
 
 times = mine_or(lambda: measure(net_z3, exact, SIZES), lambda: STORED_TIMES, "net_z3 or exact")
 picture = draw_times(times)
@@ -770,7 +770,7 @@ guess_unstable = None  # your guess, a whole number; then run the next cell
 
 # %%
 from course_utils.curve import STORED_PIECES, ask_in_pieces, fit_formula
-from course_utils.curve_plots import draw_pieces
+from course_utils.plots.curve_fit import draw_pieces
 
 deep = fit_formula(t4, 1, 10, 10, 10, 10)
 pieces = mine_or(
@@ -952,8 +952,10 @@ for sizes in [(1, 2, 1), (3, 3, 2), (2, 3, 2, 1)]:
 # for an $x$ that breaks it, and the answer is replayed in your scalar operations. What do you expect?
 
 # %%
+import numpy as np
+
 from course_utils.curve import STORED_FLOAT_X
-from course_utils.curve_plots import draw_floats
+from course_utils.plots.curve_fit import draw_floats
 from verifier import verify
 
 two_layers = [([[1048576.0], [1048576.0]], [0.1, 0.0]), ([[1.0, -1.0]], [0.0])]
@@ -981,6 +983,8 @@ picture = draw_floats(two_neurons)
 from verifier import max_error, verify_function
 
 print(verify_function(network, formula, [[-1, 1]], tolerance=highest))
+if keras_model is not None:
+    print("the Keras model:", max_error(keras_model, formula, [[-1, 1]]))
 largest_error = max_error(network, formula, [[-1, 1]], tolerance=1e-6)
 largest_error
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from course_utils.attacks import pgd
 from course_utils.data import VALID_RANGE, DigitDataset
-from course_utils.models import class_accuracy, classification_model, digit_net
+from course_utils.models import Normalise, class_accuracy, classification_model, digit_net
 from course_utils.robust_training import linear_layers, train_for_proofs, unstable_neurons, worst_margins
 from course_utils.training import train
 from verifier.bounds.crown import crown_bounds
@@ -86,15 +86,15 @@ def blobs() -> DigitDataset:
     """Two easy classes: bright upper or bright lower half, with noise."""
     generator = torch.Generator().manual_seed(5)
     labels = torch.arange(200) % 2
-    images = torch.randn(200, 784, generator=generator) * 0.05 - 0.1
-    images[labels == 0, :40] += 1.5
-    images[labels == 1, 40:80] += 1.5
+    images = torch.randn(200, 784, generator=generator) * 0.015 + 0.1
+    images[labels == 0, :40] += 0.46
+    images[labels == 1, 40:80] += 0.46
     return DigitDataset(images.clamp(*VALID_RANGE), labels)
 
 
 @pytest.mark.parametrize("crown", [True, False])
 def test_training_for_proofs_makes_more_provable_than_ordinary_training(crown):
-    data, radius = blobs(), 0.15
+    data, radius = blobs(), 0.046
     share = {}
     for kind in ("proofs", "usual"):
         net = digit_net(16, seed=1)
@@ -107,7 +107,7 @@ def test_training_for_proofs_makes_more_provable_than_ordinary_training(crown):
         assert len(losses) == 20 and not net.training
         lower, upper = (data.images - radius).clamp(*VALID_RANGE), (data.images + radius).clamp(*VALID_RANGE)
         with torch.no_grad():
-            margins = worst_margins(linear_layers(net), data.labels, lower, upper)
+            margins = worst_margins(linear_layers(net), data.labels, net[0](lower), net[0](upper))  # normalised
         margins[range(200), data.labels] = torch.inf
         share[kind] = (margins > 0).all(dim=1).float().mean().item()
         assert class_accuracy(net, data.images, data.labels) > 0.95
@@ -164,9 +164,9 @@ def test_unstable_neurons_are_those_whose_bounds_lie_on_both_sides_of_0():
     """Three neurons read pixel 0, from -1, 0.05 and 1 on; within 0.1 of 0 only the second one's sign can change."""
     net = digit_net(3, seed=0)
     with torch.no_grad():
-        net[0].weight.zero_()
-        net[0].weight[:, 0] = 1.0
-        net[0].bias.copy_(torch.tensor([1.0, -0.05, -1.0]))
+        net[1].weight.zero_()
+        net[1].weight[:, 0] = Normalise.DEVIATION  # so that a neuron is the grey value plus a number
+        net[1].bias.copy_(torch.tensor([1.0, -0.05, -1.0]) + Normalise.MEAN)
     images = torch.zeros(4, 784)
     assert unstable_neurons(net, images, 0.1) == 1.0
     assert unstable_neurons(net, images, 0.01) == 0.0

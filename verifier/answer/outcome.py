@@ -23,6 +23,7 @@ class Outcome:
         near: Whether a candidate was met whose margin is below rounding.
         candidate: A point that is worth a replay, (inputs,), where the method does not replay by itself.
         work: How much it took, in subdomains, nodes or the solver's own unit.
+        multipliers: Of a linear program's rows, where they prove it; None otherwise.
         bounds: Bounds on the outputs that were found on the way, (outputs,), or None.
     """
 
@@ -35,6 +36,7 @@ class Outcome:
     candidate: Array | None = None
     work: float = 0.0
     bounds: Bounds | None = None
+    multipliers: Array | None = None
 
     @staticmethod
     def proved(guarantee: str = "rounded", *, margin: float = -math.inf, work: float = 0.0) -> Outcome:

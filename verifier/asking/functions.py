@@ -270,14 +270,16 @@ def _decide(
             curve.keep(part)
             return None, why or BELOW_ROUNDING
         budget.count(1, lambda: f"error at most {round_up(curve.proved):.6g}")
-        if part.halvings >= DECIDE_AFTER and curve.stays_within(part, tolerance):
+        x = curve.try_point(part.farthest)
+        narrow = curve.holds_one_value(part)
+        within = curve.stays_within(part, tolerance) if narrow or part.halvings >= DECIDE_AFTER else None
+        if within:
             curve.settle(part, tolerance)
             continue
-        if part.halvings >= HALVINGS:
+        if part.halvings >= HALVINGS or (narrow and within is False and curve.error_at(x) <= tolerance):
             stuck = True
             curve.settle(part, part.reach)
             continue
-        x = curve.try_point(part.farthest)
         if x not in tried and curve.error_at(x) > tolerance and curve.attained > tolerance and curve.at in tried:
             tried.add(x)
             case = question.replay(np.array([x]), tolerance)

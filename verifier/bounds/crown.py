@@ -112,7 +112,12 @@ def crown_bounds(
         bounds = bounds.intersect(row_interval(network, outputs[-1], rows))
     error_weight = tuple(_cost(weights, one) for weights, one in zip(lower_pass.weights, passed, strict=True))
     return LayerBounds(
-        tuple(one.pre for one in passed), bounds, plane, tuple(slopes) if influence else None, error_weight
+        tuple(one.pre for one in passed),
+        bounds,
+        plane,
+        tuple(slopes) if influence else None,
+        error_weight,
+        slopes=tuple(one.relaxation.lower_slope for one in passed),
     )
 
 

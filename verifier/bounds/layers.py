@@ -34,6 +34,8 @@ class LayerBounds:
         influence: For each hidden layer |d z / d x| of its linear bound, (batch, neurons, inputs); what a split of an
             input does to a neuron. Where the method has it.
         error_weight: For each hidden layer how much each neuron's relaxation costs each row, (batch, rows, neurons).
+        slopes: For each hidden layer the slope of the line below each ReLU that the rows' planes were made with,
+            (batch, neurons). Where the method tells.
     """
 
     pre: tuple[Bounds, ...]
@@ -41,6 +43,7 @@ class LayerBounds:
     plane: Plane | None = None
     influence: tuple[Array, ...] | None = None
     error_weight: tuple[Array, ...] | None = None
+    slopes: tuple[Array, ...] | None = None
 
 
 class BoundingMethod(Protocol):

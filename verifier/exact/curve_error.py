@@ -136,6 +136,10 @@ class CurveError:
         self._taken = None
         self.try_point(middle)
 
+    def holds_one_value(self, part: ErrorPart) -> bool:
+        """Whether a part is so narrow that the caller's dtype has no two values in it."""
+        return self._nearest(part.lower) == self._nearest(part.upper)
+
     def stays_within(self, part: ErrorPart, tolerance: Fraction) -> bool | None:
         """Decide exactly whether |error| <= tolerance on a part; None where that would take long."""
         error = self._errors[part.piece]

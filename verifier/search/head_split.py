@@ -10,10 +10,8 @@ Sound. Complete as far as ReLU splitting is, but for margins that are zero somew
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +24,8 @@ from verifier.enclosure import Array, Bounds, Mask
 from verifier.network import Head, Subject
 from verifier.question.margins import ALWAYS, Margin, Term
 from verifier.question.spec import OutputSpec, any_of, linear
+from verifier.search.events import By, Event, Fate, Observer, Proof, Split
+from verifier.search.open_parts import InHand, OpenParts, Part
 from verifier.search.protocol import Replayer
 from verifier.search.relu.split import ReluSplit
 
@@ -40,19 +40,18 @@ TOO_CLOSE = Why(Reason.BELOW_ROUNDING, "limits on the head's outputs are met too
 NARROW = 1e-7  # a cell is not split further once its rows are known this closely
 
 
-@dataclass(order=True)
-class _Cell:
+@dataclass(eq=False)
+class _Cell(Part):
     """A part of the rows' values, for one clause: bounds on every row, and which of them are cuts of this search."""
 
-    depth: int
-    number: int
-    clause: int = field(compare=False)
-    lower: Array = field(compare=False)
-    upper: Array = field(compare=False)
-    cut_below: Mask = field(compare=False)
-    cut_above: Mask = field(compare=False)
-    point: Array = field(compare=False)  # where tangents touch
-    moves: int = field(compare=False, default=0)
+    clause: int
+    lower: Array
+    upper: Array
+    cut_below: Mask
+    cut_above: Mask
+    point: Array  # where tangents touch
+    part: int  # its number; once its tangent has moved it waits under another
+    moves: int = 0
 
 
 class HeadSplit:
@@ -61,16 +60,16 @@ class HeadSplit:
     Args:
         question: What is asked.
         known: Bounds on the hidden layers that hold in the whole box, (neurons,) each.
+        observe: Told of every cell what became of it, with what ReLU splitting told of it (events.py).
     """
 
-    def __init__(self, question: Question, *, known: tuple[Bounds, ...] | None = None) -> None:
+    def __init__(
+        self, question: Question, *, known: tuple[Bounds, ...] | None = None, observe: Observer | None = None
+    ) -> None:
         """Begin with one cell a clause."""
         self.question, self._known = question, known or None
         self._replayer = Replayer(question)
-        self._stuck = 0
-        self._whole = True  # False while a cell is in hand: an interrupt could lose it
-        self._numbers = itertools.count()
-        self._open: list[_Cell] = []
+        self._parts: OpenParts[_Cell] = OpenParts(observe)
         network, margins = question.network, question.margins
         root = Bounds(question.box.lower[None], question.box.upper[None])
         wide = None if known is None else tuple(Bounds(one.lower[None], one.upper[None]) for one in known)
@@ -86,7 +85,8 @@ class HeadSplit:
         for clause, members in enumerate(margins.clauses):
             if not any(margins.margins[m].offset == ALWAYS for m in members):
                 centre = 0.5 * (lower + upper)
-                self._push(_Cell(0, 0, clause, lower, upper, none, none, centre))
+                number = self._parts.number()
+                self._parts.push(_Cell(0, number, None, 0, -math.inf, clause, lower, upper, none, none, centre, number))
 
     def _upper(self, root: Bounds, known: tuple[Bounds, ...] | None) -> Array:
         """Upper bounds on the margins' rows, and on every logit's magnitude."""
@@ -107,14 +107,14 @@ class HeadSplit:
         return self._replayer.near
 
     @property
-    def open_boxes(self) -> list[_Cell]:
+    def open_boxes(self) -> OpenParts[_Cell]:
         """Cells not settled yet."""
-        return self._open
+        return self._parts
 
     @property
     def verified(self) -> bool:
         """Whether every cell is settled and none holds a counterexample."""
-        return not self._open and not self._stuck and self._whole and self.counterexample is None
+        return self._parts.settled and self.counterexample is None
 
     @property
     def margin(self) -> float:
@@ -124,35 +124,31 @@ class HeadSplit:
     @property
     def reason(self) -> Why | None:
         """Why the search ended without an answer, where no limit was reached."""
-        if self._stuck:
+        if self._parts.stuck:
             return BELOW_ROUNDING if self.near else TOO_CLOSE
         return None
 
     def run(self, budget: Budget, max_boxes: float = math.inf) -> None:
         """Go on until settled, until the budget is exhausted, or for about max_boxes subdomains."""
         start = budget.subdomains
-        while self._open and self.counterexample is None and not budget.exhausted():
+        while self._parts and self.counterexample is None and not budget.exhausted():
             if budget.subdomains - start >= max_boxes:
                 return
-            self._whole = False
-            cell = heapq.heappop(self._open)
-            finished = False
-            try:
-                finished = self._settle(cell, budget)
-            finally:
-                if not finished:  # nothing of it is lost
-                    heapq.heappush(self._open, cell)
-                self._whole = True
+            with self._parts.in_hand(1) as step:
+                step.finished = self._settle(step.parts[0], step, budget)
 
-    def _settle(self, cell: _Cell, budget: Budget) -> bool:
+    def _settle(self, cell: _Cell, step: InHand[_Cell], budget: Budget) -> bool:
         """Ask about one cell; settle it, or put what is left of it back; False where it must be asked again."""
         spec, gap = self._linear_spec(cell)
         point = cell.point
         if spec is not None:
             question = Question.ask(self._bare, self.question.box, spec)
-            search = ReluSplit(question, known=self._known)
+            told: list[Event] = []
+            search = ReluSplit(question, known=self._known, observe=self._parts.observe and told.append)
             search.run(budget, CELL_SUBDOMAINS * 2.0 ** min(cell.depth, 20))
             if search.verified:
+                proof = Proof(By.SEARCH, spec=spec, events=tuple(told))
+                step.events.append(self._event(cell, Fate.VERIFIED, proof=proof))
                 return True
             if search.counterexample is None and budget.exhausted():
                 return False
@@ -163,22 +159,29 @@ class HeadSplit:
                 rows = self.question.network.logits(x[None])[0] @ self.question.margins.rows.T
                 point = np.clip(rows, cell.lower, cell.upper)
                 if gap.tangent and cell.moves < TANGENT_MOVES and not np.allclose(point, cell.point, atol=1e-9):
-                    self._push(replace(cell, point=point, moves=cell.moves + 1))
+                    step.children.append(replace(cell, number=self._parts.number(), point=point, moves=cell.moves + 1))
                     return True
-        self._split(cell, point, gap)
+        self._split(cell, step, point, gap)
         return True
+
+    def _event(self, cell: _Cell, fate: Fate, *, split: Split | None = None, proof: Proof | None = None) -> Event:
+        box, rows = self.question.box, Bounds(cell.lower, cell.upper)
+        return Event(
+            cell.part, cell.parent, fate, box.lower, box.upper, cell.clause, rows=rows, split=split, proof=proof
+        )
 
     def _look(self, x: Array | None) -> bool:
         """Replay a point that violates a linear function, and descents from it and from random points."""
         starts = None if x is None else x[None]
-        lowest = attack(self.question, starts=starts, walks=WALKS, steps=DESCENT_STEPS, seed=next(self._numbers))
+        lowest = attack(self.question, starts=starts, walks=WALKS, steps=DESCENT_STEPS, seed=self._parts.number())
         return any(self._replayer.confirms(candidate) for candidate in [*([] if x is None else [x]), *lowest[:1]])
 
-    def _split(self, cell: _Cell, point: Array, gap: _Gap) -> None:
+    def _split(self, cell: _Cell, step: InHand[_Cell], point: Array, gap: _Gap) -> None:
         """Cut a cell in two at the row whose linear bound loses most."""
         width = np.where(gap.used, cell.upper - cell.lower, 0.0)
-        if width.max(initial=0.0) < NARROW or len(self._open) >= MAX_CELLS:
-            self._stuck += 1
+        if width.max(initial=0.0) < NARROW or len(self._parts) >= MAX_CELLS:
+            step.stuck.append(cell)
+            step.events.append(self._event(cell, Fate.OPEN))
             return
         lost = gap.lost(point)
         row = int(np.argmax(lost if lost.max(initial=0.0) > 1e-12 else width))
@@ -195,10 +198,15 @@ class HeadSplit:
                 upper[row], above_cut[row] = value, True
             touch = np.clip(point, lower, upper)
             touch[row] = 0.5 * (lower[row] + upper[row])
-            self._push(_Cell(cell.depth + 1, 0, cell.clause, lower, upper, below_cut, above_cut, touch))
-
-    def _push(self, cell: _Cell) -> None:
-        heapq.heappush(self._open, replace(cell, number=next(self._numbers)))
+            number, depth = self._parts.number(), cell.depth + 1
+            step.children.append(
+                _Cell(
+                    depth, number, cell.part, depth, -math.inf,
+                    cell.clause, lower, upper, below_cut, above_cut, touch, number,
+                )
+            )  # fmt: skip
+        first, second = (one.part for one in step.children[-2:])
+        step.events.append(self._event(cell, Fate.SPLIT, split=Split((row,), value, first, second)))
 
     def _linear_spec(self, cell: _Cell) -> tuple[OutputSpec | None, _Gap]:
         """Write "outside the cell, or a linear function below one of the clause's margins holds"."""

@@ -2,8 +2,8 @@
 
 A search holds the parts of the question that are open. run() bounds parts, settles them, looks for counterexamples and
 splits what is left, until nothing is open, a counterexample was replayed, or a limit is reached; it can be called
-again. What every search needs beside its own idea is here: the replay of candidates, the order of open parts, and the
-guard that an interrupt loses none of them.
+again. An observer is told of every part (events.py), and open_parts.py holds those that are open. What finds candidates
+has them replayed here.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def outcome_of(search: Search, budget: Budget) -> Outcome:
 
 
 class Replayer:
-    """Replays candidates of one question, and keeps the first counterexample.
+    """Replays candidates of one question, and keeps the counterexamples: whatever finds candidates goes through here.
 
     Args:
         question: What is asked.
@@ -70,16 +70,20 @@ class Replayer:
     def __init__(self, question: Question) -> None:
         """Know of none yet."""
         self.question = question
-        self.counterexample: Counterexample | None = None
+        self.counterexamples: list[Counterexample] = []  # in the order they were met
         self.near = False  # a candidate was met whose margin is below rounding
         self.violated = False  # one where the real network violates the spec, and no counterexample is (between.py)
+
+    @property
+    def counterexample(self) -> Counterexample | None:
+        """The first one."""
+        return self.counterexamples[0] if self.counterexamples else None
 
     def confirms(self, candidate: Array) -> bool:
         """Replay a candidate, (inputs,); True, and kept, where it is a counterexample."""
         found = check_counterexample(self.question, candidate)
         if isinstance(found, Counterexample):
-            if self.counterexample is None:
-                self.counterexample = found
+            self.counterexamples.append(found)
             return True
         self.near |= found.near
         self.violated = self.violated or really_violated(self.question, candidate)

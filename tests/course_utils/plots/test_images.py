@@ -56,7 +56,7 @@ def test_a_counterexample_is_drawn_beside_the_image_with_the_difference_in_grey(
     shown = pictures(figure)
     assert [ax.get_title() for ax in shown] == ["one", "the difference", "other"]
     difference = np.asarray(shown[1].images[0].get_array())
-    assert difference[1, 2] == pytest.approx(0.3081, abs=1e-6) and np.count_nonzero(difference) == 1
+    assert difference[1, 2] == pytest.approx(1.0, abs=1e-6) and np.count_nonzero(difference) == 1
     assert all("pixels" in ax.get_xlabel() and "pixels" in ax.get_ylabel() for ax in shown)
 
 
@@ -90,9 +90,9 @@ def test_pixel_map_tells_proved_from_changed_from_not_settled():
     code, colours = np.asarray(ax.images[0].get_array()), ax.images[0].get_cmap().colors
     names = [text.get_text() for text in ax.images[0].colorbar.ax.get_yticklabels()]
     assert [names[k] for k in code[0, :4]] == [
-        "label changes at 1", "label changes at 3", "not settled", "proved at every delta"
+        "x  not proved at 1", "+  not proved at 3", "?  not settled", "proved at every delta"
     ]  # fmt: skip
-    assert mpl.colors.to_hex(colours[code[0, 3]]) == COLOURS["verified"]
+    assert mpl.colors.to_hex(colours[code[0, 3]]) == "#d9ead3"  # light, so that the marks stand out
     assert mpl.colors.to_hex(colours[code[0, 2]]) == COLOURS["unknown"]
 
 

@@ -70,7 +70,8 @@ def test_no_notebook_and_no_database_is_anywhere_in_the_file_system(sandbox):
         for folder, folders, names in os.walk("/"):
             folders[:] = [f for f in folders if os.path.join(folder, f) not in ("/proc", "/usr", "/opt/environment", "/lib")
                           and not os.path.join(folder, f).startswith("/root/.pyenv/versions")]
-            found += [os.path.join(folder, n) for n in names if n.endswith((".ipynb", ".db", "_config.py"))]
+            found += [os.path.join(folder, n) for n in names if n.endswith((".ipynb", ".db", "_config.py"))
+                      and not folder.endswith("course_utils/jupyter_config")]  # what every student receives
         homes = [f for f in ("/home", "/root/.ssh", "/root/.bashrc", "/etc/shadow", "/etc/passwd", "/var", "/work") if os.path.exists(f)]
         print(json.dumps(found + homes))
         """,

@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import FileSystemLoader
 
 from grading.book.formgrader import EscapeNames, escape_names
-from grading.office.collect import harmless_name
+from grading.office.safe_names import harmless_name
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -87,7 +87,7 @@ def test_message_says_why_in_one_line():
 
 
 def test_a_test_cell_that_gives_too_many_points_is_named_as_the_culprit():
-    assert "mend the test cell" in outcome("# uses: a\n7", {"a": 1}).message
+    assert "fix the test cell" in outcome("# uses: a\n7", {"a": 1}).message
 
 
 def test_functions_of_a_test_cell_see_its_imports_and_names():

@@ -13,7 +13,7 @@ from grading.book.autograde import Row, table
 from grading.book.record import _stamp
 from grading.course import CourseError
 from grading.lab.submission import MAX_FILES, read_submission
-from grading.office.export import NUMBER, _harmless
+from grading.office.export import NUMBER, harmless
 from tests.grading.attacks.attack_lab import blueprint, small_lab
 
 
@@ -127,12 +127,12 @@ def test_a_time_is_read(tmp_path):
     ["=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", " =1", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "%0A=1", "|cmd"],
 )
 def test_a_name_is_no_formula(name):
-    assert _harmless(name).startswith("'") and not NUMBER.fullmatch(name)
+    assert harmless(name).startswith("'") and not NUMBER.fullmatch(name)
 
 
 @pytest.mark.parametrize("cell", ["-0.5", "7", "", "Ann Lee", "zoë@example.org", "1-2"])
 def test_what_is_no_formula_stays_as_it_is(cell):
-    assert _harmless(cell) == cell
+    assert harmless(cell) == cell
 
 
 def test_a_table_shows_nothing_that_a_terminal_obeys():

@@ -3,10 +3,11 @@
 
 import pytest
 
+from grading.course import Course
 from grading.lab.build import build_lab
 from grading.limits import Limits
 from grading.office.guesses import by_heart
-from grading.office.probe import probe
+from grading.office.probe import needed, probe
 from tests.grading.conftest import LAB, needs_sandbox
 
 CELL = '# %% nbgrader={{"grade": {grade}, "grade_id": "{name}", "locked": {grade}, "points": 2, "schema_version": 3, "solution": {solution}, "task": false}}\n'
@@ -59,9 +60,34 @@ def test_what_guesses_earn(course, name):
     assert earned.tried > 10 and bool(earned.guess) == gives
 
 
+@needs_sandbox
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lab1_circle"])
+def test_guesses_earn_nothing_in_a_lab_of_the_course(name):
+    course = Course.here()
+    build_lab(course, name)
+    earned = probe(course, name, Limits(wall_s=600, cell_s=300, cpu_s=600))
+    assert len(earned) > 5 and {one.grade_id: one.guess for one in earned if one.points} == {}
+
+
 def test_examples_are_learnt_by_heart():
     source = "assert f(1, 2) == 3\nassert abs(f(2, 5) - 7) < 1e-9\nassert np.allclose(f(0, 0), 0)"
     namespace: dict = {}
     exec(by_heart(source, "f"), namespace)
     assert [namespace["f"](1, 2), namespace["f"](2, 5), namespace["f"](0, 0)] == [3, 7, 0]
     assert by_heart("assert x == 4", "x") == "x = 4\n"
+
+
+def test_a_guess_runs_beside_what_the_offered_names_need_and_no_more():
+    cells = [
+        ("markdown", "text", None),
+        ("code", "import torch\nsize = 3\nother = 4\ntrained = torch.nn.Linear(size, 1)\nprint(other)", None),
+        ("code", "for step in range(9):\n    other += step", None),
+        ("code", "def offered(x):\n    return trained(x)", None),
+        ("code", "def f(x):\n    ### BEGIN SOLUTION\n    return x\n    ### END SOLUTION", "f"),
+        ("code", "# uses: f\nassert f(1)", "f_check"),
+    ]
+    kept = needed(cells, {"f_check"})
+    assert [source for _, source, _ in kept] == [
+        "import torch\nsize = 3\ntrained = torch.nn.Linear(size, 1)", "def offered(x):\n    return trained(x)", cells[-1][1],
+    ]  # fmt: skip

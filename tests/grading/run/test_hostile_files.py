@@ -206,7 +206,7 @@ def test_html_cannot_cover_the_page_around_it(names):
         assert not [bad for bad in ("class=", "id=", "name=", "position", "z-index") if bad in page], page
 
 
-def test_html_keeps_what_is_harmless():
+def test_html_keeps_what_isharmless():
     table = '<table class="dataframe"><thead><tr><th style="color: red">a</th></tr></thead></table>'
     assert safe_html(table) == '<table class="dataframe"><thead><tr><th style="color: red;">a</th></tr></thead></table>'
     page = safe_markdown("**bold** `x < y` [l](https://example.org)\n\n```\na<b\n```")

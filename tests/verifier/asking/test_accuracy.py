@@ -118,7 +118,7 @@ def test_the_limit_of_subdomains_makes_it_repeatable():
     assert [row.stage for row in first.table] == [row.stage for row in second.table]
 
 
-def test_the_table_is_shown_with_every_image_and_harmless_in_html():
+def test_the_table_is_shown_with_every_image_andharmless_in_html():
     html = verified_accuracy(NETWORK, IMAGES, LABELS, RADIUS)._repr_html_()
     assert html.count("<tr>") == 41 and "<script" not in html
 

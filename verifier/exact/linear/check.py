@@ -9,9 +9,10 @@ import numpy as np
 from verifier.answer.budget import Budget
 from verifier.answer.outcome import Outcome
 from verifier.answer.reason import Reason, Why, time_is_up
-from verifier.answer.verdict import Counterexample, Question, check_counterexample
+from verifier.answer.verdict import Question
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
 from verifier.exact.linear.encode_margin import encode_clause, tolerance_gain
+from verifier.search.protocol import Replayer
 from verifier.solvers.highs_solver import FEASIBILITY_ATOL, Program, solve
 from verifier.solvers.status import Status
 
@@ -49,7 +50,7 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
     if not question.margins.linear:
         return Outcome.left_open(LP_NOT_LINEAR)
     margins = question.margins
-    lows, verified, candidate = [], True, None
+    lows, verified, replayer = [], True, Replayer(question)
     for clause in _open_clauses(question):
         if budget.seconds_left <= 0:  # writing a program down takes seconds where a network is large
             lows, verified = [-np.inf], False
@@ -61,15 +62,14 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
         strict = any(margins.margins[number].strict for number in clause)
         if not (low > 0 or (low >= 0 and not strict)):
             verified = False
-            if answer.point is not None and candidate is None:
-                found = check_counterexample(question, answer.point[program.columns["x"]])
-                candidate = found if isinstance(found, Counterexample) else None
+            if answer.point is not None and replayer.counterexample is None:
+                replayer.confirms(answer.point[program.columns["x"]])
     margin = min(lows, default=np.inf)
     if verified:
         return Outcome.proved(margin=margin)
-    if candidate is not None:
-        return Outcome.refuted(candidate, margin=margin)
-    return Outcome.left_open(budget.exhausted() or RELAXATION_OPEN, margin=margin)
+    if replayer.counterexample is not None:
+        return Outcome.refuted(replayer.counterexample, margin=margin)
+    return Outcome.left_open(budget.exhausted() or RELAXATION_OPEN, margin=margin, near=replayer.near)
 
 
 def safe_lower_bound(program: Program, duals: Array) -> float:
@@ -116,6 +116,7 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
     """
     if not question.margins.linear:
         return Outcome.left_open(MILP_NOT_LINEAR)
+    replayer = Replayer(question)
     for clause in _open_clauses(question):
         if budget.seconds_left <= 0:
             return Outcome.left_open(budget.exhausted())
@@ -128,12 +129,12 @@ def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget
         if answer.status is Status.INFEASIBLE:
             continue
         if answer.point is not None:
-            found = check_counterexample(question, answer.point[program.columns["x"]])
-            if isinstance(found, Counterexample):
-                return Outcome.refuted(found)
+            replayer.confirms(answer.point[program.columns["x"]])
+            if replayer.counterexample is not None:
+                return Outcome.refuted(replayer.counterexample)
         if answer.status is Status.OPTIMAL:
-            return Outcome.left_open(WITHIN_TOLERANCE)
-        return Outcome.left_open(budget.exhausted() or _why(answer.status, budget))
+            return Outcome.left_open(WITHIN_TOLERANCE, near=replayer.near)
+        return Outcome.left_open(budget.exhausted() or _why(answer.status, budget), near=replayer.near)
     return Outcome.proved("solver tolerance")
 
 

@@ -9,8 +9,10 @@ that there is none. The program always has a solution, so its multipliers always
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifier.answer.outcome import Outcome
 from verifier.answer.verdict import Question
@@ -18,7 +20,7 @@ from verifier.enclosure import Array
 from verifier.exact.linear.builder import Builder
 from verifier.exact.linear.check import safe_lower_bound
 from verifier.exact.linear.encode_margin import above_margins
-from verifier.solvers.highs_solver import solve
+from verifier.solvers.highs_solver import Program, solve
 
 
 def leaf_check(question: Question, clause: tuple[int, ...], signs: Sequence[Array], timeout_s: float) -> Outcome:
@@ -38,6 +40,17 @@ def leaf_check(question: Question, clause: tuple[int, ...], signs: Sequence[Arra
     Source:
         Neumaier, Shcherbina. Safe bounds in linear and mixed-integer linear programming. Math. Program. 2004.
     """
+    program, x = leaf_program(question, clause, signs)
+    answer = solve(program, timeout_s=timeout_s)
+    if answer.duals is not None and safe_lower_bound(program, answer.duals) > 0:
+        return replace(Outcome.proved(), multipliers=answer.duals)
+    return Outcome.left_open(None, candidate=None if answer.point is None else answer.point[x])
+
+
+def leaf_program(
+    question: Question, clause: tuple[int, ...], signs: Sequence[Array]
+) -> tuple[Program, NDArray[np.int32]]:
+    """Write the linear program of leaf_check(), and which of its columns are the inputs."""
     network, box, margins = question.network, question.box, question.margins
     builder = Builder()
     x = h = builder.columns(box.lower, box.upper, "x")
@@ -65,8 +78,4 @@ def leaf_check(question: Question, clause: tuple[int, ...], signs: Sequence[Arra
         for z_j, sign_j in zip(z_layer, sign, strict=True):
             builder.row([z_j, *s], [float(sign_j), 1.0], 0.0, np.inf)
     above_margins(builder, question, clause, z, s)
-    program = builder.program({int(s[0]): 1.0})
-    answer = solve(program, timeout_s=timeout_s)
-    if answer.duals is not None and safe_lower_bound(program, answer.duals) > 0:
-        return Outcome.proved()
-    return Outcome.left_open(None, candidate=None if answer.point is None else answer.point[x])
+    return builder.program({int(s[0]): 1.0}), x

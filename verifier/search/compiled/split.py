@@ -226,9 +226,10 @@ def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> Comp
     """Hand the open boxes of a numpy search to the compiled one; None where that one cannot take them.
 
     It takes margins linear in the logits and networks of which a box costs well below a second. Where Numba is missing,
-    or where its code would have to be compiled first and the time left is short, the numpy search goes on.
+    where an observer is told of every box, or where its code would have to be compiled first and the time left is
+    short, the numpy search goes on.
     """
-    if not search.question.margins.linear or network_work(search.question.network) > MAX_WORK:
+    if search.observed or not search.question.margins.linear or network_work(search.question.network) > MAX_WORK:
         return None
     if not installed("numba"):
         _say_that_it_is_slow()
@@ -236,7 +237,8 @@ def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> Comp
     net = flatten(search.question)
     if net is None or (budget.seconds_left < COMPILE_S and not _is_compiled()):
         return None
-    return CompiledSplit(search.question, net, search.open_boxes, stuck=search.stuck, seed=seed)
+    stuck = [box.margin for box in search.open_boxes.stuck]
+    return CompiledSplit(search.question, net, search.open_boxes, stuck=stuck, seed=seed)
 
 
 @cache  # once in a process

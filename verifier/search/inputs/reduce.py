@@ -11,11 +11,11 @@ from verifier.question.margins import Margins
 JOINT_STEPS = 12  # subgradient steps on the multipliers
 
 
-def margin_planes(margins: Margins, plane: Plane) -> tuple[Array, Array]:
+def margin_planes(margins: Margins, plane: Plane) -> Plane:
     """Turn lower planes of the rows into lower planes of the margins.
 
     Returns:
-        slope (batch, margins, inputs) and offset (batch, margins). A margin that is not linear in the logits gets
+        Slope (batch, margins, inputs) and offset (batch, margins). A margin that is not linear in the logits gets
         slope 0 and offset -inf: nothing is known of it.
     """
     batch, _, inputs = plane.slope.shape
@@ -27,11 +27,11 @@ def margin_planes(margins: Margins, plane: Plane) -> tuple[Array, Array]:
             total = plane.offset[:, margin.row] + margin.offset
             rounding = gamma(1) * (np.abs(plane.offset[:, margin.row]) + abs(margin.offset))
             offset[:, index] = total - margin.offset_error - rounding
-    return slope, offset
+    return Plane(slope, offset)
 
 
-def hold_together(slope: Array, offset: Array, boxes: Bounds) -> Mask:
-    """Whether several margins cannot all be <= 0 at one point of a box: some mixture of their planes is positive.
+def mixtures(slope: Array, offset: Array, boxes: Bounds) -> Array:
+    """Show that several margins cannot all be <= 0 at one point of a box: some mixture of their planes is positive.
 
     Any multipliers >= 0 prove it; they are sought by subgradient steps on the dual of the small linear program
     "is there x in the box with every plane <= 0?".
@@ -42,13 +42,13 @@ def hold_together(slope: Array, offset: Array, boxes: Bounds) -> Mask:
         boxes: (batch, inputs).
 
     Returns:
-        Shape (batch,): True where the clause holds everywhere in the box.
+        Weights of such a mixture, (batch, margins); all 0 where none was found.
     """
     batch, count, inputs = slope.shape
-    holds: Mask = np.zeros(batch, dtype=np.bool_)
+    found = np.zeros((batch, count))
     usable: Mask = np.asarray(np.isfinite(offset).all(axis=1))
     if count < 2 or not usable.any():
-        return holds
+        return found
     offset = np.where(usable[:, None], offset, 0.0)
     weight = np.full((batch, count), 1.0 / count)
     magnitude = boxes.magnitude
@@ -60,10 +60,11 @@ def hold_together(slope: Array, offset: Array, boxes: Bounds) -> Mask:
         values = (slope @ worst[..., None])[..., 0] + offset
         bound = (weight * values).sum(axis=1)
         rounding = gamma(inputs + count + 4) * 2.0 * (weight * scale).sum(axis=1)
-        holds |= usable & (bound > rounding)
+        first: Mask = usable & (bound > rounding) & ~found.any(axis=1)
+        found[first] = weight[first]
         weight = weight * np.exp(4.0 * step * (values - values.max(axis=1, keepdims=True)))
         weight = weight / weight.sum(axis=1, keepdims=True)
-    return holds
+    return found
 
 
 def cut_boxes(

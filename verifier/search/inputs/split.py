@@ -6,10 +6,6 @@ real network violates the spec between two values of the caller's dtype, that pa
 
 from __future__ import annotations
 
-import enum
-import heapq
-import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,11 +13,13 @@ import numpy as np
 from verifier.answer.budget import Budget
 from verifier.answer.reason import BELOW_ROUNDING, Why
 from verifier.answer.verdict import Counterexample, Question
-from verifier.bounds.layers import BoundingMethod, LayerBounds
+from verifier.bounds.layers import BoundingMethod, LayerBounds, Plane
 from verifier.enclosure import Array, Bounds, Indices, Mask
 from verifier.search.between import holds_callers_value
+from verifier.search.events import By, Event, Fate, Lines, Observer, Proof, Split
 from verifier.search.inputs.branching import choose_inputs
-from verifier.search.inputs.reduce import cut_boxes, hold_together, margin_planes
+from verifier.search.inputs.reduce import cut_boxes, margin_planes, mixtures
+from verifier.search.open_parts import InHand, OpenParts, Part
 from verifier.search.protocol import Replayer
 
 MAX_BATCH = 128  # boxes bounded at once: large enough that numpy's overhead vanishes, small enough for the cache
@@ -30,38 +28,36 @@ MAX_OPEN = 200_000  # open boxes kept best-first; beyond it the search goes dept
 MIN_RELATIVE_WIDTH = 1e-13  # a narrower side is not split: its ends are neighbouring numbers, or nearly so
 
 
-class BoxStatus(enum.Enum):
-    """What became of a box of the search; all but SPLIT are leaves."""
-
-    VERIFIED = "verified"
-    FALSIFIED = "falsified"
-    SPLIT = "split"
-    OPEN = "open"
-
-
-@dataclass(frozen=True, eq=False)
-class TracedBox:
-    """One box of a search, shape (inputs,) a side, and what became of it."""
+@dataclass(eq=False)
+class OpenBox(Part):
+    """An open box: its sides, (inputs,) each, and bounds on the hidden layers that hold in it, (neurons,) each."""
 
     lower: Array
     upper: Array
-    status: str
+    known: tuple[Bounds, ...] | None = field(repr=False)
 
 
-Observer = Callable[[Bounds, list[BoxStatus]], None]
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """What is known of the boxes of one step.
 
+    Args:
+        boxes: (batch, inputs).
+        bounds: What the bounding method says of them.
+        margin_lower: Lower bounds on the margins, (batch, margins).
+        settled: Which clauses hold in the whole box, (batch, clauses).
+        mixture: What shows it where no single margin does, by clause: (batch, margins of the clause).
+        planes: Of the margins, (batch, margins, inputs); None where the method has none.
+        left: What is left of the boxes, (batch, inputs).
+    """
 
-@dataclass(order=True)
-class _Open:
-    """An open box, the most promising first."""
-
-    priority: float
-    number: int
-    lower: Array = field(compare=False)
-    upper: Array = field(compare=False)
-    known: tuple[Bounds, ...] | None = field(compare=False)
-    depth: int = field(compare=False)
-    margin: float = field(compare=False)
+    boxes: Bounds
+    bounds: LayerBounds
+    margin_lower: Array
+    settled: Mask
+    mixture: dict[int, Array]
+    planes: Plane | None
+    left: Bounds
 
 
 class InputSplit:
@@ -72,7 +68,7 @@ class InputSplit:
         bound: The bounding method; CROWN settles in far fewer boxes than intervals.
         order: "best" opens the box with the smallest margin at its most promising point first, "depth" the newest.
         known: Bounds on the hidden layers that hold in the whole box.
-        observe: Called with every batch of boxes and what became of them, for pictures.
+        observe: Told of every box what became of it (events.py).
 
     Source:
         Wang et al. Formal Security Analysis of Neural Networks using Symbolic Intervals. USENIX Security 2018
@@ -84,13 +80,13 @@ class InputSplit:
         known: tuple[Bounds, ...] | None = None, observe: Observer | None = None,
     ) -> None:  # fmt: skip
         """Begin with the whole box."""
-        self.question, self.bound, self.order, self.observe = question, bound, order, observe
+        self.question, self.bound, self.order = question, bound, order
         self._replayer = Replayer(question)
-        self.stuck: list[float] = []  # margins of boxes too small to split, or without a value of the caller's dtype
-        self._numbers = itertools.count()
-        self._open: list[_Open] = []
+        # stuck are boxes too small to split, or without a value of the caller's dtype
+        self._parts: OpenParts[OpenBox] = OpenParts(observe)
         self._layers = question.network.layers[:-1]
-        self._push(question.box.lower, question.box.upper, known, 0, -np.inf, -np.inf)
+        box, number = question.box, self._parts.number()
+        self._parts.push(OpenBox(self._priority(0, -np.inf, 0), number, None, 0, -np.inf, box.lower, box.upper, known))
 
     @property
     def counterexample(self) -> Counterexample | None:
@@ -103,78 +99,87 @@ class InputSplit:
         return self._replayer.near
 
     @property
-    def open_boxes(self) -> list[_Open]:
+    def open_boxes(self) -> OpenParts[OpenBox]:
         """Boxes not settled yet."""
-        return self._open
+        return self._parts
+
+    @property
+    def observed(self) -> bool:
+        """Whether an observer is told of every box."""
+        return self._parts.observe is not None
 
     @property
     def verified(self) -> bool:
         """Whether every part is settled and none is violated."""
-        return self.counterexample is None and not self._open and not self.stuck
+        return self.counterexample is None and self._parts.settled
 
     @property
     def margin(self) -> float:
         """The best lower bound on the worst margin that the parts prove."""
-        return min([box.margin for box in self._open] + self.stuck, default=np.inf)
+        return self._parts.margin
 
     @property
     def reason(self) -> Why | None:
         """Why the search ended without an answer, where no limit was reached."""
-        return BELOW_ROUNDING if self.stuck and not self._open else None
+        return BELOW_ROUNDING if self._parts.stuck and not self._parts else None
 
     def run(self, budget: Budget, max_boxes: float = np.inf) -> None:
         """Go on until settled, until the budget is exhausted, or for at most max_boxes boxes."""
         used = 0
-        while self._open and self.counterexample is None and not budget.exhausted() and used < max_boxes:
-            size = int(min(MAX_BATCH, len(self._open), max(1, used), budget.subdomains_left, max_boxes - used))
-            batch = [self._pop() for _ in range(size)]
-            try:
-                self._step(batch)
-            except KeyboardInterrupt:
-                self._open.extend(batch)  # nothing of them is lost
-                raise
+        while self._parts and self.counterexample is None and not budget.exhausted() and used < max_boxes:
+            size = int(min(MAX_BATCH, len(self._parts), max(1, used), budget.subdomains_left, max_boxes - used))
+            with self._parts.in_hand(size) as step:
+                self._step(step)
+                step.finished = True
             used += size
-            budget.count(size, lambda: f"{len(self._open):,} open")
+            budget.count(size, lambda: f"{len(self._parts):,} open")
 
-    def _step(self, batch: list[_Open]) -> None:
+    def _step(self, step: InHand[OpenBox]) -> None:
         """Bound a batch of boxes and settle, cut or split each."""
-        question, margins = self.question, self.question.margins
+        question, margins, batch = self.question, self.question.margins, step.parts
         boxes = Bounds(np.array([box.lower for box in batch]), np.array([box.upper for box in batch]))
         bounds = self.bound(question.network, boxes, margins.rows, self._known(batch))
         margin_lower = margins.lower(bounds.rows.lower)
         settled = margins.settled(margin_lower)
-        status = [BoxStatus.VERIFIED] * len(batch)
-        left, empty = boxes, np.zeros(len(batch), dtype=bool)
+        left, empty, planes = boxes, np.zeros(len(batch), dtype=bool), None
+        mixture: dict[int, Array] = {}
         if bounds.plane is not None and not settled.all():
-            slope, offset = margin_planes(margins, bounds.plane)
+            planes = margin_planes(margins, bounds.plane)
+            slope, offset = planes.slope, planes.offset
             for index, clause in enumerate(margins.clauses):
                 if len(clause) > 1:
-                    settled[:, index] |= hold_together(slope[:, list(clause)], offset[:, list(clause)], boxes)
+                    mixture[index] = mixtures(slope[:, list(clause)], offset[:, list(clause)], boxes)
+                    settled[:, index] |= mixture[index].any(axis=1)
             open_clauses = [(clause, ~settled[:, i]) for i, clause in enumerate(margins.clauses)]
             left, empty = cut_boxes(slope, offset, boxes, open_clauses)
+        found = _Batch(boxes, bounds, margin_lower, settled, mixture, planes, left)
         open_boxes = ~settled.all(axis=1) & ~empty
+        splits: dict[int, Split | None] = {}  # None where a box was given up
+        falsified = None
         if open_boxes.any():
-            self._look(np.flatnonzero(open_boxes), boxes, bounds, margin_lower, settled, left, batch, status)
-        if self.observe is not None:
-            self.observe(boxes, status)
+            falsified = self._look(np.flatnonzero(open_boxes), found, step, splits)
+        if self.observed:
+            for i in range(len(batch)):
+                fate = Fate.OPEN if open_boxes[i] else Fate.VERIFIED
+                fate = Fate.SPLIT if splits.get(i) else Fate.FALSIFIED if i == falsified else fate
+                step.events.append(self._event(batch[i], i, found, fate, splits.get(i)))
 
     def _look(
-        self, chosen: Indices, boxes: Bounds, bounds: LayerBounds,
-        margin_lower: Array, settled: Mask, left: Bounds, batch: list[_Open], status: list[BoxStatus],
-    ) -> None:  # fmt: skip
-        """Look for counterexamples in the boxes that are still open, and split them."""
-        question, margins = self.question, self.question.margins
+        self, chosen: Indices, found: _Batch, step: InHand[OpenBox], splits: dict[int, Split | None]
+    ) -> int | None:
+        """Look for counterexamples in the boxes that are still open, and split them; which box holds one, if any."""
+        question, margins, batch = self.question, self.question.margins, step.parts
+        bounds, left, margin_lower = found.bounds, found.left, found.margin_lower
         network = question.network
-        clause_lower = np.where(settled, np.inf, margins.clause_margins(margin_lower))
+        clause_lower = np.where(found.settled, np.inf, margins.clause_margins(margin_lower))
         worst_clause = clause_lower.argmin(axis=1)
         worst = np.array(
             [max(margins.clauses[c], key=lambda m: margin_lower[i, m]) for i, c in enumerate(worst_clause)],
             dtype=np.intp,
         )
         points = [0.5 * (left.lower + left.upper)[chosen]]
-        if bounds.plane is not None:
-            slope, _ = margin_planes(margins, bounds.plane)
-            down = slope[chosen, worst[chosen]]
+        if found.planes is not None:
+            down = found.planes.slope[chosen, worst[chosen]]
             points.append(np.where(down > 0, left.lower[chosen], left.upper[chosen]))
         rows = [network.logits(point) @ margins.rows.T for point in points]
         values = [margins.clause_margins(margins.lower(row)).min(axis=1) for row in rows]
@@ -183,10 +188,7 @@ class InputSplit:
             if best[k] > 0:
                 break
             if self._replayer.confirms(points[int(np.argmin([value[k] for value in values]))][k]):
-                status[chosen[k]] = BoxStatus.FALSIFIED
-                for i in chosen[chosen != chosen[k]]:
-                    status[i] = BoxStatus.OPEN
-                return
+                return int(chosen[k])
         hopeless = np.zeros(len(chosen), dtype=bool)
         if self._replayer.violated:
             hopeless = ~holds_callers_value(question, Bounds(left.lower[chosen], left.upper[chosen]))
@@ -195,36 +197,57 @@ class InputSplit:
             lower, upper, axis = left.lower[i], left.upper[i], inputs[i]
             width = upper[axis] - lower[axis]
             middle = lower[axis] + 0.5 * width
+            margin = float(clause_lower[i].min())
             narrow = width <= MIN_RELATIVE_WIDTH * max(abs(lower[axis]), abs(upper[axis]), 1e-3)
             if hopeless[k] or narrow or not (lower[axis] < middle < upper[axis]):
-                self.stuck.append(float(clause_lower[i].min()))
-                status[i] = BoxStatus.OPEN
+                batch[i].margin = margin
+                step.stuck.append(batch[i])
                 continue
-            status[i] = BoxStatus.SPLIT
             known = None
-            if len(bounds.pre) == len(self._layers) and self._room_for_known():
+            if len(bounds.pre) == len(self._layers) and self._room_for_known(len(step.children)):
                 known = tuple(Bounds(pre.lower[i], pre.upper[i]) for pre in bounds.pre)
             first_upper, second_lower = upper.copy(), lower.copy()
             first_upper[axis] = second_lower[axis] = middle
-            margin = float(clause_lower[i].min())
             for one_lower, one_upper in ((lower, first_upper), (second_lower, upper)):
-                self._push(one_lower, one_upper, known, batch[i].depth + 1, float(best[k]), margin)
+                depth, number = batch[i].depth + 1, self._parts.number()
+                priority = self._priority(depth, float(best[k]), len(step.children))
+                step.children.append(
+                    OpenBox(priority, number, batch[i].number, depth, margin, one_lower, one_upper, known)
+                )
+            below, above = (one.number for one in step.children[-2:])
+            splits[int(i)] = Split((int(axis),), float(middle), below, above)
+        return None
 
-    def _room_for_known(self) -> bool:
+    def _event(self, box: OpenBox, i: int, found: _Batch, fate: Fate, split: Split | None) -> Event:
+        """Write down what became of a box, and what shows it."""
+        proof, margins = None, self.question.margins
+        planes = None if found.planes is None else Plane(found.planes.slope[i], found.planes.offset[i])
+        if fate is Fate.VERIFIED or (split is not None and planes is not None):
+            slopes = () if found.bounds.slopes is None else tuple(one[i] for one in found.bounds.slopes)
+            lines = []
+            for index, clause in enumerate(margins.clauses):
+                weights = np.zeros(len(clause))
+                if index in found.mixture and found.mixture[index][i].any():
+                    weights = found.mixture[index][i]
+                elif found.settled[i, index]:  # a margin that holds by itself, the clearest of them
+                    weights[int(np.argmax(found.margin_lower[i, list(clause)]))] = 1.0
+                lines.append(Lines(slopes, tuple(np.zeros(one.shape) for one in slopes), weights))
+            pre = tuple(Bounds(one.lower[i], one.upper[i]) for one in found.bounds.pre)
+            by = By.BOUNDS if found.settled[i].all() else By.CUT
+            proof = Proof(by, pre, tuple(lines), planes, found.margin_lower[i])
+        left = None if split is None else Bounds(found.left.lower[i], found.left.upper[i])
+        return Event(box.number, box.parent, fate, box.lower, box.upper, left=left, split=split, proof=proof)
+
+    def _priority(self, depth: int, value: float, more: int) -> float:
+        """Where a box stands among the open ones, of which `more` are in hand."""
+        deep = self.order == "depth" or len(self._parts) + more > MAX_OPEN
+        return -1e300 - depth if deep else value
+
+    def _room_for_known(self, more: int) -> bool:
         neurons = sum(layer.bias.size for layer in self._layers)
-        return len(self._open) * neurons * 8 <= KNOWN_BYTES  # two children share one copy
+        return (len(self._parts) + more) * neurons * 8 <= KNOWN_BYTES  # two children share one copy
 
-    def _push(
-        self, lower: Array, upper: Array, known: tuple[Bounds, ...] | None, depth: int, value: float, margin: float
-    ) -> None:
-        deep = self.order == "depth" or len(self._open) > MAX_OPEN
-        priority = -1e300 - depth if deep else value
-        heapq.heappush(self._open, _Open(priority, next(self._numbers), lower, upper, known, depth, margin))
-
-    def _pop(self) -> _Open:
-        return heapq.heappop(self._open)
-
-    def _known(self, batch: list[_Open]) -> tuple[Bounds, ...] | None:
+    def _known(self, batch: list[OpenBox]) -> tuple[Bounds, ...] | None:
         """Stack what the boxes inherited; a box that inherited nothing gets infinite bounds."""
         if all(box.known is None for box in batch):
             return None

@@ -33,6 +33,8 @@ class ClauseRows:
         """Drop margins that never hold, which say nothing in a disjunction."""
         self.clauses = list(clauses)
         finite = [[m for m in margins.clauses[c] if np.isfinite(margins.margins[m].offset)] for c in self.clauses]
+        # which margins of each clause are kept
+        self.places = [np.isfinite([margins.margins[m].offset for m in margins.clauses[c]]) for c in self.clauses]
         used = sorted({m for clause in finite for m in clause})
         position = {m: i for i, m in enumerate(used)}
         self.impossible = [c for c, clause in zip(self.clauses, finite, strict=True) if not clause]
@@ -81,6 +83,17 @@ class ClauseRows:
     def margin(self, lower: Array) -> Array:
         """Turn bounds on the rows into bounds on each clause's best margin."""
         return lower if self.most == 1 else np.asarray(lower - MIXTURE_ROUNDING * np.abs(lower))
+
+    def mixture(self, which: Indices, choice: Choice) -> Array:
+        """Weights of all margins of the rows' clauses, in the question's order, (rows, most margins of a clause)."""
+        weights = self._weights(which, choice)
+        if choice.weight is not None:
+            weights = weights * np.maximum(np.nan_to_num(choice.weight.numpy().astype(np.float64)), 0.0)[:, None]
+        found = np.zeros((len(which), max(1, *(len(self.places[i]) for i in which))))
+        for row, i in enumerate(which):
+            kept = np.flatnonzero(self.places[i])
+            found[row, kept] = weights[row, : kept.size]
+        return found
 
     def _weights(self, which: Indices, choice: Choice) -> Array:
         valid = self.valid[which]

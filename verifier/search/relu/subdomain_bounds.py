@@ -41,9 +41,28 @@ class Unsafe:
     checked: Callable[[Indices, Choice], Rows]
 
 
+@dataclass(frozen=True, eq=False)
+class Contradiction:
+    """A neuron whose lower bound exceeds its upper bound at the unsafe points of a subdomain, and what bounded it.
+
+    Args:
+        neuron: Its position among the unstable neurons.
+        choice: Slopes, multipliers, mixtures and weights for z and for -z, two rows.
+        lower: The bounds that these relied on, (unstable,).
+        upper: Likewise.
+        sign: The signs that they relied on, (unstable,).
+    """
+
+    neuron: int
+    choice: Choice
+    lower: Array
+    upper: Array
+    sign: Array
+
+
 def tighten_subdomains(
     root: RootBox, graph: FoldedGraph, unsafe: Unsafe, lower: Array, upper: Array, sign: Array, *, steps: int,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = lambda: False, why: dict[int, Contradiction] | None = None,
 ) -> tuple[Array, Array, Array, Mask]:  # fmt: skip
     """Tighten the bounds of the neurons that are unstable over the box, at the points of subdomains that are unsafe.
 
@@ -56,6 +75,7 @@ def tighten_subdomains(
         sign: Which neurons are known to be >= 0 (+1) or <= 0 (-1) there, with bounds that say so.
         steps: Adam steps.
         stop: Asked at every step whether time is up; what has been proved by then is kept, and nothing more.
+        why: Where it is to be written down what shows a subdomain to hold no unsafe point.
 
     Returns:
         lower, upper and sign, no looser, and which subdomains are shown to hold no unsafe point.
@@ -74,10 +94,22 @@ def tighten_subdomains(
                 return lower, upper, sign, empty
             b, n = box[first : first + ROWS // 2], neuron[first : first + ROWS // 2]
             b, n = b[~empty[b]], n[~empty[b]]
-            found = _bound(root, graph, unsafe, part, np.tile(b, 2), np.tile(n, 2), lower, upper, sign, steps, stop)
+            found, choice = _bound(
+                root, graph, unsafe, part, np.tile(b, 2), np.tile(n, 2), lower, upper, sign, steps, stop
+            )
+            if why is not None:
+                before = lower.copy(), upper.copy()
             lower[b, n] = np.maximum(lower[b, n], found[: len(b)])
             upper[b, n] = np.minimum(upper[b, n], -found[len(b) :])
             empty |= (lower > upper).any(axis=1)
+            if why is not None:
+                for i in np.flatnonzero(lower[b, n] > upper[b, n]).tolist():
+                    both = torch.tensor([i, i + len(b)])
+                    mixture = None if choice.mixture is None else choice.mixture[both]
+                    weight = None if choice.weight is None else choice.weight[both]
+                    one = Choice(choice.slope[both], choice.multiplier[both], mixture, weight)
+                    low, high = (side[b[i]] for side in before)
+                    why.setdefault(int(b[i]), Contradiction(int(n[i]), one, low, high, sign[b[i]].copy()))
             upper = np.maximum(lower, upper)  # of empty ones, so that they stay bounds
         sign = np.where((sign == 0) & (upper <= 0), -1, sign)
         sign = np.where((sign == 0) & (lower >= 0), 1, sign)
@@ -87,7 +119,7 @@ def tighten_subdomains(
 def _bound(
     root: RootBox, graph: FoldedGraph, unsafe: Unsafe, layer: slice, box: Indices, neuron: Indices,
     lower: Array, upper: Array, sign: Array, steps: int, stop: Callable[[], bool],
-) -> Array:  # fmt: skip
+) -> tuple[Array, Choice]:  # fmt: skip
     """Lower-bound z of neurons of one layer at their subdomains' unsafe points; -z in the second half of the rows."""
     side = np.where(np.arange(len(box)) < len(box) // 2, 1.0, -1.0)
     added = np.zeros((len(box), graph.unstable_count))
@@ -104,5 +136,5 @@ def _bound(
     choice.weight = (domains.upper - domains.lower).gather(1, at)[:, 0] / unsafe.span[rows]
     _, choice = optimise(graph, target, domains, choice, steps=steps, stop=stop)
     if stop():  # the check takes as long as some steps
-        return np.full(len(box), -np.inf)
-    return check(root, graph, unsafe.checked(box, choice), low, high, signs, choice, added).lower
+        return np.full(len(box), -np.inf), choice
+    return check(root, graph, unsafe.checked(box, choice), low, high, signs, choice, added).lower, choice

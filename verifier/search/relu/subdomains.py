@@ -7,14 +7,16 @@ works on batches, and touch no queue.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from verifier.enclosure import Array, Indices, Mask
+from verifier.enclosure import Array, Bounds, Indices, Mask
 from verifier.network import Network
+from verifier.search.events import By, Lines, Proof
+from verifier.search.open_parts import Part
 from verifier.search.relu.alpha_crown import (
     Choice,
     Relaxed,
@@ -30,7 +32,7 @@ from verifier.search.relu.clause_rows import ClauseRows
 from verifier.search.relu.folded_graph import FoldedGraph
 from verifier.search.relu.optimised_root import Root
 from verifier.search.relu.split_bounds import Rows
-from verifier.search.relu.subdomain_bounds import Unsafe, tighten_subdomains
+from verifier.search.relu.subdomain_bounds import Contradiction, Unsafe, tighten_subdomains
 
 MAX_BATCH = 64  # subdomains bounded at once: more would settle more a second, and choose worse which to settle
 MULTIPLICATIONS = 2e9  # of one backward pass of a batch: a step takes a fraction of a second
@@ -44,19 +46,15 @@ Signs = NDArray[np.int8]
 Warm = tuple[Array, Array, Array | None]  # slope, multiplier, mixture; the first in float16
 
 
-@dataclass(order=True)
-class Open:
+@dataclass(eq=False)
+class Open(Part):
     """An open subdomain, the one with the smallest bound first."""
 
-    priority: float
-    number: int
-    clause: int = field(compare=False)  # its position among the clauses left
-    sign: Signs = field(compare=False)  # (unstable,)
-    warm: Warm | None = field(compare=False)
-    depth: int = field(compare=False)
-    margin: float = field(compare=False)
-    bounds: tuple[Array, Array] | None = field(compare=False, default=None)  # tighter than the box's, (unstable,) each
-    tightened: int = field(compare=False, default=-1)  # the depth at which they were computed
+    clause: int  # its position among the clauses left
+    sign: Signs  # (unstable,)
+    warm: Warm | None
+    bounds: tuple[Array, Array] | None = None  # tighter than the box's, (unstable,) each
+    tightened: int = -1  # the depth at which they were computed
 
 
 class RootWork:
@@ -140,8 +138,18 @@ class RootWork:
         """Multiplications of tightening the hidden bounds of subdomains: two rows a neuron, there and back."""
         return 4.0 * TIGHTEN_STEPS * self.graph.cost * sum(int((one.sign == 0).sum()) for one in some)
 
-    def tighten(self, some: Sequence[Open], choice: Choice, stop: Callable[[], bool]) -> Mask:
-        """Tighten the hidden bounds of subdomains in place; which hold no point that violates their clause."""
+    def tighten(
+        self, some: Sequence[Open], choice: Choice, stop: Callable[[], bool],
+        why: dict[int, Contradiction] | None = None,
+    ) -> Mask:  # fmt: skip
+        """Tighten the hidden bounds of subdomains in place; which hold no point that violates their clause.
+
+        Args:
+            some: The subdomains.
+            choice: What bounds their clauses.
+            stop: Asked now and then whether time is up.
+            why: Where it is to be written down which neuron's bounds contradict each other, by position in `some`.
+        """
         empty = np.zeros(len(some), dtype=bool)
         for first in range(0, len(some), TIGHTEN_BATCH):
             chosen = some[first : first + TIGHTEN_BATCH]
@@ -154,9 +162,12 @@ class RootWork:
 
             target, span = self.clauses.target(self.graph, which), self._span[torch.from_numpy(which)]
             unsafe = Unsafe(target, take(choice, rows), span, checked)
+            noted: dict[int, Contradiction] | None = None if why is None else {}
             lower, upper, sign, nothing = tighten_subdomains(
-                self.root.box, self.graph, unsafe, lower, upper, sign, steps=TIGHTEN_STEPS, stop=stop
+                self.root.box, self.graph, unsafe, lower, upper, sign, steps=TIGHTEN_STEPS, stop=stop, why=noted
             )
+            if why is not None and noted is not None:
+                why.update({first + i: one for i, one in noted.items()})
             empty[first : first + len(chosen)] = nothing
             for i, one in enumerate(chosen):
                 one.sign, one.bounds, one.tightened = sign[i], (lower[i], upper[i]), one.depth
@@ -174,6 +185,36 @@ class RootWork:
         """Write the sign of every hidden neuron in a subdomain, 0 where it is open, (neurons,) a layer."""
         stable = [np.where(z.lower >= 0, 1.0, np.where(z.upper <= 0, -1.0, 0.0)) for z in self.root.pre]
         return [found[0] for found in self.graph.scatter(one.sign[None].astype(np.float64), stable)]
+
+    def place(self, neuron: int) -> tuple[int, int]:
+        """The layer and index of an unstable neuron."""
+        layer = next(k for k, part in enumerate(self.graph.slices) if neuron < part.stop)
+        return layer, int(self.graph.unstable[layer][neuron - self.graph.slices[layer].start])
+
+    def proof(self, one: Open, choice: Choice) -> Proof:
+        """Write down the bound of a subdomain's clause, from one row's choice."""
+        lower, upper, sign = self.stack([one])
+        return Proof(By.BOUNDS, self._pre(lower, upper), (self._lines(one.clause, sign, choice),))
+
+    def contradiction(self, one: Open, found: Contradiction) -> Proof:
+        """Write down the bounds of the neuron that shows a subdomain to hold no point that violates its clause."""
+        place, lines = self.place(found.neuron), []
+        for row, side in enumerate((1.0, -1.0)):
+            choice = take(found.choice, torch.tensor([row]))
+            lines.append(replace(self._lines(one.clause, found.sign[None], choice), neuron=place, side=side))
+        return Proof(By.CONTRADICTION, self._pre(found.lower[None], found.upper[None]), tuple(lines))
+
+    def _pre(self, lower: Array, upper: Array) -> tuple[Bounds, ...]:
+        lowers = self.graph.scatter(lower, [z.lower for z in self.root.pre])
+        uppers = self.graph.scatter(upper, [z.upper for z in self.root.pre])
+        return tuple(Bounds(low[0], high[0]) for low, high in zip(lowers, uppers, strict=True))
+
+    def _lines(self, clause: int, sign: Array, choice: Choice) -> Lines:
+        zero = [np.zeros(z.lower.size) for z in self.root.pre]
+        slopes = self.graph.scatter(choice.slope.numpy().astype(np.float64), zero)
+        multipliers = self.graph.scatter((choice.multiplier.numpy() * sign).astype(np.float64), zero)
+        mixture = self.clauses.mixture(np.array([clause]), choice)[0]
+        return Lines(tuple(one[0] for one in slopes), tuple(one[0] for one in multipliers), mixture)
 
     def _spans(self) -> torch.Tensor:
         """How far each clause's margin ranges over the box, about, (clauses,)."""
@@ -211,13 +252,28 @@ def at_once(at: RootWork) -> int:
     return int(min(MAX_BATCH, max(1, MULTIPLICATIONS / max(1, at.graph.cost))))
 
 
-def whole_box(at: RootWork, which: Indices, stop: Callable[[], bool]) -> Array:
-    """Bound clauses over the whole box, by position; -inf where time ran out first, (clauses,)."""
-    none, found = np.zeros(at.graph.unstable_count, dtype=np.int8), np.full(len(which), -np.inf)
-    for first in range(0, len(which), at_once(at)):
+def whole_box(
+    at: RootWork, some: Sequence[Open], stop: Callable[[], bool], keep: bool = False
+) -> tuple[Array, list[Proof]]:
+    """Bound clauses over the whole box.
+
+    Args:
+        at: The box.
+        some: One subdomain for each clause; its signs are not looked at.
+        stop: Asked now and then whether time is up.
+        keep: Whether the proofs are wanted.
+
+    Returns:
+        Bounds on the margins, -inf where time ran out first, (clauses,), and for each what proves it.
+    """
+    none, found = np.zeros(at.graph.unstable_count, dtype=np.int8), np.full(len(some), -np.inf)
+    proofs: list[Proof] = []
+    for first in range(0, len(some), at_once(at)):
         if stop():
             break
         part = slice(first, first + at_once(at))
-        some = [Open(-np.inf, i, clause, none, None, 0, -np.inf) for i, clause in enumerate(which[part].tolist())]
-        found[part] = at.bound(some, at.inherited(some), stop)[0]
-    return found
+        roots = [Open(-np.inf, i, None, 0, -np.inf, one.clause, none, None) for i, one in enumerate(some[part])]
+        found[part], choice, _, _ = at.bound(roots, at.inherited(roots), stop)
+        if keep:
+            proofs += [at.proof(one, take(choice, torch.tensor([i]))) for i, one in enumerate(roots)]
+    return found, proofs

@@ -13,8 +13,9 @@ from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import Bounds
 from verifier.network import Affine, Network, Subject
 from verifier.question.spec import Box, any_of, greater_than, less_than, linear, output_spec
-from verifier.search.inputs.reduce import cut_boxes, hold_together, margin_planes
-from verifier.search.inputs.split import BoxStatus, InputSplit, TracedBox
+from verifier.search.events import Event, Fate
+from verifier.search.inputs.reduce import cut_boxes, margin_planes, mixtures
+from verifier.search.inputs.split import InputSplit
 
 
 def hard_question(seed: int, room: float) -> Question:
@@ -62,18 +63,11 @@ def test_search_can_be_continued_where_it_stopped() -> None:
 def test_leaves_cover_every_point_that_may_violate() -> None:
     """Each sampled point lies in a leaf or was cut off; a point that was cut off satisfies the spec."""
     question = hard_question(3, 0.02)
-    leaves: list[TracedBox] = []
-
-    def keep(boxes: Bounds, status: list[BoxStatus]) -> None:
-        leaves.extend(
-            TracedBox(low, high, one.value)
-            for low, high, one in zip(boxes.lower, boxes.upper, status, strict=True)
-            if one is not BoxStatus.SPLIT
-        )
-
-    search = InputSplit(question, crown_bounds, observe=keep)
+    events: list[Event] = []
+    search = InputSplit(question, crown_bounds, observe=events.append)
     search.run(Budget(max_subdomains=20_000))
     assert search.verified
+    leaves = [event for event in events if event.fate is not Fate.SPLIT]
     points = np.random.default_rng(0).uniform(-1, 1, (2000, 2))
     margins = question.margins.lower(question.subject.network.logits(points) @ question.margins.rows.T).min(axis=1)
     lower, upper = np.array([leaf.lower for leaf in leaves]), np.array([leaf.upper for leaf in leaves])
@@ -92,8 +86,8 @@ def test_cut_boxes_keep_every_point_where_the_clause_can_fail(seed: int) -> None
     boxes = Bounds(centre - 0.3, centre + 0.3)
     found = crown_bounds(network, boxes, question.margins.rows)
     assert found.plane is not None
-    slope, offset = margin_planes(question.margins, found.plane)
-    left, empty = cut_boxes(slope, offset, boxes, [((0,), np.ones(20, dtype=bool))])
+    planes = margin_planes(question.margins, found.plane)
+    left, empty = cut_boxes(planes.slope, planes.offset, boxes, [((0,), np.ones(20, dtype=bool))])
     for i in range(20):
         x = rng.uniform(boxes.lower[i], boxes.upper[i], (500, 3))
         fails = (network.logits(x) @ question.margins.rows[0] + 0.5) <= 0
@@ -106,8 +100,10 @@ def test_two_margins_that_cannot_fail_together_hold_though_each_alone_may() -> N
     slope = np.array([[[-1.0], [1.0]]])
     offset = np.array([[0.1, 0.1]])
     box = Bounds(np.array([[-1.0]]), np.array([[1.0]]))
-    assert hold_together(slope, offset, box)[0]
-    assert not hold_together(slope, offset - 0.2, box)[0]
+    weight = mixtures(slope, offset, box)[0]
+    assert (weight >= 0).all()
+    assert weight @ offset[0] - abs(weight @ slope[0])[0] > 0  # the mixture's least value on [-1, 1]
+    assert not mixtures(slope, offset - 0.2, box).any()
 
 
 def test_disjunction_is_settled_in_one_box_by_joint_bounds() -> None:
