@@ -109,6 +109,10 @@ def _merged(groups: Indices, first: Indices, second: Indices, kept: Indices, pai
     return np.concatenate([groups[first], groups[partner]], axis=1)
 
 
+def _absolute(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
+    return leaky_relu_stages(int(np.prod(shape)), -1.0)  # |z| = relu(z) + relu(-z)
+
+
 def _leaky_relu(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
     return leaky_relu_stages(int(np.prod(shape)), step.options["slope"])
 
@@ -129,5 +133,5 @@ def _max_pool2d(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stag
 
 # what writes a step as layers of ReLUs, given the shape that it takes and whether all values are known to be >= 0
 AS_RELUS: dict[str, Callable[[Step, tuple[int, ...], bool], list[Stage]]] = {
-    "LeakyReLU": _leaky_relu, "MaxPool2d": _max_pool2d,
+    "Abs": _absolute, "LeakyReLU": _leaky_relu, "MaxPool2d": _max_pool2d,
 }  # fmt: skip

@@ -57,6 +57,7 @@ _ALL = (
     Kind("ReLU", "max(x, 0)", "nn.ReLU, torch.relu, F.relu, clamp(min=0)", ("relu", "threshold"), ("Relu",)),
     Kind("LeakyReLU", "x where x > 0, slope * x elsewhere", "nn.LeakyReLU, F.leaky_relu", ("leaky_relu",),
          ("LeakyRelu",)),
+    Kind("Abs", "|x|", "torch.abs", ("abs",), ("Abs",)),
     Kind("MaxPool2d", "largest value of windows", "nn.MaxPool2d, nn.MaxPool1d, amax, amin",
          ("max_pool2d", "amax", "amin"), ("MaxPool",)),
     Kind("Sigmoid", "1 / (1 + exp(-x)), as the last operation", "nn.Sigmoid", ("sigmoid",), ("Sigmoid",)),

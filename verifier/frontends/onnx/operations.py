@@ -213,6 +213,10 @@ def _relu(node: Node) -> list[Step]:
     return [node.step("ReLU", node.shape)]
 
 
+def _absolute(node: Node) -> list[Step]:
+    return [node.step("Abs", node.shape)]
+
+
 def _leaky_relu(node: Node) -> list[Step]:
     return [node.step("LeakyReLU", node.shape, slope=float(node.attributes.get("alpha", 0.01)))]
 
@@ -237,5 +241,6 @@ OPERATORS: dict[str, Callable[[Node], list[Step]]] = {
     "Conv": convolution, "AveragePool": pooling, "MaxPool": pooling, "GlobalAveragePool": global_average,
     "Identity": _same, "Cast": _cast, "Dropout": _dropout, "Flatten": _flatten, "Reshape": _reshape,
     "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Pad": _pad,
-    "Relu": _relu, "LeakyRelu": _leaky_relu, "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _softmax,
+    "Relu": _relu, "Abs": _absolute, "LeakyRelu": _leaky_relu,
+    "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _softmax,
 }  # fmt: skip

@@ -45,8 +45,7 @@ def _prelu(call: Call) -> Read:
 
 @reads("abs", "absolute")
 def _absolute(call: Call) -> Read:
-    position = call.take(call["self"])
-    return sum_of(call, relu_of(call, position), relu_of(call, scaled(call, position, -1.0)))
+    return call.emit("Abs", call.take(call["self"]))
 
 
 @reads("clamp", "clamp_min", "clamp_max", "hardtanh")

@@ -109,6 +109,11 @@ def _leaky_relu(given: _Given) -> nn.Module:
     return nn.LeakyReLU(given.step.options["slope"])
 
 
+@_rebuilds("Abs")
+def _absolute(given: _Given) -> nn.Module:
+    return Abs()
+
+
 @_rebuilds("Sum")
 def _sum(given: _Given) -> nn.Module:
     step = given.step
@@ -199,6 +204,14 @@ class Sum(nn.Module):
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Add."""
         return self.signs[0] * first + self.signs[1] * second
+
+
+class Abs(nn.Module):
+    """Take absolute values."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute |x|."""
+        return torch.abs(x)
 
 
 class Join(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,19 @@ from verifier.frontends.torch.rebuild import REBUILT, rebuild
 FRONTENDS = Path(verifier.__file__).parent / "frontends"
 ROOT = Path(__file__).parents[4]
 BY_LOWERING_ITSELF = {"ReLU", "Sum", "Join"}  # lower.py takes them without a table
+
+
+class Applied(nn.Module):
+    """A function behind a Linear, and a Linear behind it."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], inputs: int = 3) -> None:
+        super().__init__()
+        self.first, self.last, self.function = nn.Linear(inputs, 3), nn.Linear(3, 1), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.function(self.first(x)))
+
+
 # how each kind is written in torch, the input's shape, and the kind; grading rebuilds what it says
 WRITTEN = {
     "Linear": (nn.Linear(3, 2), (3,)),
@@ -32,6 +46,7 @@ WRITTEN = {
     "BatchNorm": (nn.Sequential(nn.BatchNorm1d(3)), (3,)),
     "MaxPool2d": (nn.Sequential(nn.MaxPool2d(2), nn.Flatten()), (1, 4, 4)),
     "ReLU": (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), (3,)),
+    "Abs": (Applied(torch.abs), (3,)),
     "LeakyReLU": (nn.Sequential(nn.Linear(3, 3), nn.LeakyReLU(0.3)), (3,)),
     "Sigmoid": (nn.Sequential(nn.Linear(3, 3), nn.Sigmoid()), (3,)),
     "Softmax": (nn.Sequential(nn.Linear(3, 3), nn.Softmax(-1)), (3,)),
@@ -84,3 +99,26 @@ def test_what_is_read_and_rebuilt_gives_the_same_outputs(name: str) -> None:
         rebuilt = rebuild(steps)(torch.from_numpy(x)).reshape(40, -1).numpy()
     np.testing.assert_allclose(rebuilt, wanted, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(lower_steps(steps, shape)(x.reshape(40, -1)), wanted, rtol=1e-12, atol=1e-12)
+
+
+BENT = {"Abs": torch.abs}
+BENDS = {"Abs": (0.0,)}
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_the_largest_output_is_the_one_that_enumeration_finds(name: str) -> None:
+    """On one input the module is linear between breaks, so that its largest value stands at a break or an end.
+
+    The breaks are where a neuron meets one of the places at which the function bends.
+    """
+    torch.manual_seed(1)
+    net = Applied(BENT[name], inputs=1).double()
+    slope, offset = net.first.weight[:, 0], net.first.bias
+    at = torch.cat([(bend - offset) / slope for bend in BENDS[name]] + [torch.tensor([-9.0, 9.0])]).detach()
+    at = at[(at >= -9) & (at <= 9)].double()
+    with torch.no_grad():
+        top = float(net(at[:, None]).max())
+        sampled = net(torch.linspace(-9, 9, 2001, dtype=torch.float64)[:, None])
+    assert len(at) > 2 and float(sampled.max()) <= top + 1e-12
+    assert verifier.verify(net, [[-9, 9]], [[None, top + 1e-6]]).verdict is verifier.Verdict.VERIFIED
+    assert verifier.verify(net, [[-9, 9]], [[None, top - 1e-6]]).verdict is verifier.Verdict.FALSIFIED

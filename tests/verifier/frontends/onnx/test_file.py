@@ -132,6 +132,10 @@ READ = {
         chain(("MatMul", ["w"], {}), ("LeakyRelu", [], {"alpha": 0.1}), ("MatMul", ["v"], {})),
         {"w": weights(4, 5), "v": weights(5, 2)}, (1, 4),
     ),
+    "absolute values": (
+        chain(("MatMul", ["w"], {}), ("Abs", [], {}), ("MatMul", ["v"], {})),
+        {"w": weights(4, 5), "v": weights(5, 2)}, (1, 4),
+    ),
     "shapes that are computed": (
         [
             helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Gather", ["s", "zero"], ["n"]),
