@@ -9,7 +9,7 @@ import numpy as np
 
 import verifier.matrix as matrix
 from verifier.enclosure import Indices
-from verifier.errors import UnsupportedLayerError
+from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.lowering.affine_steps import one_image, windows
 from verifier.frontends.lowering.steps import Step
 from verifier.network import Affine
@@ -113,6 +113,21 @@ def _absolute(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]
     return leaky_relu_stages(int(np.prod(shape)), -1.0)  # |z| = relu(z) + relu(-z)
 
 
+def _clip(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
+    """Write max(x, low) = low + relu(x - low), then min(x, high) = high - relu(high - x); each keeps its bound."""
+    size = int(np.prod(shape))
+    identity = matrix.selection(np.arange(size), size)
+    stages = []
+    for name, sign in (("min", 1.0), ("max", -1.0)):
+        if name not in step.arrays:
+            continue
+        limit = np.broadcast_to(np.asarray(step.arrays[name], dtype=np.float64), shape).reshape(-1).copy()
+        if not np.isfinite(limit).all():
+            raise NetworkError(f"{step.where}: {name} holds NaN or infinite values; leave the limit out instead")
+        stages.append(Stage(Affine.made(sign * identity, -sign * limit), Affine.made(sign * identity, limit)))
+    return stages
+
+
 def _leaky_relu(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
     return leaky_relu_stages(int(np.prod(shape)), step.options["slope"])
 
@@ -133,5 +148,5 @@ def _max_pool2d(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stag
 
 # what writes a step as layers of ReLUs, given the shape that it takes and whether all values are known to be >= 0
 AS_RELUS: dict[str, Callable[[Step, tuple[int, ...], bool], list[Stage]]] = {
-    "Abs": _absolute, "LeakyReLU": _leaky_relu, "MaxPool2d": _max_pool2d,
+    "Abs": _absolute, "Clip": _clip, "LeakyReLU": _leaky_relu, "MaxPool2d": _max_pool2d,
 }  # fmt: skip

@@ -58,6 +58,8 @@ _ALL = (
     Kind("LeakyReLU", "x where x > 0, slope * x elsewhere", "nn.LeakyReLU, F.leaky_relu", ("leaky_relu",),
          ("LeakyRelu",)),
     Kind("Abs", "|x|", "torch.abs", ("abs",), ("Abs",)),
+    Kind("Clip", "x, but min where x < min and max where x > max", "nn.Hardtanh, nn.ReLU6, torch.clamp",
+         ("clamp", "clamp_min", "clamp_max", "hardtanh"), ("Clip",)),
     Kind("MaxPool2d", "largest value of windows", "nn.MaxPool2d, nn.MaxPool1d, amax, amin",
          ("max_pool2d", "amax", "amin"), ("MaxPool",)),
     Kind("Sigmoid", "1 / (1 + exp(-x)), as the last operation", "nn.Sigmoid", ("sigmoid",), ("Sigmoid",)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,6 +115,14 @@ def _absolute(given: _Given) -> nn.Module:
     return Abs()
 
 
+@_rebuilds("Clip")
+def _clip(given: _Given) -> nn.Module:
+    arrays = given.step.arrays
+    if all(not array.ndim for array in arrays.values()):  # numbers, which half precision would round as tensors
+        return Clip({name: float(array) for name, array in arrays.items()})
+    return Clip(given.tensors)
+
+
 @_rebuilds("Sum")
 def _sum(given: _Given) -> nn.Module:
     step = given.step
@@ -212,6 +221,19 @@ class Abs(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute |x|."""
         return torch.abs(x)
+
+
+class Clip(nn.Module):
+    """Keep values between constant limits."""
+
+    def __init__(self, limits: Mapping[str, Any]) -> None:
+        """Take min, max or both: two numbers or two tensors."""
+        super().__init__()
+        self.limits = limits
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Clip x."""
+        return torch.clamp(x, **self.limits)
 
 
 class Join(nn.Module):

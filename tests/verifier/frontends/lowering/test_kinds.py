@@ -47,6 +47,7 @@ WRITTEN = {
     "MaxPool2d": (nn.Sequential(nn.MaxPool2d(2), nn.Flatten()), (1, 4, 4)),
     "ReLU": (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), (3,)),
     "Abs": (Applied(torch.abs), (3,)),
+    "Clip": (Applied(nn.Hardtanh(-0.5, 0.75)), (3,)),
     "LeakyReLU": (nn.Sequential(nn.Linear(3, 3), nn.LeakyReLU(0.3)), (3,)),
     "Sigmoid": (nn.Sequential(nn.Linear(3, 3), nn.Sigmoid()), (3,)),
     "Softmax": (nn.Sequential(nn.Linear(3, 3), nn.Softmax(-1)), (3,)),
@@ -101,8 +102,18 @@ def test_what_is_read_and_rebuilt_gives_the_same_outputs(name: str) -> None:
     np.testing.assert_allclose(lower_steps(steps, shape)(x.reshape(40, -1)), wanted, rtol=1e-12, atol=1e-12)
 
 
-BENT = {"Abs": torch.abs}
-BENDS = {"Abs": (0.0,)}
+BENT = {
+    "Abs": torch.abs,
+    "Hardtanh": nn.Hardtanh(-0.5, 0.75),
+    "ReLU6": nn.ReLU6(),
+    "limits from below": lambda x: x.clamp(min=-0.25),
+    "limits from above": lambda x: x.clamp(max=0.25),
+    "limits of each": lambda x: torch.clamp(x, torch.tensor([-1.0, 0.5, 0.0]), torch.tensor([-1.0, 2.0, 3.0])),
+}
+BENDS = {
+    "Abs": (0.0,), "Hardtanh": (-0.5, 0.75), "ReLU6": (0.0, 6.0), "limits from below": (-0.25,),
+    "limits from above": (0.25,), "limits of each": (-1.0, 0.5, 0.0, 2.0, 3.0),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BENT)
