@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,19 +22,12 @@ def append_step(pending: Affine | None, step: Step, shape: tuple[int, ...]) -> A
     for name, array in step.arrays.items():
         if not np.isfinite(array).all():
             raise NetworkError(f"{step.where}: {name} holds NaN or infinite values; train the network again")
-    if step.kind in ("BatchNorm", "Scale"):
-        scale, shift = _batch_norm(step, shape) if step.kind == "BatchNorm" else _scale(step, shape)
+    if step.kind in SCALES:
+        scale, shift = SCALES[step.kind](step, shape)
         return scaled(pending if pending is not None else identity(scale.value.size), scale, shift)
-    if step.kind == "Linear":
-        affine = _linear(step, shape)
-    elif step.kind == "Conv2d":
-        affine = _conv2d(step, shape)
-    elif step.kind == "AvgPool2d":
-        affine = _avg_pool2d(step, shape)
-    elif step.kind in ("Permute", "Select"):
-        affine = _select(step, shape)
-    else:
+    if step.kind not in AFFINE:
         raise UnsupportedLayerError(f"{step.where}: {step.kind} is not supported")
+    affine = AFFINE[step.kind](step, shape)
     return affine if pending is None else compose(pending, affine)
 
 
@@ -187,3 +180,12 @@ def _scale(step: Step, shape: tuple[int, ...]) -> tuple[Enclosed, Enclosed]:
         scale = 1.0 / divisor
         error = np.where(powers_of_two(divisor), 0.0, np.abs(scale) * 2 * UNIT_ROUNDOFF)
     return Enclosed(scale, error), Enclosed(shift, np.zeros_like(shift))
+
+
+# what writes a step as a matrix, given the shape that it takes; those that scale each value need none
+AFFINE: dict[str, Callable[[Step, tuple[int, ...]], Affine]] = {
+    "Linear": _linear, "Conv2d": _conv2d, "AvgPool2d": _avg_pool2d, "Permute": _select, "Select": _select,
+}  # fmt: skip
+SCALES: dict[str, Callable[[Step, tuple[int, ...]], tuple[Enclosed, Enclosed]]] = {
+    "BatchNorm": _batch_norm, "Scale": _scale,
+}  # fmt: skip

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 import verifier.matrix as matrix
 from verifier.enclosure import Indices
+from verifier.errors import NetworkError, UnsupportedLayerError
+from verifier.frontends.lowering.affine_steps import one_image, windows
+from verifier.frontends.lowering.steps import Step
 from verifier.network import Affine
 
 
@@ -103,3 +107,46 @@ def _merged(groups: Indices, first: Indices, second: Indices, kept: Indices, pai
     partner = first.copy()
     partner[kept[:, :pairs].reshape(-1)] = second
     return np.concatenate([groups[first], groups[partner]], axis=1)
+
+
+def _absolute(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
+    return leaky_relu_stages(int(np.prod(shape)), -1.0)  # |z| = relu(z) + relu(-z)
+
+
+def _clip(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
+    """Write max(x, low) = low + relu(x - low), then min(x, high) = high - relu(high - x); each keeps its bound."""
+    size = int(np.prod(shape))
+    identity = matrix.selection(np.arange(size), size)
+    stages = []
+    for name, sign in (("min", 1.0), ("max", -1.0)):
+        if name not in step.arrays:
+            continue
+        limit = np.broadcast_to(np.asarray(step.arrays[name], dtype=np.float64), shape).reshape(-1).copy()
+        if not np.isfinite(limit).all():
+            raise NetworkError(f"{step.where}: {name} holds NaN or infinite values; leave the limit out instead")
+        stages.append(Stage(Affine.made(sign * identity, -sign * limit), Affine.made(sign * identity, limit)))
+    return stages
+
+
+def _leaky_relu(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
+    return leaky_relu_stages(int(np.prod(shape)), step.options["slope"])
+
+
+def _max_pool2d(step: Step, shape: tuple[int, ...], positive: bool) -> list[Stage]:
+    one_image(step, shape)
+    rows, columns, inside = windows(shape, step.options["kernel"], step.options, step.shape)
+    cells = np.where(inside, rows * shape[-1] + columns, -1).reshape(step.shape[-2] * step.shape[-1], -1)
+    if (cells < 0).all(axis=1).any():
+        raise UnsupportedLayerError(f"{step.where}: a window lies wholly in the padding and has no largest value")
+    # a cell outside the image never is the largest: the window's first cell inside stands in for it
+    first = cells[np.arange(len(cells)), (cells >= 0).argmax(axis=1)][:, None]
+    cells = np.where(cells >= 0, cells, first)
+    planes = np.arange(shape[-3])[:, None, None] * shape[-2] * shape[-1]
+    cells = (planes + cells[None]).reshape(-1, cells.shape[1])
+    return max_pool_stages(cells, int(np.prod(shape)), positive)
+
+
+# what writes a step as layers of ReLUs, given the shape that it takes and whether all values are known to be >= 0
+AS_RELUS: dict[str, Callable[[Step, tuple[int, ...], bool], list[Stage]]] = {
+    "Abs": _absolute, "Clip": _clip, "LeakyReLU": _leaky_relu, "MaxPool2d": _max_pool2d,
+}  # fmt: skip

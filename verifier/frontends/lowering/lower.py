@@ -15,8 +15,8 @@ import numpy as np
 import verifier.matrix as matrix
 from verifier.enclosure import Indices
 from verifier.errors import UnsupportedLayerError
-from verifier.frontends.lowering.affine_steps import append_step, identity, one_image, windows
-from verifier.frontends.lowering.as_relus import Stage, leaky_relu_stages, max_pool_stages
+from verifier.frontends.lowering.affine_steps import append_step, identity
+from verifier.frontends.lowering.as_relus import AS_RELUS
 from verifier.frontends.lowering.folding import added, compose, joined
 from verifier.frontends.lowering.steps import HEADS, INPUT, SHAPE_ONLY, Step
 from verifier.network import Affine, Head, Maxima, Network
@@ -88,10 +88,11 @@ class _Lowering:
         elif step.kind == "ReLU":
             self._relu(position, self.expression(source))
             return
-        elif step.kind in ("LeakyReLU", "MaxPool2d"):
+        elif step.kind in AS_RELUS:
             current = self._values[source]
+            positive = bool(self.layers) and (current is None or _stays_positive(current))
             origin, cells = len(self.layers) - 1, current
-            for before, after, groups in self._as_relus(step, shape, current):
+            for before, after, groups in AS_RELUS[step.kind](step, shape, positive):
                 pending = before if current is None else compose(current, before)
                 if groups is not None:
                     self.maxima[len(self.layers)] = Maxima(origin, cells, groups, before)
@@ -156,24 +157,6 @@ class _Lowering:
                 if part is not None:
                     used[part.nonzero()[1]] = True
         return np.flatnonzero(used)
-
-    def _as_relus(self, step: Step, shape: tuple[int, ...], pending: Affine | None) -> list[Stage]:
-        """Write a LeakyReLU or a MaxPool2d as ReLUs: pairs of what stands before and after each layer of them."""
-        size = int(np.prod(shape))
-        if step.kind == "LeakyReLU":
-            return leaky_relu_stages(size, step.options["slope"])
-        one_image(step, shape)
-        rows, columns, inside = windows(shape, step.options["kernel"], step.options, step.shape)
-        cells = np.where(inside, rows * shape[-1] + columns, -1).reshape(step.shape[-2] * step.shape[-1], -1)
-        if (cells < 0).all(axis=1).any():
-            raise UnsupportedLayerError(f"{step.where}: a window lies wholly in the padding and has no largest value")
-        # a cell outside the image never is the largest: the window's first cell inside stands in for it
-        first = cells[np.arange(len(cells)), (cells >= 0).argmax(axis=1)][:, None]
-        cells = np.where(cells >= 0, cells, first)
-        planes = np.arange(shape[-3])[:, None, None] * shape[-2] * shape[-1]
-        cells = (planes + cells[None]).reshape(-1, cells.shape[1])
-        positive = bool(self.layers) and (pending is None or _stays_positive(pending))
-        return max_pool_stages(cells, size, positive)
 
 
 def _stays_positive(layer: Affine) -> bool:

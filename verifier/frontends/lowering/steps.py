@@ -19,8 +19,7 @@ class Step:
     """One operation of the caller's network.
 
     Args:
-        kind: "Linear", "Conv2d", "AvgPool2d", "BatchNorm", "Scale", "Permute", "Select", "Join", "Sum", "ReLU",
-            "LeakyReLU", "MaxPool2d", one of SHAPE_ONLY or of HEADS.
+        kind: One of KINDS in kinds.py.
         where: Position and name in the caller's network, for messages.
         arrays: The weights, in the dtype they are stored in.
         options: Plain data: strides, padding, eps, ...

@@ -213,6 +213,27 @@ def _relu(node: Node) -> list[Step]:
     return [node.step("ReLU", node.shape)]
 
 
+def _absolute(node: Node) -> list[Step]:
+    return [node.step("Abs", node.shape)]
+
+
+def _clip(node: Node) -> list[Step]:
+    only_data(node)
+    limits = {}
+    for index, name, ends in ((1, "min", -np.inf), (2, "max", np.inf)):
+        given = node.constant(index, name)
+        if given is None and name in node.attributes:  # before version 11 of the operators
+            given = np.array(node.attributes[name], dtype=np.float32)
+        if given is None or (given == ends).all():
+            continue
+        if given.size != 1 or not np.isfinite(given).all():
+            raise node.refusal(f"its {name} must be one finite number")
+        limits[name] = given.reshape(())
+    if len(limits) == 2 and limits["min"] > limits["max"]:
+        raise node.refusal("its min exceeds its max")
+    return [node.step("Clip", node.shape, limits)] if limits else _same(node)
+
+
 def _leaky_relu(node: Node) -> list[Step]:
     return [node.step("LeakyReLU", node.shape, slope=float(node.attributes.get("alpha", 0.01)))]
 
@@ -237,5 +258,6 @@ OPERATORS: dict[str, Callable[[Node], list[Step]]] = {
     "Conv": convolution, "AveragePool": pooling, "MaxPool": pooling, "GlobalAveragePool": global_average,
     "Identity": _same, "Cast": _cast, "Dropout": _dropout, "Flatten": _flatten, "Reshape": _reshape,
     "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Pad": _pad,
-    "Relu": _relu, "LeakyRelu": _leaky_relu, "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _softmax,
+    "Relu": _relu, "Abs": _absolute, "Clip": _clip, "LeakyRelu": _leaky_relu,
+    "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _softmax,
 }  # fmt: skip

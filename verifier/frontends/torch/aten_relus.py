@@ -45,8 +45,7 @@ def _prelu(call: Call) -> Read:
 
 @reads("abs", "absolute")
 def _absolute(call: Call) -> Read:
-    position = call.take(call["self"])
-    return sum_of(call, relu_of(call, position), relu_of(call, scaled(call, position, -1.0)))
+    return call.emit("Abs", call.take(call["self"]))
 
 
 @reads("clamp", "clamp_min", "clamp_max", "hardtanh")
@@ -59,20 +58,18 @@ def _clamp(call: Call) -> Read:
     limits = [None if one is None else as_computed(one, dtype) for one in (low, high)]
     if limits[0] is not None and limits[1] is not None and (limits[0] > limits[1]).any():
         raise call.refuse("its lower limit exceeds its upper limit")
-    for limit, sign in zip(limits, (1.0, -1.0), strict=True):
+    arrays = {}
+    for name, limit, sign in zip(("min", "max"), limits, (1.0, -1.0), strict=True):
         if limit is None or (np.isinf(limit) & (limit * sign < 0)).all():
             continue
         if not np.isfinite(limit).all():
             raise call.refuse("clamps to infinity")
-        if sign > 0 and not limit.any():
-            position = relu_of(call, position)
-            continue
-        turned = shifted(call, position if sign > 0 else scaled(call, position, -1.0), -sign * limit)
-        position = relu_of(call, turned)
-        if sign < 0:
-            position = scaled(call, position, -1.0)
-        position = shifted(call, position, limit)
-    return position
+        arrays[name] = limit
+    if not arrays:
+        return position
+    if "max" not in arrays and not arrays["min"].any():
+        return relu_of(call, position)
+    return call.emit("Clip", position, arrays=arrays)
 
 
 @reads("threshold")

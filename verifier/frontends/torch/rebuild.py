@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from verifier.errors import UnsupportedLayerError
-from verifier.frontends.lowering.steps import INPUT, SHAPE_ONLY, Step
+from verifier.frontends.lowering.steps import INPUT, Step
 
 
 def rebuild(steps: tuple[Step, ...]) -> nn.Module:
@@ -37,58 +39,140 @@ def rebuild(steps: tuple[Step, ...]) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What a step is rebuilt from: its weights as tensors of one dtype, and the rows that its sources have."""
+
+    step: Step
+    tensors: dict[str, torch.Tensor]
+    dtype: torch.dtype
+    rows: list[int]
+
+
+REBUILT: dict[str, Callable[[_Given], nn.Module]] = {}
+
+
+def _rebuilds(*kinds: str) -> Callable[[Callable[[_Given], nn.Module]], Callable[[_Given], nn.Module]]:
+    """Enter what rebuilds steps of these kinds into the table."""
+
+    def enter(function: Callable[[_Given], nn.Module]) -> Callable[[_Given], nn.Module]:
+        REBUILT.update(dict.fromkeys(kinds, function))
+        return function
+
+    return enter
+
+
 def _rebuild(step: Step, dtype: torch.dtype, rows: list[int]) -> nn.Module:
+    if step.kind not in REBUILT:
+        raise UnsupportedLayerError(f"{step.where}: {step.kind} cannot be rebuilt")
     tensors = {name: torch.from_numpy(np.array(array)).to(dtype) for name, array in step.arrays.items()}
-    options = step.options
-    if step.kind == "Linear":
-        out_features, in_features = tensors["weight"].shape
-        return _load(nn.Linear(in_features, out_features, bias="bias" in tensors, dtype=dtype), tensors)
-    if step.kind == "Conv2d":
-        out_channels, per_group, height, width = tensors["weight"].shape
-        groups = options["groups"]
-        return _load(
-            nn.Conv2d(
-                per_group * groups, out_channels, (height, width), stride=options["stride"], padding=options["padding"],
-                dilation=options["dilation"], groups=groups, bias="bias" in tensors, dtype=dtype,
-            ),
-            tensors,
-        )  # fmt: skip
-    if step.kind == "AvgPool2d":
-        return nn.AvgPool2d(
-            tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), options["ceil_mode"],
-            options["count_include_pad"], options["divisor"],
-        )  # fmt: skip
-    if step.kind == "MaxPool2d":
-        kernel, stride, padding, dilation = (tuple(options[k]) for k in ("kernel", "stride", "padding", "dilation"))
-        return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=options["ceil_mode"])
-    if step.kind == "LeakyReLU":
-        return nn.LeakyReLU(options["slope"])
-    if step.kind == "Sum":
-        if len(step.sources) != 2:
-            raise UnsupportedLayerError(f"{step.where}: a sum of {len(step.sources)} values cannot be rebuilt")
-        return Sum(tuple(options["signs"]))
-    if step.kind in ("Select", "Join"):
-        index = options["index"] if step.kind == "Join" else [options["index"]]
-        return Join([[int(place) for place in one] for one in index], step.shape, rows)
-    if step.kind == "BatchNorm":
-        kind = nn.BatchNorm2d if len(step.shape) == 4 else nn.BatchNorm1d
-        layer = kind(tensors["running_mean"].numel(), eps=options["eps"], affine="weight" in tensors, dtype=dtype)
-        return _load(layer, tensors)
-    if step.kind in ("Softmax", "LogSoftmax"):
-        return nn.Softmax(dim=-1) if step.kind == "Softmax" else nn.LogSoftmax(dim=-1)
-    if step.kind == "Flatten" and len(step.shape) == 2 and rows == [1]:
-        return nn.Flatten()
-    if step.kind in ("ReLU", "Identity", "Sigmoid"):
-        return nn.ReLU() if step.kind == "ReLU" else nn.Identity() if step.kind == "Identity" else nn.Sigmoid()
-    if step.kind == "Dropout":
-        return nn.Dropout()
-    if step.kind in SHAPE_ONLY:
-        return Reshape(step.shape, rows[0])
-    if step.kind == "Permute":
-        return Permute(tuple(options["order"]))
-    if step.kind == "Scale":
-        return Scale(tensors)
-    raise UnsupportedLayerError(f"{step.where}: {step.kind} cannot be rebuilt")
+    return REBUILT[step.kind](_Given(step, tensors, dtype, rows))
+
+
+@_rebuilds("Linear")
+def _linear(given: _Given) -> nn.Module:
+    out_features, in_features = given.tensors["weight"].shape
+    layer = nn.Linear(in_features, out_features, bias="bias" in given.tensors, dtype=given.dtype)
+    return _load(layer, given.tensors)
+
+
+@_rebuilds("Conv2d")
+def _conv2d(given: _Given) -> nn.Module:
+    out_channels, per_group, height, width = given.tensors["weight"].shape
+    options, groups = given.step.options, given.step.options["groups"]
+    return _load(
+        nn.Conv2d(
+            per_group * groups, out_channels, (height, width), stride=options["stride"], padding=options["padding"],
+            dilation=options["dilation"], groups=groups, bias="bias" in given.tensors, dtype=given.dtype,
+        ),
+        given.tensors,
+    )  # fmt: skip
+
+
+@_rebuilds("AvgPool2d")
+def _avg_pool2d(given: _Given) -> nn.Module:
+    options = given.step.options
+    return nn.AvgPool2d(
+        tuple(options["kernel"]), tuple(options["stride"]), tuple(options["padding"]), options["ceil_mode"],
+        options["count_include_pad"], options["divisor"],
+    )  # fmt: skip
+
+
+@_rebuilds("MaxPool2d")
+def _max_pool2d(given: _Given) -> nn.Module:
+    options = given.step.options
+    kernel, stride, padding, dilation = (tuple(options[k]) for k in ("kernel", "stride", "padding", "dilation"))
+    return nn.MaxPool2d(kernel, stride, padding, dilation, ceil_mode=options["ceil_mode"])
+
+
+@_rebuilds("LeakyReLU")
+def _leaky_relu(given: _Given) -> nn.Module:
+    return nn.LeakyReLU(given.step.options["slope"])
+
+
+@_rebuilds("Abs")
+def _absolute(given: _Given) -> nn.Module:
+    return Abs()
+
+
+@_rebuilds("Clip")
+def _clip(given: _Given) -> nn.Module:
+    arrays = given.step.arrays
+    if all(not array.ndim for array in arrays.values()):  # numbers, which half precision would round as tensors
+        return Clip({name: float(array) for name, array in arrays.items()})
+    return Clip(given.tensors)
+
+
+@_rebuilds("Sum")
+def _sum(given: _Given) -> nn.Module:
+    step = given.step
+    if len(step.sources) != 2:
+        raise UnsupportedLayerError(f"{step.where}: a sum of {len(step.sources)} values cannot be rebuilt")
+    return Sum(tuple(step.options["signs"]))
+
+
+@_rebuilds("Select", "Join")
+def _join(given: _Given) -> nn.Module:
+    step = given.step
+    index = step.options["index"] if step.kind == "Join" else [step.options["index"]]
+    return Join([[int(place) for place in one] for one in index], step.shape, given.rows)
+
+
+@_rebuilds("BatchNorm")
+def _batch_norm(given: _Given) -> nn.Module:
+    kind = nn.BatchNorm2d if len(given.step.shape) == 4 else nn.BatchNorm1d
+    tensors = given.tensors
+    affine, features = "weight" in tensors, tensors["running_mean"].numel()
+    return _load(kind(features, eps=given.step.options["eps"], affine=affine, dtype=given.dtype), tensors)
+
+
+@_rebuilds("Softmax", "LogSoftmax")
+def _softmax(given: _Given) -> nn.Module:
+    return nn.Softmax(dim=-1) if given.step.kind == "Softmax" else nn.LogSoftmax(dim=-1)
+
+
+@_rebuilds("ReLU", "Identity", "Sigmoid", "Dropout")
+def _plain(given: _Given) -> nn.Module:
+    layers: dict[str, type[nn.Module]] = {
+        "ReLU": nn.ReLU, "Identity": nn.Identity, "Sigmoid": nn.Sigmoid, "Dropout": nn.Dropout,
+    }  # fmt: skip
+    return layers[given.step.kind]()
+
+
+@_rebuilds("Flatten", "Reshape")
+def _reshape(given: _Given) -> nn.Module:
+    flat = given.step.kind == "Flatten" and len(given.step.shape) == 2 and given.rows == [1]
+    return nn.Flatten() if flat else Reshape(given.step.shape, given.rows[0])
+
+
+@_rebuilds("Permute")
+def _permute(given: _Given) -> nn.Module:
+    return Permute(tuple(given.step.options["order"]))
+
+
+@_rebuilds("Scale")
+def _scale(given: _Given) -> nn.Module:
+    return Scale(given.tensors)
 
 
 def _load(layer: nn.Module, tensors: dict[str, torch.Tensor]) -> nn.Module:
@@ -129,6 +213,27 @@ class Sum(nn.Module):
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         """Add."""
         return self.signs[0] * first + self.signs[1] * second
+
+
+class Abs(nn.Module):
+    """Take absolute values."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute |x|."""
+        return torch.abs(x)
+
+
+class Clip(nn.Module):
+    """Keep values between constant limits."""
+
+    def __init__(self, limits: Mapping[str, Any]) -> None:
+        """Take min, max or both: two numbers or two tensors."""
+        super().__init__()
+        self.limits = limits
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Clip x."""
+        return torch.clamp(x, **self.limits)
 
 
 class Join(nn.Module):

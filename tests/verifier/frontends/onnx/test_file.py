@@ -132,6 +132,18 @@ READ = {
         chain(("MatMul", ["w"], {}), ("LeakyRelu", [], {"alpha": 0.1}), ("MatMul", ["v"], {})),
         {"w": weights(4, 5), "v": weights(5, 2)}, (1, 4),
     ),
+    "absolute values": (
+        chain(("MatMul", ["w"], {}), ("Abs", [], {}), ("MatMul", ["v"], {})),
+        {"w": weights(4, 5), "v": weights(5, 2)}, (1, 4),
+    ),
+    "clip": (
+        chain(("MatMul", ["w"], {}), ("Clip", ["low", "high"], {}), ("MatMul", ["v"], {})),
+        {"w": weights(4, 5), "v": weights(5, 2), "low": np.float32(-0.1), "high": np.float32(0.3)}, (1, 4),
+    ),
+    "clip from above": (
+        chain(("MatMul", ["w"], {}), ("Clip", ["", "high"], {}), ("MatMul", ["v"], {})),
+        {"w": weights(4, 5), "v": weights(5, 2), "high": np.float32(0.3)}, (1, 4),
+    ),
     "shapes that are computed": (
         [
             helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Gather", ["s", "zero"], ["n"]),
