@@ -16,6 +16,8 @@ LAB ?=
 GRADE_ARGS ?=
 FORMAT ?= csv
 ZIP ?=
+# Moodle's grading worksheet for `make collect`: who each participant is, and when they handed in
+WORKSHEET ?=
 
 # on a terminal pip shows what it downloads
 QUIET := $(shell test -t 2 || echo --quiet)
@@ -105,7 +107,7 @@ release: $(READY) ## make the students' version of every lab, or of LAB=...
 	@$(BIN)/python -m grading release $(LAB)
 
 student: $(READY) ## make the archive that students receive, dist/nn-verification-course-student.zip
-	@$(BIN)/python -m grading release
+	@$(BIN)/python -m grading release --quick
 	@$(BIN)/python -m grading student
 
 grade: $(READY) ## autograde the submissions of LAB=..., found in gradebook/submitted/STUDENT/LAB/
@@ -126,7 +128,7 @@ export: $(READY) ## write the points of LAB=... for FORMAT=csv, canvas or moodle
 
 collect: $(READY) ## unpack ZIP=..., a download of Moodle or Canvas, as submissions of LAB=...
 	@test -n "$(LAB)" && test -n "$(ZIP)" || { echo "make collect: e.g. make collect LAB=lab1_circle ZIP=x.zip" >&2; exit 2; }
-	@$(BIN)/python -m grading collect "$(ZIP)" --lab $(LAB)
+	@$(BIN)/python -m grading collect "$(ZIP)" --lab $(LAB) $(if $(WORKSHEET),--worksheet "$(WORKSHEET)")
 
 formgrader: $(READY) ## open nbgrader's formgrader, to grade by hand and to look at what was graded
 	@cd grading && $(BIN)/jupyter lab --LabApp.default_url=/formgrader --ServerApp.root_dir=.. $$(test "$$(id -u)" = 0 && echo --allow-root) $(LAB_ARGS)

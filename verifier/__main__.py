@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verifier.errors import OptionError, VerifierError, VerifierWarning
-from verifier.method_table import help_text
+from verifier.method_table import TABLE, help_text
 from verifier.version import __version__
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("network", help=".onnx, .onnx.gz or .nnet")
     one.add_argument("property", help=".vnnlib or .vnnlib.gz, VNN-LIB 1.0")
     one.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="wall time in seconds (default: 60)")
+    bounding = ", ".join(name for name, row in TABLE.items() if row.bound is not None)
+    one.add_argument("--bounds", metavar="B", help=f"inside --method split: {bounding} (default: crown)")
     one.add_argument("--json", action="store_true", help="print all of the result as JSON instead")
     one.add_argument("--output", metavar="FILE", help="write it to a file instead of printing it")
     many = commands.add_parser(
@@ -115,7 +117,7 @@ def _verify(options: argparse.Namespace) -> int:
     with _only_our_output():
         result = verify_files(
             options.network, options.property, timeout_s=options.timeout, max_counterexamples=1, method=options.method,
-            progress=None if sys.stderr.isatty() else False,
+            progress=None if sys.stderr.isatty() else False, bounds=options.bounds,
         )  # fmt: skip
     if options.json:
         text = json.dumps(_plain(result, time.process_time() - cpu), indent=1)

@@ -6,7 +6,7 @@ import dataclasses
 import html
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from verifier.frontends.read import read_subject
 from verifier.method_table import bounding, find_bounding, find_method
 from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
 from verifier.network import Subject
+from verifier.question.forms import Net, Numbers, Shape, XSpecs, YSpecs
 from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
 from verifier.search.events import Event, Fate
 from verifier.search.inputs.split import InputSplit
@@ -31,8 +32,8 @@ LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no l
 
 
 def verify(
-    net: Any, x_specs: Any, y_specs: Any, counterexamples: list[Any] | None = None, *,
-    input_shape: tuple[int, ...] | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
+    net: Net, x_specs: XSpecs, y_specs: YSpecs, counterexamples: list[Any] | None = None, *,
+    input_shape: Shape | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
     max_counterexamples: int = 10, method: str = "auto", seed: int = 0, progress: bool | None = None,
     bounds: str | None = None,
 ) -> Result:  # fmt: skip
@@ -82,11 +83,39 @@ def verify(
         <Verdict.VERIFIED: 'verified'>
     """
     check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds)
+    budget = whole_call(timeout_s, max_subdomains, progress)
+    subject, box, spec = _read(net, x_specs, y_specs, input_shape)
+    return verify_within(
+        budget, subject, box, spec, counterexamples, max_counterexamples=max_counterexamples, method=method, seed=seed,
+        bounds=bounds,
+    )  # fmt: skip
+
+
+def whole_call(timeout_s: float | None, max_subdomains: int | None, progress: bool | None) -> Budget:
+    """The budget of one call, from options that check_options() has let pass."""
     if max_subdomains is not None:
         max_subdomains = int(max_subdomains)  # from numpy's integers, too, which overflow
-    budget = Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
+    return Budget(math.inf if timeout_s is None else float(min(timeout_s, LONGEST_S)), max_subdomains, progress)
+
+
+def verify_within(
+    budget: Budget, subject: Subject, box: Box, spec: OutputSpec, counterexamples: list[Any] | None = None, *,
+    max_counterexamples: int = 10, method: str = "auto", seed: int = 0, bounds: str | None = None,
+) -> Result:  # fmt: skip
+    """verify(), for questions put together from it: what was read is given, and the budget may be a share of another.
+
+    Args:
+        budget: What it may cost; its progress bar is closed at the end.
+        subject: The network.
+        box: The inputs.
+        spec: What must hold of the outputs.
+        counterexamples, max_counterexamples, method, seed, bounds: As for verify(), checked before.
+
+    Raises:
+        SpecError: Box or spec do not fit the network.
+        MissingDependencyError: As for verify().
+    """
     method, inner = find_method(method).name, "crown" if bounds is None else find_bounding(bounds, "bounds").name
-    subject, box, spec = _read(net, x_specs, y_specs, input_shape)
     wanted = 1 if counterexamples is None else max_counterexamples
     run: Run | NarrowedRun
     parts = parts_of(subject, spec) if subject.network.outputs > MANY_OUTPUTS else None
@@ -105,9 +134,7 @@ def verify(
     return run.result()
 
 
-def output_bounds(
-    net: Any, x_specs: Any, *, method: str = "crown", input_shape: tuple[int, ...] | None = None
-) -> Bounds:
+def output_bounds(net: Net, x_specs: XSpecs, *, input_shape: Shape | None = None, method: str = "crown") -> Bounds:
     """Bound every output of a network over a box with one bounding method.
 
     Args:
@@ -142,8 +169,9 @@ def output_bounds(
 
 
 def check_counterexample(
-    net: Any, x_specs: Any, y_specs: Any = None, x: Any = None, *, input_shape: tuple[int, ...] | None = None
-) -> Counterexample | Rejection:
+    net: Net | Question, x_specs: XSpecs | Numbers, y_specs: YSpecs | None = None, x: Any = None, *,
+    input_shape: Shape | None = None,
+) -> Counterexample | Rejection:  # fmt: skip
     """Replay a point as verify() replays its own: is it a counterexample?
 
     It has to lie in the box, and to violate the spec in the caller's object, in its dtype, and in the real network.
@@ -168,7 +196,7 @@ def check_counterexample(
         array([1.8])
     """
     if isinstance(net, Question):
-        return replay(net, x_specs)
+        return replay(net, cast(Any, x_specs))
     return replay(_ask(net, x_specs, y_specs, input_shape), x)
 
 
@@ -209,8 +237,8 @@ class Trace:
 
 
 def split_trace(
-    net: Any, x_specs: Any, y_specs: Any, *, max_subdomains: int = 1000, method: str = "crown",
-    input_shape: tuple[int, ...] | None = None,
+    net: Net, x_specs: XSpecs, y_specs: YSpecs, *, input_shape: Shape | None = None, max_subdomains: int = 1000,
+    method: str = "crown",
 ) -> Trace:  # fmt: skip
     """Search by input splitting alone and keep every box, to draw how the search went.
 
@@ -218,9 +246,9 @@ def split_trace(
         net: As for verify().
         x_specs: As for verify().
         y_specs: As for verify().
+        input_shape: As for verify().
         max_subdomains: Boxes bounded at most.
         method: The bounding method of the search, as for output_bounds().
-        input_shape: As for verify().
 
     Raises:
         OptionError, NetworkError, SpecError: As for verify().
@@ -242,9 +270,13 @@ def split_trace(
 
 def check_options(
     counterexamples: Any = None, timeout_s: Any = None, max_subdomains: Any = None, max_counterexamples: Any = 10,
-    method: Any = "auto", seed: Any = 0, bounds: Any = None,
+    method: Any = "auto", seed: Any = 0, bounds: Any = None, **more_timeouts: Any,
 ) -> None:  # fmt: skip
-    """Refuse options of verify() that are none.
+    """Refuse options of verify() that it does not take.
+
+    Args:
+        counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds: As for verify().
+        more_timeouts: Others of its kind, by the names that callers know them by.
 
     Raises:
         OptionError: Names the option, what was found and what is expected.
@@ -254,8 +286,9 @@ def check_options(
         find_bounding(bounds, "bounds")
         if chosen.name != "split":
             raise OptionError(f"bounds: only method='split' takes a bounding method inside, found method={method!r}")
-    if timeout_s is not None and not (_is_number(timeout_s) and timeout_s > 0):
-        raise OptionError(f"timeout_s: expected a number of seconds > 0, or None for no limit, found {timeout_s!r}")
+    for name, seconds in {"timeout_s": timeout_s, **more_timeouts}.items():
+        if seconds is not None and not (_is_number(seconds) and seconds > 0):
+            raise OptionError(f"{name}: expected a number of seconds > 0, or None for no limit, found {seconds!r}")
     if max_subdomains is not None and not (_is_whole(max_subdomains) and max_subdomains > 0):
         raise OptionError(
             f"max_subdomains: expected a whole number >= 1 or None for no limit, found {max_subdomains!r}"

@@ -130,7 +130,7 @@ class Run:
             else:
                 self.bound_root("crown", self.crown_in_time, may_settle=False)
                 if self.method == "z3":
-                    self.ask_z3(self.budget.seconds_left)
+                    self.ask_z3(self.budget)
                 else:
                     self.ask_highs()
 
@@ -296,7 +296,7 @@ class Run:
                 self.where_installed(self.split_relus)
         if not self.settled and small and not self.budget.exhausted():
             share = Z3_SHARE if few_inputs and search.open_boxes else 1.0
-            self.where_installed(partial(self.ask_z3, self.budget.seconds_left * share))
+            self.where_installed(partial(self.ask_z3, self.budget.share(share)))
         if not self.settled and small and few_inputs and search.open_boxes and not self.budget.exhausted():
             self.split_inputs(search, fresh=False)
 
@@ -380,13 +380,13 @@ class Run:
         check = lp_check if self.method == "lp" else milp_check
         self.unfold(self.method, check(self.question, self.pre, self.logits, self.budget))
 
-    def ask_z3(self, timeout_s: float) -> None:
+    def ask_z3(self, budget: Budget) -> None:
         """Ask Z3, with rational arithmetic."""
         from verifier.exact.z3.check import z3_check
 
         limit = self.budget.max_subdomains
         work = None if limit is None else limit * Z3_WORK_PER_SUBDOMAIN
-        found = z3_check(self.question, self.pre, self.budget, timeout_s=timeout_s, work=work)
+        found = z3_check(self.question, self.pre, budget, work=work)
         self.unfold("z3", found)
         if not self.settled:
             self.why = self.budget.exhausted() or found.why

@@ -29,6 +29,8 @@ from grading.office.worksheet import Line, read_worksheet
 
 VERSION = re.compile(r"-\d+(?=\.ipynb$)")  # Canvas adds it to a second attempt
 MAX_ENTRIES, MAX_DEPTH = 200_000, 20
+MAX_INNER_ZIPS, MAX_INNER_ENTRIES = 10, 5000  # of one student
+DIRECTORY_ENTRY = b"PK\x01\x02"  # how an entry of a zip's directory begins: counted before Python reads them all
 
 
 @dataclass
@@ -152,13 +154,18 @@ def _with_inner_zips(
 ) -> list[File]:
     """The files of one student; where a zip was handed in that holds a notebook, those in it take its place."""
     files: list[File] = []
+    left, zips = MAX_FILES_BYTES, 0  # all zips of one student are held in memory together
     for name, entry in handed.entries:
         inner = []
-        if name.lower().endswith(".zip"):
+        if name.lower().endswith(".zip") and zips < MAX_INNER_ZIPS and entry.file_size <= left:
+            zips += 1
             try:
-                content = _content(opened, entry, MAX_FILES_BYTES)
+                content = _content(opened, entry, left)
+                left -= len(content)
+                if content.count(DIRECTORY_ENTRY) > MAX_INNER_ENTRIES:
+                    raise CourseError(f"more than {MAX_INNER_ENTRIES} entries")
                 held = stack.enter_context(zipfile.ZipFile(io.BytesIO(content)))
-                some = [one for one in held.infolist()[:MAX_ENTRIES] if not one.is_dir() and not _refused(one)]
+                some = [one for one in held.infolist() if not one.is_dir() and not _refused(one)]
                 inner = [(one.filename, held, one) for one in some if not _of_the_system(one.filename)]
             except Exception as error:  # whatever it is, the others are unpacked; zipfile fails in many ways
                 lines.append(f"{who}: {name!r} cannot be read as a zip: {error or type(error).__name__}")

@@ -798,7 +798,7 @@ for name, method in [("interval", "ibp"), ("CROWN", "crown"), ("verify", "auto")
             clip=VALID_RANGE,
             tolerance=tolerances[name],
             max_subdomains=20,
-            timeout_s=None,
+            timeout_per_radius_s=None,
             progress=False,
         )
         gaps[name].append(found)

@@ -356,3 +356,11 @@ def test_without_dask_the_message_says_how_to_install_it(tmp_path, listed, monke
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["batch", str(listed), "--results", str(tmp_path / "out.csv")]) == 2
     assert "pip install 'nn-verification-course[batch]'" in capsys.readouterr().err
+
+
+def test_the_bounding_method_inside_a_split_can_be_chosen(tmp_path, capsys):
+    net, spec = str(small_files.network(tmp_path)), str(small_files.above(tmp_path, 2.001))
+    assert main(["verify", net, spec, "--method", "split", "--bounds", "ibp"]) == 0
+    assert capsys.readouterr().out == "unsat\n"
+    assert main(["verify", net, spec, "--bounds", "ibp"]) == 2
+    assert "only method='split' takes a bounding method inside" in capsys.readouterr().err

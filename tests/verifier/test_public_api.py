@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -74,3 +76,40 @@ def test_robustness_is_shown_in_a_notebook() -> None:
     network = random_network(0, 2, 6, 3)
     page = verifier.pointwise_robustness(network, [0.1, 0.2], 0.5)._repr_html_()
     assert "every radius" in page and "<th>radius</th>" in page
+
+
+ASKING = [
+    verifier.verify, verifier.verify_robust, verifier.pointwise_robustness, verifier.verified_accuracy,
+    verifier.verify_files, verifier.verify_function, verifier.max_error, verifier.output_bounds, verifier.split_trace,
+]  # fmt: skip
+OWN_DEFAULT = {
+    "timeout_s": {"pointwise_robustness", "verified_accuracy"},  # which limit each radius or image instead
+    "method": {"output_bounds", "split_trace"},  # a bounding method
+    "max_subdomains": {"split_trace"},
+}
+
+
+@pytest.mark.parametrize("function", ASKING, ids=lambda function: function.__name__)
+def test_options_have_the_names_the_order_and_the_defaults_of_verify(function: Callable[..., object]) -> None:
+    wanted = inspect.signature(verifier.verify).parameters
+    found = inspect.signature(function).parameters
+    assert all(one.kind is not one.VAR_KEYWORD for one in found.values()), "every option is named"
+    options = [name for name, one in found.items() if one.kind is one.KEYWORD_ONLY and name in wanted]
+    assert options == [name for name in wanted if name in options]
+    for name in options:
+        if function.__name__ not in OWN_DEFAULT.get(name, ()):
+            assert found[name].default == wanted[name].default, name
+
+
+@pytest.mark.parametrize("function", ASKING, ids=lambda function: function.__name__)
+def test_options_of_verify_that_make_sense_are_options_of_all(function: Callable[..., object]) -> None:
+    found = inspect.signature(function).parameters
+    if function not in (verifier.output_bounds, verifier.split_trace):
+        assert {"timeout_s", "max_subdomains", "method", "seed", "progress"} <= found.keys()
+    assert "input_shape" in found or function is verifier.verify_files, "a file tells its shape"
+
+
+def test_a_trace_is_shown_in_a_notebook_with_how_its_boxes_ended() -> None:
+    trace = verifier.split_trace(doubling(), [(0, 1)], [(None, 2.5)])
+    assert "VERIFIED" in trace._repr_html_() and "1 box: 1 verified" in trace._repr_html_()
+    assert len(trace.events) == len(trace.boxes) == 1

@@ -34,16 +34,17 @@ class Budget:
     parent: Budget | None = field(default=None, repr=False)
     _bar: Any = field(default=None, repr=False)
 
-    def share(self, time: float = 1.0, max_subdomains: int | None = None) -> Budget:
+    def share(self, time: float = 1.0, max_subdomains: int | None = None, *, at_most_s: float = math.inf) -> Budget:
         """A part of what is left, for a step after which there is more to try; what it costs is booked here as well.
 
         Args:
             time: Its part of the seconds that are left, from 0 to 1.
             max_subdomains: Its subdomains at most, of those that are left; None for all of them.
+            at_most_s: Its seconds at most, where the part would be more.
         """
         left = self.subdomains_left if max_subdomains is None else min(max_subdomains, self.subdomains_left)
         limit = None if math.isinf(left) else int(left)
-        return Budget(self.seconds_left * time, limit, False, parent=self)
+        return Budget(min(self.seconds_left * time, at_most_s), limit, False, parent=self)
 
     @property
     def seconds(self) -> float:

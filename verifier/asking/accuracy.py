@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from verifier.answer.budget import Budget, ImageBar
+from verifier.answer.reason import time_is_up
 from verifier.answer.verdict import Question, Verdict
 from verifier.asking.robustness import (
     perturbation_box,
@@ -24,7 +25,8 @@ from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import SpecError
 from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
-from verifier.pipeline import check_options
+from verifier.pipeline import check_options, whole_call
+from verifier.question.forms import Net, Numbers, Shape
 from verifier.question.numbers import shown
 from verifier.question.spec import Box, argmax_is
 
@@ -118,9 +120,10 @@ class AccuracyResult:
 
 
 def verified_accuracy(
-    net: Any, images: Any, labels: Any, radius: float, *, norm: str = "inf", clip: tuple[float, float] | None = None,
-    method: str = "auto", timeout_s: float | None = 10.0, max_subdomains: int | None = None,
-    progress: bool | None = None, input_shape: tuple[int, ...] | None = None, seed: int = 0,
+    net: Net, images: Numbers | Sequence[Any], labels: Numbers, radius: float, norm: str = "inf",
+    clip: tuple[float, float] | None = None, *, input_shape: Shape | None = None, timeout_s: float | None = None,
+    timeout_per_image_s: float | None = 10.0, max_subdomains: int | None = None, method: str = "auto", seed: int = 0,
+    progress: bool | None = None,
 ) -> AccuracyResult:  # fmt: skip
     """Ask verify_robust() of every image, the cheap bounds of many images at once.
 
@@ -135,12 +138,13 @@ def verified_accuracy(
         radius: As for verify_robust().
         norm: "inf".
         clip: As for verify_robust().
+        input_shape: As for verify().
+        timeout_s: Wall time of the whole call in seconds; None for no limit. Images that it leaves are UNKNOWN.
+        timeout_per_image_s: Wall time for each image that the batches leave open; None for no limit.
+        max_subdomains: Subdomains for each image, for repeatable runs; None for no limit.
         method: As for verify().
-        timeout_s: Seconds for each image that the batches leave open.
-        max_subdomains: Subdomains for each, for repeatable runs.
-        progress: As for verify(), one step an image.
-        input_shape: Shape of one input without the batch, where the network does not tell it.
         seed: For the attack's random starts.
+        progress: As for verify(), one step for each image.
 
     Raises:
         SpecError: Images and labels do not fit together or to the network.
@@ -160,8 +164,8 @@ def verified_accuracy(
         if x.size != rows[0].size:
             raise SpecError(f"images[{i}]: {x.size} inputs, but images[0] has {rows[0].size}; all must have one shape")
     found: dict[int, ImageVerdict] = {}
-    options = {"method": method, "timeout_s": timeout_s, "max_subdomains": max_subdomains, "seed": seed}
-    check_options(timeout_s=timeout_s, max_subdomains=max_subdomains, method=method, seed=seed)
+    check_options(None, timeout_s, max_subdomains, 1, method, seed, timeout_per_image_s=timeout_per_image_s)
+    whole, each = whole_call(timeout_s, None, False), whole_call(timeout_per_image_s, max_subdomains, False)
     bar = ImageBar(len(rows), progress)
     try:
         predicted = _predict(subject, rows)
@@ -173,13 +177,18 @@ def verified_accuracy(
         right = [i for i in range(len(rows)) if predicted[i] == checked[i]]
         stages = {"auto": ("ibp", "crown"), "ibp": ("ibp",), "crown": ("crown",)}.get(method, ())
         for stage in stages if subject.network.outputs <= MANY_OUTPUTS or method != "auto" else ():
-            right = _settle_in_batches(subject, stage, boxes, checked, right, keep)
+            right = _settle_in_batches(subject, stage, boxes, checked, right, keep, whole.time_is_up)
         if method in ("ibp", "crown"):
             for i in right:
-                keep(i, Verdict.UNKNOWN, f"the bounds of {method} leave it open", 0.0)
+                late = str(time_is_up(whole.timeout_s)) if whole.time_is_up() else ""
+                keep(i, Verdict.UNKNOWN, late or f"the bounds of {method} leave it open", 0.0)
         for i in sorted(set(range(len(rows))) - set(found)):
+            if whole.time_is_up():
+                keep(i, Verdict.UNKNOWN, str(time_is_up(whole.timeout_s)), 0.0)
+                continue
             cases: list[Any] = []
-            result = verify_box(subject, rows[i], checked[i], boxes[i], cases, {**options, "progress": False})
+            share = whole.share(1.0, each.max_subdomains, at_most_s=each.timeout_s)
+            result = verify_box(share, subject, rows[i], checked[i], boxes[i], cases, method=method, seed=seed)
             if result.interrupted:
                 raise KeyboardInterrupt
             case = cases[0] if cases else None
@@ -204,8 +213,9 @@ def _predict(subject: Subject, images: Sequence[Array]) -> list[int]:
 
 
 def _settle_in_batches(
-    subject: Subject, stage: str, boxes: Sequence[Box], labels: Sequence[int], left: list[int], keep: Any
-) -> list[int]:
+    subject: Subject, stage: str, boxes: Sequence[Box], labels: Sequence[int], left: list[int], keep: Any,
+    stop: Callable[[], bool],
+) -> list[int]:  # fmt: skip
     """Bound many boxes at once, label by label; keep those that are verified, and return the others."""
     network = subject.network
     bound = interval_bounds if stage == "ibp" else crown_bounds
@@ -216,6 +226,9 @@ def _settle_in_batches(
         mine = [i for i in left if labels[i] == label]
         for first in range(0, len(mine), size):
             some = mine[first : first + size]
+            if stop():
+                open_ += some
+                continue
             questions = [Question.ask(subject, boxes[i], argmax_is(label)) for i in some]
             budget = Budget()
             lower = np.stack([question.box.lower for question in questions])

@@ -6,6 +6,7 @@ the valid range of inputs where `clip` names one.
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import math
 from dataclasses import dataclass
@@ -14,27 +15,30 @@ from typing import Any
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import Counterexample, Question, Result, Verdict, check_counterexample
+from verifier.answer.verdict import Question, Result, Verdict
 from verifier.enclosure import Array
 from verifier.errors import OptionError, SpecError, warn_caller
 from verifier.frontends.read import read_subject
 from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
-from verifier.pipeline import check_options, verify
+from verifier.pipeline import check_options, verify_within, whole_call
+from verifier.question.forms import Net, Numbers, Shape
 from verifier.question.numbers import as_finite, as_index, as_numbers
 from verifier.question.spec import Box, argmax_is
+from verifier.search.protocol import Replayer
 from verifier.stages import Run
 
 RAW_PIXELS = 16.0  # inputs beyond this look like grey levels of 0 to 255: a normalised image stays within about 3
 MAX_RADII = 60  # asked at most by one bisection
 BATCH_BYTES = 128 * 2**20  # memory of the largest array that bounds of several images at once may take
-OPTIONS = ("method", "timeout_s", "max_subdomains", "max_counterexamples", "seed", "progress", "input_shape")
 MISCLASSIFIED = "the image itself: not robust at radius 0"
 
 
 def verify_robust(
-    net: Any, image: Any, label: int, radius: float, norm: str = "inf", clip: tuple[float, float] | None = None, *,
-    counterexamples: list[Any] | None = None, **options: Any,
+    net: Net, image: Numbers, label: int, radius: float, norm: str = "inf", clip: tuple[float, float] | None = None,
+    counterexamples: list[Any] | None = None, *, input_shape: Shape | None = None, timeout_s: float | None = 60.0,
+    max_subdomains: int | None = None, max_counterexamples: int = 10, method: str = "auto", seed: int = 0,
+    progress: bool | None = None,
 ) -> Result:  # fmt: skip
     """Decide whether a classifier reads `label` everywhere within a radius of an image.
 
@@ -49,21 +53,26 @@ def verify_robust(
         norm: "inf", the largest change of any input; no other norm is decided here.
         clip: (lowest, highest) valid value of an input, to which the box is cut; None for no cut.
         counterexamples: A list to which counterexamples are appended.
-        **options: Of verify(): timeout_s, max_subdomains, method, seed, progress, input_shape, max_counterexamples.
+        input_shape, timeout_s, max_subdomains, max_counterexamples, method, seed, progress: As for verify().
 
     Returns:
         What verify() returns.
 
     Raises:
         SpecError: The image, label, radius or clip cannot be read, or does not fit.
-        OptionError: norm is not "inf", or an option is none of verify()'s.
+        OptionError: norm is not "inf", or an option cannot be read.
         NetworkError: As for verify().
     """
     x = read_image(image, "image")
     box = perturbation_box(x, radius, norm, clip)
-    subject = read_classifier(net, x, options.get("input_shape"), box)
+    subject = read_classifier(net, x, input_shape, box)
     label = read_label(label, subject)
-    return verify_box(subject, x, label, box, counterexamples, options)
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed)
+    budget = whole_call(timeout_s, max_subdomains, progress)
+    return verify_box(
+        budget, subject, x, label, box, counterexamples, max_counterexamples=max_counterexamples, method=method,
+        seed=seed,
+    )  # fmt: skip
 
 
 def perturbation_box(image: Any, radius: float, norm: str = "inf", clip: tuple[float, float] | None = None) -> Box:
@@ -134,8 +143,10 @@ class RobustnessResult:
 
 
 def pointwise_robustness(
-    net: Any, x0: Any, radius: float, norm: str = "inf", method: str = "auto", *, label: int | None = None,
-    clip: tuple[float, float] | None = None, tolerance: float | None = None, **options: Any,
+    net: Net, x0: Numbers, radius: float, norm: str = "inf", method: str = "auto", *, label: int | None = None,
+    clip: tuple[float, float] | None = None, tolerance: float | None = None, input_shape: Shape | None = None,
+    timeout_s: float | None = None, timeout_per_radius_s: float | None = 60.0, max_subdomains: int | None = None,
+    seed: int = 0, progress: bool | None = None,
 ) -> RobustnessResult:  # fmt: skip
     """Enclose the largest radius within which the class of x0 does not change, by bisection.
 
@@ -152,7 +163,12 @@ def pointwise_robustness(
         label: The class; None for the one that the network gives x0.
         clip: As for verify_robust(); distances are then those within the valid range.
         tolerance: The gap at which to stop; None for a hundredth of the radius.
-        **options: As for verify_robust(); limits hold for each radius asked.
+        input_shape: As for verify().
+        timeout_s: Wall time of the whole call in seconds; None for no limit. What is known by then is the answer.
+        timeout_per_radius_s: Wall time for each radius asked; None for no limit.
+        max_subdomains: Subdomains for each radius asked, for repeatable runs; None for no limit.
+        seed: As for verify().
+        progress: As for verify(), a bar for each radius.
 
     Raises:
         SpecError, OptionError, NetworkError: As for verify_robust().
@@ -162,7 +178,9 @@ def pointwise_robustness(
     wanted = float(radius) / 100 if tolerance is None else as_finite(tolerance, "tolerance")
     if wanted <= 0:
         raise SpecError(f"tolerance: found {wanted:g}, expected a number > 0 in the unit of the inputs")
-    subject = read_classifier(net, x, options.get("input_shape"), widest)
+    check_options(None, timeout_s, max_subdomains, 1, method, seed, timeout_per_radius_s=timeout_per_radius_s)
+    subject = read_classifier(net, x, input_shape, widest)
+    whole, each = whole_call(timeout_s, None, False), whole_call(timeout_per_radius_s, max_subdomains, progress)
     known = int(np.argmax(subject.run(subject.round(x)[None])[0])) if label is None else read_label(label, subject)
     lower, upper, top, nearest = 0.0, math.inf, float(radius), None  # top: where the next proof is looked for
     misclassified = False  # the image itself
@@ -173,10 +191,11 @@ def pointwise_robustness(
         nonlocal lower, upper, nearest, misclassified
         found: list[Any] = []
         box = perturbation_box(x, size, norm, clip)
-        by_image = answer_by_image(subject, x, known, box, found, {**options, "method": method})
+        by_image = answer_by_image(subject, x, known, box, found)
         misclassified = by_image is not None
         if by_image is None:
-            result = verify(subject, box, argmax_is(known), found, **{**options, "method": method})
+            share = dataclasses.replace(whole.share(1.0, each.max_subdomains, at_most_s=each.timeout_s), show=progress)
+            result = verify_within(share, subject, box, argmax_is(known), found, method=method, seed=seed)
         else:
             result = by_image
         table.append(RadiusVerdict(size, result.verdict, result.stage or result.reason, result.seconds))
@@ -195,7 +214,7 @@ def pointwise_robustness(
             unanswered = max(unanswered, size)
         if not result:
             top = min(size, upper)
-        ended = result.interrupted or misclassified or len(table) >= MAX_RADII
+        ended = result.interrupted or misclassified or len(table) >= MAX_RADII or whole.time_is_up()
         if ended or top - lower <= wanted or (result and size == top):
             break
         size = 0.5 * (lower + top)
@@ -205,37 +224,40 @@ def pointwise_robustness(
         result = ask(size, "attack")
         if result.verdict is not Verdict.FALSIFIED:
             unanswered = size
-        ended = result.interrupted or len(table) >= MAX_RADII
+        ended = result.interrupted or len(table) >= MAX_RADII or whole.time_is_up()
     return RobustnessResult(max(lower, 0.0), upper, nearest, known, tuple(table))
 
 
 def verify_box(
-    subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None, options: dict[str, Any]
-) -> Result:
+    budget: Budget, subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None = None, *,
+    max_counterexamples: int = 10, method: str = "auto", seed: int = 0,
+) -> Result:  # fmt: skip
     """Ask verify(), unless the image itself already answers."""
-    by_image = answer_by_image(subject, x, label, box, counterexamples, options)
-    return verify(subject, box, argmax_is(label), counterexamples, **options) if by_image is None else by_image
+    by_image = answer_by_image(subject, x, label, box, counterexamples, max_counterexamples)
+    if by_image is not None:
+        return by_image
+    return verify_within(
+        budget, subject, box, argmax_is(label), counterexamples, max_counterexamples=max_counterexamples,
+        method=method, seed=seed,
+    )  # fmt: skip
 
 
 def answer_by_image(
-    subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None, options: dict[str, Any]
+    subject: Subject, x: Array, label: int, box: Box, counterexamples: list[Any] | None = None, wanted: int = 1
 ) -> Result | None:
     """FALSIFIED where the image itself is a counterexample, which takes no search; None where it is not."""
-    for name in options:
-        if name not in OPTIONS:
-            raise OptionError(f"{name}: no option here; there are {', '.join(OPTIONS)}")
-    checked = {name: value for name, value in options.items() if name not in ("progress", "input_shape")}
-    check_options(counterexamples, **checked)
     if subject.network.outputs > MANY_OUTPUTS:  # the question as a whole would take too much memory
         return None
     question = Question.ask(subject, box, argmax_is(label))
-    itself = check_counterexample(question, x)
-    if not isinstance(itself, Counterexample):
+    replayer = Replayer(question)
+    replayer.confirms(x)
+    itself = replayer.counterexample
+    if itself is None:
         return None
     run = Run(question, Budget(), 0, "attack")
     run.settle_falsified(MISCLASSIFIED, itself)
     if counterexamples is not None:
-        counterexamples.extend([subject.to_caller(itself.x)][: options.get("max_counterexamples", 1)])
+        counterexamples.extend([subject.to_caller(itself.x)][:wanted])
     return run.result()
 
 

@@ -64,6 +64,23 @@ def test_one_students_files_keep_no_other_from_being_unpacked(tmp_path, name):
     assert all(line.isprintable() for line in lines)
 
 
+def inner_zip(count, size=0):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as made:
+        for k in range(count):
+            made.writestr(f"{k}.ipynb", b"0" * size)
+    return stream.getvalue()
+
+
+def test_zips_within_the_zip_have_limits(tmp_path):
+    many = [(f"{ANN}{k}.zip", inner_zip(1, 1000)) for k in range(30)]
+    large = [(f"{ANN}large{k}.zip", b"\0" * 30 * 2**20) for k in range(3)]
+    _, lines = unpacked(tmp_path, [(ANN + "full.zip", inner_zip(6000)), *large, *many])
+    assert sum("was in" in line for line in lines) < 10
+    assert any("'full.zip' cannot be read as a zip: more than 5000 entries" in line for line in lines)
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 40 * 2**20
+
+
 def test_what_was_left_out_is_said(tmp_path):
     _, lines = unpacked(
         tmp_path, [*HOSTILE["one name twice"], *HOSTILE["a thousand folders"], (ANN + "large", b"\0" * 60 * 2**20)]

@@ -62,7 +62,7 @@ def test_what_guesses_earn(course, name):
 
 @needs_sandbox
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lab1_circle"])
+@pytest.mark.parametrize("name", ["lab1_circle", "lab2_digits", "lab3_verifier"])
 def test_guesses_earn_nothing_in_a_lab_of_the_course(name):
     course = Course.here()
     build_lab(course, name)

@@ -113,7 +113,8 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch):
 
 
 def test_the_limit_of_subdomains_makes_it_repeatable():
-    first, second = (verified_accuracy(NETWORK, IMAGES, LABELS, 0.2, max_subdomains=5, timeout_s=None) for _ in "12")
+    limits = {"max_subdomains": 5, "timeout_per_image_s": None}
+    first, second = (verified_accuracy(NETWORK, IMAGES, LABELS, 0.2, **limits) for _ in "12")
     assert verdicts(first) == verdicts(second)
     assert [row.stage for row in first.table] == [row.stage for row in second.table]
 
@@ -140,7 +141,8 @@ def test_a_forward_that_flattens_and_ends_in_softmax_gives_the_same_table():
         ({"labels": 3}, SpecError, "labels: expected one class an image, found int 3"),
         ({"labels": None}, SpecError, "labels: expected one class an image, found NoneType None"),
         ({"labels": torch.eye(40)}, SpecError, r"labels\[0\]: expected a whole number >= 0, found Tensor"),
-        ({"timeout_s": -1}, OptionError, "timeout_s: expected a number of seconds > 0"),
+        ({"timeout_s": -1}, OptionError, "^timeout_s: expected a number of seconds > 0"),
+        ({"timeout_per_image_s": 0}, OptionError, "^timeout_per_image_s: expected a number of seconds > 0"),
         ({"images": [], "labels": []}, SpecError, "at least one"),
         ({"images": 3}, SpecError, "images: expected one image a row"),
         ({"images": IMAGES[:, :5]}, SpecError, "5 inputs, but the network takes 6"),
@@ -162,3 +164,10 @@ def test_raw_pixels_are_warned_of_once_for_all_images():
     with pytest.warns(UserWarning, match="raw pixels") as caught:
         verified_accuracy(NETWORK, IMAGES * 255, LABELS, 1.0, method="crown")
     assert len(caught) == 1
+
+
+def test_images_that_the_time_of_the_whole_call_leaves_are_unknown_and_say_why():
+    late = verified_accuracy(NETWORK, IMAGES, LABELS, RADIUS, timeout_s=1e-9, progress=False)
+    assert len(late.table) == 40 and not late.interrupted
+    left = [row for row in late.table if row.verdict is Verdict.UNKNOWN]
+    assert left and all(row.stage.startswith("time limit") for row in left)

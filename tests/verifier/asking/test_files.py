@@ -75,15 +75,14 @@ def test_a_box_that_takes_long_does_not_keep_the_others_waiting(tmp_path, monkey
 
     shares = []
 
-    def slow(subject, box, spec, counterexamples, *, timeout_s, **options):
-        shares.append((float(box.lower[0]), timeout_s))
+    def slow(budget, subject, box, *arguments, **options):
+        shares.append((float(box.lower[0]), budget.timeout_s))
         if box.lower[0] == 0:
-            time.sleep(timeout_s)
-            timeout_s = 1e-9  # leaves it open
-        return verify(subject, box, spec, counterexamples, timeout_s=timeout_s, **options)
+            time.sleep(budget.timeout_s)  # leaves it open
+        return verify_within(budget, subject, box, *arguments, **options)
 
-    verify = files.verify
-    monkeypatch.setattr(files, "verify", slow)
+    verify_within = files.verify_within
+    monkeypatch.setattr(files, "verify_within", slow)
     net = small_files.network(tmp_path)
     found = verify_files(net, small_files.write(tmp_path, "p.vnnlib", boxes("0 1 1.9", "2 3 6.1")), timeout_s=1.0)
     assert found.timed_out and found.reason == "time limit of 1 s reached in box 1 of 2"
@@ -144,16 +143,14 @@ def test_the_time_limit_holds_while_a_property_is_read_and_between_its_boxes(tmp
     started = time.perf_counter()
     asked = []
 
-    def few(*arguments, **options):
-        asked.append(options["timeout_s"])
+    def few(budget, *arguments, **options):
+        asked.append(budget.timeout_s)
         if len(asked) == 3:
-            monkeypatch.setattr(files, "_clock", None)
-            started_long_ago.append(True)
-        return verify(*arguments, **options)
+            budget.parent.started -= 700.0  # the call began long ago
+        return verify_within(budget, *arguments, **options)
 
-    verify, started_long_ago = files.verify, []
-    monkeypatch.setattr(files, "verify", few)
-    monkeypatch.setattr(files, "_clock", lambda started, timeout_s: lambda: bool(started_long_ago))
+    verify_within = files.verify_within
+    monkeypatch.setattr(files, "verify_within", few)
     found = verify_files(net, path, timeout_s=600)
     assert found.timed_out and len(asked) == 3 and found.reason == "time limit of 600 s reached in box 4 of 20000"
     assert found.margin == -np.inf and not np.isfinite(found.output_bounds.upper).any()

@@ -189,8 +189,9 @@ IMAGE = [0.5, 0.0, 0.0]
         ({"norm": [2.0, 2.0]}, OptionError, r"norm: found \[2.0, 2.0\], but only 'inf'"),
         ({"norm": torch.ones(2)}, OptionError, "norm: found tensor"),
         ({"label": torch.tensor([0, 1])}, SpecError, "label: expected a whole number >= 0, found Tensor"),
-        ({"speed": 3}, OptionError, "speed: no option here; there are method, timeout_s"),
-        ({"label": 1, "speed": 3}, OptionError, "speed: no option here"),  # misclassified: verify() is not asked
+        ({"speed": 3}, TypeError, "unexpected keyword argument 'speed'"),
+        ({"timeout_s": 0}, OptionError, "timeout_s: expected a number of seconds > 0"),
+        # misclassified: verify() is not asked
         ({"label": 1, "method": "magic"}, OptionError, "method: 'magic' is not one of auto"),
         ({"label": 1, "counterexamples": ()}, OptionError, "counterexamples: expected a list"),
         ({"clip": 0.5}, SpecError, r"clip: expected \(lowest, highest\) valid value"),
@@ -263,3 +264,16 @@ def test_the_reading_is_checked_around_the_image(ask: Any, monkeypatch: pytest.M
     assert read_subject(far_net()).network.inputs == 1
     with pytest.raises(NetworkError, match="computes something else than its layers say"):
         ask(far_net())
+
+
+def test_the_whole_call_ends_with_its_time_and_claims_nothing_that_it_had_no_time_for():
+    found = pointwise_robustness(threshold_net(weight=2.0), [0.2, 0.0, 0.0], 1.0, timeout_s=1e-9, progress=False)
+    assert [row.verdict for row in found.table] == [Verdict.UNKNOWN]
+    assert "time limit" in found.table[0].stage
+    assert found.lower == 0 and found.upper == np.inf
+
+
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), "soon"])
+def test_the_time_for_one_radius_is_checked_by_its_own_name(value):
+    with pytest.raises(OptionError, match="timeout_per_radius_s: expected a number of seconds > 0"):
+        pointwise_robustness(threshold_net(), IMAGE, 1.0, timeout_per_radius_s=value)

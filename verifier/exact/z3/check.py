@@ -24,17 +24,14 @@ NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "Z3 does not support limits on Softmax ou
 WRITING_TOOK_LONG = Why(Reason.TIME_LIMIT, "Z3 gave up: time ran out while the question was written down")
 
 
-def z3_check(
-    question: Question, pre: Sequence[Bounds], budget: Budget, *, timeout_s: float, work: int | None = None
-) -> Outcome:
+def z3_check(question: Question, pre: Sequence[Bounds], budget: Budget, *, work: int | None = None) -> Outcome:
     """Decide the question with Z3.
 
     Args:
         question: Any network; margins that are linear in the logits (a limit on a Softmax output of more than two
             classes is not).
         pre: Bounds on each hidden layer over the box, (neurons,) each; they make neurons stable, and must be sound.
-        budget: Counts the seconds.
-        timeout_s: Time limit for all questions to Z3.
+        budget: Seconds left for all questions to Z3.
         work: Limit in Z3's own unit of work, for repeatable runs.
 
     Returns:
@@ -42,13 +39,12 @@ def z3_check(
     """
     if not question.margins.linear:
         return Outcome.left_open(NOT_LINEAR)
-    deadline = budget.seconds + min(timeout_s, budget.seconds_left)
     solver = RationalSolver()
-    encoding = encode_violation(solver, question, pre, stop=lambda: budget.seconds >= deadline)
+    encoding = encode_violation(solver, question, pre, stop=budget.time_is_up)
     if encoding is None:
         return Outcome.left_open(WRITING_TOOK_LONG)
     violation = encoding.violation(solver)
-    answer = solver.check(deadline - budget.seconds, work, [violation])
+    answer = solver.check(budget.seconds_left, work, [violation])
     if answer is Answer.UNSATISFIABLE:
         return Outcome.proved("exact")
     if answer is Answer.UNKNOWN:
@@ -59,7 +55,7 @@ def z3_check(
     scale = Fraction(float(1.0 + max((float(b.magnitude.max()) for b in pre if b.lower.size), default=0.0)))
     for share in WIDER_VIOLATIONS:
         wider = encoding.violation(solver, by=share * scale)
-        if solver.check(deadline - budget.seconds, work, [wider]) is Answer.SATISFIABLE:
+        if solver.check(budget.seconds_left, work, [wider]) is Answer.SATISFIABLE:
             found = _replay(question, encoding, solver)
             if found is not None:
                 return Outcome.refuted(found)
