@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -115,10 +116,13 @@ def own_copy(module: nn.Module) -> Iterator[nn.Module]:
 
 def recorded_points(box: tuple[Array, Array] | None, shape: tuple[int, ...]) -> list[Array]:
     """Points at which a forward is recorded: in the box that is asked about where there is one, (inputs,)."""
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     rng = np.random.default_rng(0)
     if box is None:
-        return [np.zeros(size), rng.normal(0, 1, size)]
+        try:
+            return [np.zeros(size), rng.normal(0, 1, size)]
+        except (MemoryError, ValueError, OverflowError) as error:
+            raise NetworkError(f"input_shape: {shape} does not fit into memory ({_first_line(error)})") from error
     low, high = (np.clip(side, -1e30, 1e30) for side in box)
     return [low, low + rng.uniform(0, 1, size) * (high - low)]
 

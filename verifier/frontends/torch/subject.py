@@ -14,6 +14,7 @@ from verifier.frontends.reading_check import (
     EPS64,
     NOISE,
     SLACK,
+    hidden_error,
     measurable,
     refuse_difference,
     sample_points,
@@ -161,7 +162,7 @@ class _SecondReading:
             change, known = float(np.abs(values - wide[place]).max()) / NOISE, float(felt[place, 0])
             more = max(more, change / known if known > 0 else 1.0)
         felt *= more
-        exact = SLACK * EPS64 * (felt + size) + own
+        exact = SLACK * EPS64 * (felt + size) + own + hidden_error(network, points, EPS64)
         refuse_difference(wide, ours, exact, complaint, "please report it, with the network")
         finite = np.isfinite(theirs).all(axis=1)
         largest = np.max([np.abs(z).max(axis=1) for z in network.pre_activations(points)], axis=0)
@@ -171,7 +172,7 @@ class _SecondReading:
                 f"{self._name}: gives infinite values or NaN in {str(self.dtype).removeprefix('torch.')}; "
                 + (f"{named} holds NaN or infinite values" if named else "its weights are too large for that dtype")
             )
-        allowed = exact + SLACK * float(dtype.eps) * (felt + size)
+        allowed = exact + SLACK * float(dtype.eps) * (felt + size) + hidden_error(network, points, float(dtype.eps))
         refuse_difference(theirs[finite], ours[finite], allowed[finite], complaint, changes)
 
     def _in_float64(self, module: nn.Module, points: Array, floor: float) -> tuple[Array, dict[int, Array]]:

@@ -13,6 +13,7 @@ import torch.nn.utils.prune
 from torch import nn
 
 import verifier
+from tests.reference.random_problems import random_problem
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.read import read_subject
 from verifier.frontends.reading_check import own_error, sample_points
@@ -209,3 +210,11 @@ def test_softmax_without_an_axis_is_torch_s_own_choice(dim: int | None) -> None:
 def test_unsupported_layers_are_still_named_by_place() -> None:
     with pytest.raises(UnsupportedLayerError, match=r"layer 4 \(3: Tanh\): Tanh is not supported"):
         read_subject(nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Tanh()), (2,))
+
+
+@pytest.mark.parametrize(("seed", "index"), [(12, 264), (33, 34), (33, 290), (7, 93)])
+def test_a_network_whose_values_cancel_is_not_taken_for_another(seed, index):
+    """Outputs of 1e-7 to 1e-22 are left of values near 1, or a ReLU is about to change its sign: that is rounding."""
+    problem = random_problem(seed, index)
+    box = (np.array(problem.lower, dtype=float), np.array(problem.upper, dtype=float))
+    assert read_subject(problem.module(), None, len(problem.lower), box).network.inputs == len(problem.lower)
