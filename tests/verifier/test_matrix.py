@@ -234,5 +234,5 @@ def test_auto_lirpa_refuses_what_would_be_dense_and_huge_and_auto_does_without()
     ask = {"input_shape": (1, 48, 48), "progress": False}
     box = [(0.5, 0.5)] * 48 * 48
     with pytest.raises(verifier.VerifierError, match="dense"):
-        verifier.verify(net, box, argmax_is(0), method="auto_lirpa", **ask)
+        verifier.verify(net, box, argmax_is(0), method="auto_lirpa", timeout_s=None, **ask)
     assert verifier.verify(net, box, argmax_is(0), **ask).verdict.value != "unknown"

@@ -21,6 +21,7 @@ NOISE = 2.0**-30
 RUNS = 8  # with noise; in all of them together two values that cancel hardly get the same noise
 SLACK = 64.0  # for sums of many terms, over what one rounding of each value does
 FOLDED_SLACK = 256.0  # where operations that are folded here are run one by one there
+HIDDEN_SLACK = 8.0  # for errors that are not independent, over their root mean square
 EPS64 = 2.0 * UNIT_ROUNDOFF
 
 
@@ -62,23 +63,22 @@ def hidden_error(network: Network, points: Array, eps: float) -> Array:
     """What rounding to eps may do that noise does not show, (points, 1): at a ReLU about to change its sign, or where
     values cancel to the last digit.
 
-    A running error bound sees both, and grows with depth: no more of it is granted than sqrt(eps) of the largest sum of
-    terms met, so that a layer read wrongly still shows.
+    A running error estimate sees both. Errors are added up as independent ones are, by their squares: worst cases added
+    up by their sizes would grow with depth until nothing could differ by more.
 
     Source:
-        Higham. Accuracy and Stability of Numerical Algorithms. 2002, section 3.3 (running error analysis).
+        Higham. Accuracy and Stability of Numerical Algorithms. 2002, section 3.3 (running errors) and 2.8 (statistics).
     """
-    h, error = points, np.zeros_like(points)
-    largest = np.ones((len(points), 1))
-    for index, layer in enumerate(network.layers):
-        terms = matrix.forward(layer.magnitude, np.abs(h)) + np.abs(layer.bias)
-        largest = np.maximum(largest, terms.max(axis=1, keepdims=True))
-        rounding = layer.error(np.abs(h) + error) * (eps / EPS64)
-        error = matrix.forward(layer.magnitude, error) + 4.0 * rounding
-        z = layer.forward(h) + layer.bias
-        if index < len(network.layers) - 1:
-            h, error = np.maximum(z, 0.0), np.where(z + error > 0, error, 0.0)
-    return np.asarray(np.minimum(2.0 * error.max(axis=1, keepdims=True), np.sqrt(eps) * largest))
+    h, squares = points, np.zeros_like(points)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for index, layer in enumerate(network.layers):
+            squared = matrix.with_entries(layer.magnitude, matrix.entries(layer.magnitude) ** 2)
+            rounding = layer.error(np.abs(h)) * (eps / EPS64)
+            squares = matrix.forward(squared, squares) + rounding**2
+            z = layer.forward(h) + layer.bias
+            if index < len(network.layers) - 1:
+                h, squares = np.maximum(z, 0.0), np.where(z + HIDDEN_SLACK * np.sqrt(squares) > 0, squares, 0.0)
+    return np.asarray(HIDDEN_SLACK * np.sqrt(squares.max(axis=1, keepdims=True)))
 
 
 def _disturbed(network: Network, points: Array, floor: float) -> Array:

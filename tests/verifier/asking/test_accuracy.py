@@ -98,11 +98,11 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch):
     asked = verifier.asking.accuracy.verify_box
     calls = []
 
-    def interrupted_at_the_third(*arguments):
+    def interrupted_at_the_third(*arguments, **named):
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return asked(*arguments)
+        return asked(*arguments, **named)
 
     monkeypatch.setattr(verifier.asking.accuracy, "verify_box", interrupted_at_the_third)
     result = verified_accuracy(NETWORK, IMAGES, LABELS, RADIUS)

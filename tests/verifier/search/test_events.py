@@ -5,6 +5,7 @@ Each record is put to the test with rationals, by a backward pass written here t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import partial
@@ -320,6 +321,7 @@ def test_cells_closed_and_open_cover_all_rows_and_each_tells_what_its_own_search
     network = random_network(5, 3, 6, 3)
     soft = Network(network.layers, Head.SOFTMAX)
     points = np.random.default_rng(0).uniform(-0.3, 0.3, (4000, 3))
+    points = np.concatenate([points, 0.3 * np.array(list(itertools.product([-1.0, 1.0], repeat=3)))])
     logits = network(points)
     share = np.exp(logits - logits.max(axis=1, keepdims=True))
     top = float((share / share.sum(axis=1, keepdims=True))[:, 0].max())
