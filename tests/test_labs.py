@@ -181,7 +181,7 @@ def names_without_the_students(source: str) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "mine_or":
             given, node.args[0] = node.args[0], ast.Constant(None)
-            own = {one.id for one in ast.walk(given) if isinstance(one, ast.Name)}  # functions of the cell may fail there
+            own = {one.id for one in ast.walk(given) if isinstance(one, ast.Name)}  # they may fail there
             tree.body = [one for one in tree.body if not (isinstance(one, ast.FunctionDef) and one.name in own)]
     return bound_and_free(ast.unparse(tree))[1]
 
