@@ -183,9 +183,6 @@ def test_a_submission_may_bring_a_module_of_its_own(sandbox):
 
 NETWORKS = {
     "layers that lie about their shapes": "net[0].in_features = 1\nnet[0].weight = nn.Parameter(torch.ones(3, 3))",
-    "a hook that answers the verifier alone": (
-        "net.register_forward_hook(lambda m, i, o: o * 0 + (1 if len(i[0]) == 1 else 0))"
-    ),
     "a forward replaced on the object": "net.forward = lambda x: torch.ones(len(x), 1)",
     "a forward of a subclass of Linear": (
         "class L(nn.Linear):\n    def forward(self, x): return torch.ones(len(x), 1)\nnet = nn.Sequential(L(2, 1))"
