@@ -197,11 +197,11 @@ def relax(lower, upper):
     """lower_slope, upper_slope, upper_offset of the lines around relu(z) for lower <= z <= upper."""
     ### BEGIN SOLUTION
     active = (lower >= 0).double()
-    unstable = (lower < 0) & (upper > 0)
-    width = torch.where(unstable, upper - lower, torch.ones_like(lower))
-    upper_slope = torch.where(unstable, upper / width, active)
-    upper_offset = torch.where(unstable, -upper_slope * lower, torch.zeros_like(lower))
-    lower_slope = torch.where(unstable, (upper > -lower).double(), active)
+    crosses = (lower < 0) & (upper > 0)
+    width = torch.where(crosses, upper - lower, torch.ones_like(lower))
+    upper_slope = torch.where(crosses, upper / width, active)
+    upper_offset = torch.where(crosses, -upper_slope * lower, torch.zeros_like(lower))
+    lower_slope = torch.where(crosses, (upper > -lower).double(), active)
     return lower_slope, upper_slope, upper_offset
     ### END SOLUTION
 
@@ -247,9 +247,9 @@ print(
     f"relax: the lines enclose the curve; the lower one {'leaves' if best_below else 'does not leave'} the least area"
 )
 ### BEGIN HIDDEN TESTS
-encloses, best_above, best_below = how_good(
-    [-1.0, -0.25, -8.0, 0.0, -1.0, 0.0, 1.5, -2.5, -1.0, -0.001], [1.0, 4.0, 0.5, 2.0, 0.0, 0.0, 1.5, -2.5, 1.001, 90.0]
-)
+lows = [-1.0, -0.25, -8.0, 0.0, -1.0, 0.0, 1.5, -2.5, -1.0, -0.001]
+highs = [1.0, 4.0, 0.5, 2.0, 0.0, 0.0, 1.5, -2.5, 1.001, 90.0]
+encloses, best_above, best_below = how_good(lows, highs)
 assert encloses, "are there lines on every interval: one that begins or ends at 0, one that is a single point?"
 assert best_above, "is the upper line the best on every interval: one that begins or ends at 0, a single point?"
 points -= 0 if best_below or points < 5 else 2
@@ -289,7 +289,7 @@ picture = draw_relaxation(*lines, *ends)
 def backward_step(c, offset, lower_slope, upper_slope, upper_offset):
     """From a lower bound c @ h + offset to one in terms of z, where the lines enclose h = relu(z)."""
     ### BEGIN SOLUTION
-    positive, negative = c.clamp(min=0), c.clamp(max=0)
+    negative, positive = c.clamp(max=0), c.clamp(min=0)
     return positive * lower_slope + negative * upper_slope, offset + negative @ upper_offset
     ### END SOLUTION
 
@@ -430,8 +430,8 @@ def crown_bounds(layers, lower, upper):
     """Bounds on the pre-activations behind every Linear layer, each carried back to the inputs."""
     ### BEGIN SOLUTION
     pre = []
-    for place, (weight, bias) in enumerate(layers):
-        before = layers[:place]
+    for depth, (weight, bias) in enumerate(layers):
+        before = layers[:depth]
         z_lower = crown_lower([*before, (weight, bias)], pre, lower, upper)
         z_upper = -crown_lower([*before, (-weight, -bias)], pre, lower, upper)
         pre.append((z_lower, z_upper))
@@ -637,7 +637,7 @@ for inputs in [1, 3, 6]:
 bend = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1)).double()  # |x - 0.3|, which falls, then rises
 bend.load_state_dict(
     {
-        "0.weight": torch.tensor([[1.0], [-1.0]]),
+        "0.weight": torch.tensor([1.0, -1.0])[:, None],
         "0.bias": torch.tensor([-0.3, 0.3]),
         "2.weight": torch.ones(1, 2),
         "2.bias": torch.zeros(1),
@@ -665,7 +665,7 @@ def pgd(net, lower, upper, steps=40):
     x, share = (lower + upper) / 2, 0.5
     best, least = x, float("inf")
     for _ in range(steps):
-        x = x.detach().requires_grad_()
+        x = x.clone().detach().requires_grad_()
         y = net(x.reshape(1, -1)).sum()
         if y.item() < least:
             best, least = x.detach(), y.item()
@@ -776,7 +776,7 @@ def branch_and_bound(bound, attack, split, whole, limit, max_parts):
         if value < limit:
             return "falsified", point, proved
         parts = split(part)
-        stuck = stuck or not parts
+        stuck = bool(stuck or not parts)
         waiting += parts
     return "unknown" if waiting or stuck else "verified", None, proved
     ### END SOLUTION

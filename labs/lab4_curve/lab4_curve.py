@@ -302,12 +302,12 @@ def net_z3(layers, inputs):
     """The network's outputs as Z3 terms in its inputs."""
     ### BEGIN SOLUTION
     h = inputs
-    for place, (weight, bias) in enumerate(layers, start=1):
+    for number, (weight, bias) in enumerate(layers, start=1):
         z = [
             z3.Sum([exact(w) * one for w, one in zip(row, h, strict=True)]) + exact(b)
             for row, b in zip(weight, bias, strict=True)
         ]
-        h = z if place == len(layers) else [z3.If(one >= 0, one, z3.RealVal(0)) for one in z]
+        h = z if number == len(layers) else [z3.If(one >= 0, one, z3.RealVal(0)) for one in z]
     return h
     ### END SOLUTION
 
@@ -812,14 +812,14 @@ def run_float32(layers, point):
     """The outputs of the network in float32, each operation rounded, in the stated order."""
     ### BEGIN SOLUTION
     h = [np.float32(value) for value in point]
-    for place, (weight, bias) in enumerate(layers, start=1):
+    for number, (weight, bias) in enumerate(layers, start=1):
         z = []
         for row, b in zip(weight, bias, strict=True):
             total = np.float32(b)
             for w, value in zip(row, h, strict=True):
                 total = total + np.float32(w) * value
             z.append(total)
-        h = z if place == len(layers) else [max(value, np.float32(0)) for value in z]
+        h = z if number == len(layers) else [max(value, np.float32(0)) for value in z]
     return h
     ### END SOLUTION
 
@@ -879,14 +879,14 @@ def net_fp(layers, inputs):
     ### BEGIN SOLUTION
     nearest, zero = z3.RNE(), z3.FPVal(0.0, z3.Float32())
     h = inputs
-    for place, (weight, bias) in enumerate(layers, start=1):
+    for number, (weight, bias) in enumerate(layers, start=1):
         z = []
         for row, b in zip(weight, bias, strict=True):
             total = z3.FPVal(b, z3.Float32())
             for w, value in zip(row, h, strict=True):
                 total = z3.fpAdd(nearest, total, z3.fpMul(nearest, z3.FPVal(w, z3.Float32()), value))
             z.append(total)
-        h = z if place == len(layers) else [z3.If(z3.fpGEQ(value, zero), value, zero) for value in z]
+        h = z if number == len(layers) else [z3.If(z3.fpGEQ(value, zero), value, zero) for value in z]
     return h
     ### END SOLUTION
 
