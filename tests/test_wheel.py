@@ -31,7 +31,7 @@ def wheel(tmp_path_factory):
 def test_it_holds_every_module_every_data_file_and_nothing_else(wheel):
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = [path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file()]
-    data = {ROOT / "course_utils" / "data_files", ROOT / "verifier"}
+    data = {ROOT / "course_utils" / name for name in ("data_files", "jupyter_config/labconfig")} | {ROOT / "verifier"}
     assert found == {
         path.relative_to(ROOT).as_posix()
         for path in files
