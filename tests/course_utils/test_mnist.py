@@ -47,7 +47,9 @@ def test_subset_is_made_of_the_digits_of_the_original_set(part, name):
 
 
 def test_the_whole_set_is_read_from_the_folder_that_the_variable_names(tmp_path, monkeypatch, capsys):
-    shutil.copytree(reference("mnist") / "MNIST", tmp_path / "MNIST")
+    shutil.copytree(reference("mnist") / "MNIST", tmp_path / "MNIST", copy_function=shutil.copyfile)
+    for folder in (tmp_path / "MNIST").rglob(""):  # the reference data may be read-only
+        folder.chmod(0o755)
     monkeypatch.setenv(MNIST_FOLDER, str(tmp_path))
     digits = mnist("test")
     assert len(digits) == 10_000 and "all 10,000 test digits" in capsys.readouterr().out
