@@ -167,12 +167,12 @@ def test_workers_of_one_machine_share_a_sandbox_and_start_another_when_it_ends(c
             super().__init__(*arguments, **named)
             started.append(self)
 
-    def grade(sandbox, *arguments):
+    def grade(sandbox, *arguments, **named):
         if len(lost) < 1:
             lost.append(sandbox)
             sandbox._process.kill()  # as the kernel does where memory runs out
             sandbox._process.wait()
-        return runner.grade(sandbox, *arguments)
+        return runner.grade(sandbox, *arguments, **named)
 
     monkeypatch.setattr(parallel, "Sandbox", Counted)
     monkeypatch.setattr(parallel, "grade", grade)
