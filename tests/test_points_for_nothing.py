@@ -83,5 +83,4 @@ def test_no_name_at_hand_earns_points_as_an_answer(lab, monkeypatch, tmp_path):
         for name, value in answers.items():
             if points := earned(cell.source, held | dict.fromkeys(wanted, value), nbgrader(cell)["points"]):
                 gifts.append((grade_id, name, points))
-    # A small network that the optional trainer makes is robust enough by itself for 2 of the 5 points of nn_proof.
-    assert [gift for gift in gifts if gift != ("nn_proof_check", "trial", 2)] == []
+    assert gifts == []

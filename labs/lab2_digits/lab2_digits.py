@@ -964,6 +964,8 @@ losses = train_for_proofs(
 # %% nbgrader={"grade": true, "grade_id": "nn_proof_check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_proof
 def check():
+    from torch import nn
+
     from course_utils.checks import passed
     from course_utils.data import VALID_RANGE, mnist
     from course_utils.stand_ins import is_courses_own
@@ -971,6 +973,8 @@ def check():
 
     exam = mnist("test", subset=True)
     assert not is_courses_own(nn_proof), "this is the course's own network; train one of your own"
+    sizes = [(part.in_features, part.out_features) for part in nn_proof.modules() if isinstance(part, nn.Linear)]
+    assert sizes == [(784, 128), (128, 64), (64, 10)], f"the layers are {sizes}; asked is a network of 784-128-64-10"
 
     def proved(first, last, radius):
         return verified_accuracy(
