@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import course_utils.models
 import verifier
 from grading.course import Course
 from grading.lab.contract import read_test_cells
@@ -185,7 +186,7 @@ def test_each_threshold_of_the_training_for_proofs_gives_its_point(visible, hidd
     )
     tree = ast.parse(CELLS["nn_proof_check"])
     last = tree.body.pop()
-    names = {"nn_proof": digit_net(128, 64)}
+    names = {"nn_proof": course_utils.models.digit_net(128, 64)}
     exec(compile(tree, "cell", "exec"), names)
     assert eval(compile(ast.Expression(last.value), "cell", "eval"), names) == points
 
