@@ -70,7 +70,8 @@ ROOMS = {
     "__main__": {"course", "commands"},
     "__init__": set(),
 }
-ROOMS_AS_MODULES = {f"grading.{room}" for room in ("wire", "lab", "sandbox", "inside", "run", "book", "office", "commands")}
+ROOMS = ("wire", "lab", "sandbox", "inside", "run", "book", "office", "commands")
+ROOMS_AS_MODULES = {f"grading.{room}" for room in ROOMS}
 
 VERIFIER_FILES = sorted((ROOT / "verifier").rglob("*.py"))
 GRADING_FILES = sorted((ROOT / "grading").rglob("*.py"))
