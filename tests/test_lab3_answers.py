@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from judges.enumeration import exact_range
 from tests.lab_answers import LabAnswers, cases
-from tests.reference.enumeration import exact_range
 
 # what a student has by then: right functions, written in another way than the lab's solutions
 BEFORE = """

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import verifier
-from tests.reference.judging import judge
-from tests.reference.random_problems import random_relation
+from judges.judging import judge
+from judges.random_problems import random_relation
 from verifier import Verdict, linear
 from verifier.answer.verdict import Question
 from verifier.network import Affine, Network, Subject
