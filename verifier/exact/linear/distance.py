@@ -23,6 +23,7 @@ from verifier.solvers.highs_solver import Program, solve
 from verifier.solvers.status import Status
 
 GAP = 1e-7  # relative, at which HiGHS may end a mixed-integer search
+BOUNDING = (Status.OPTIMAL, Status.TIME_LIMIT, Status.NODE_LIMIT)  # after which HiGHS's bound means something
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ class DistancePrograms:
             if answer.status is Status.INFEASIBLE:
                 again = solve(program, timeout_s=timeout_s, max_nodes=max_nodes, presolve=False, gap=GAP)
                 return Nearness(np.inf if again.status is Status.INFEASIBLE else 0.0, None, again.status)
-            return Nearness(max(answer.bound, 0.0), candidate, answer.status)
+            bound = max(answer.bound, 0.0) if answer.status in BOUNDING else 0.0
+            return Nearness(bound, candidate, answer.status)
         if answer.status is Status.INFEASIBLE:
             least = self.least_margin(other, timeout_s)
             return Nearness(np.inf if least > 0 else 0.0, None, answer.status)
