@@ -12,12 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from verifier.answer.verdict import Counterexample, Question, check_counterexample, into_box
+from verifier.answer.replay import Counterexample, check_counterexample, into_box
 from verifier.asking.ball import Ball
 from verifier.attack import attack, thorough_attack
 from verifier.enclosure import Array, Mask
 from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
+from verifier.question.question import Question
 from verifier.question.spec import argmax_is
 
 STEPS = 32  # points on each ray, among which the first crossing is looked for

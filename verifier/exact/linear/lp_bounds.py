@@ -18,7 +18,7 @@ from verifier.exact.linear.builder import Builder
 from verifier.exact.linear.check import safe_lower_bound
 from verifier.exact.linear.encode_network import encode_network
 from verifier.network import Network, propagate_interval
-from verifier.question.spec import Box
+from verifier.question.box import Box
 from verifier.solvers.highs_solver import Program, solve
 
 
