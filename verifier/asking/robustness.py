@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from verifier.answer.budget import Budget
-from verifier.answer.verdict import Question, Result
+from verifier.answer.verdict import Result
 from verifier.enclosure import Array
 from verifier.errors import OptionError, SpecError, warn_caller
 from verifier.frontends.read import read_subject
 from verifier.narrowed import MANY_OUTPUTS
 from verifier.network import Subject
 from verifier.pipeline import check_options, verify_within, whole_call
+from verifier.question.box import Box
 from verifier.question.forms import Net, Numbers, Shape
 from verifier.question.numbers import as_finite, as_index, as_numbers
-from verifier.question.spec import Box, argmax_is
+from verifier.question.question import Question
+from verifier.question.spec import argmax_is
 from verifier.search.protocol import Replayer
 from verifier.stages import Run
 
