@@ -72,8 +72,8 @@ ROOMS = {
     "__main__": {"course", "commands"},
     "__init__": set(),
 }
-ROOMS = ("wire", "lab", "sandbox", "inside", "run", "book", "office", "commands")
-ROOMS_AS_MODULES = {f"grading.{room}" for room in ROOMS}
+ROOM_NAMES = ("wire", "lab", "sandbox", "inside", "run", "book", "office", "commands")
+ROOMS_AS_MODULES = {f"grading.{room}" for room in ROOM_NAMES}
 
 VERIFIER_FILES = sorted((ROOT / "verifier").rglob("*.py"))
 GRADING_FILES = sorted((ROOT / "grading").rglob("*.py"))
