@@ -16,6 +16,8 @@ STAGES = (
     "errors",
     "enclosure",
     "matrix",
+    "affine",
+    "folding",
     "network",
     "question",
     "answer",

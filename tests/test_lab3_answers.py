@@ -357,7 +357,7 @@ def test_the_hidden_networks_take_the_least_values_that_the_check_believes():
     """Against exact enumeration of every activation pattern, which shares nothing with the verifier."""
     tree = ast.parse(ANSWERS.source["branch_and_bound_check"])
     (made,) = (
-        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "nets"
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "nets"
     )
     nets = eval(compile(ast.Expression(made), "nets", "eval"))
     assert len(nets) == 4
