@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from verifier.network import Network, Subject
+from verifier.network import Network
 from verifier.question.spec import Box, OutputSpec
+from verifier.subject import Subject
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from tests.verifier.networks import random_network
 from verifier import Box, Reason
 from verifier.answer.verdict import Question
 from verifier.attack import attack
-from verifier.network import Subject
+from verifier.subject import Subject
 
 ROOT = Path(__file__).parents[3]
 # words read instead of names: `"..." in x.reason`, `x.reason.startswith(...)`, `x.reason == "..."`; of errors, too
