@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 import verifier
 from benchmarks.machine import describe
-from tests.reference.random_problems import random_problem
+from judges.random_problems import random_problem
 from verifier.answer.verdict import Rejection
 from verifier.command.batch import read_expected
 
@@ -52,7 +52,7 @@ def hidden_counterexamples() -> Iterator[int]:
     names = [
         one.name for one in pkgutil.walk_packages(verifier.__path__, "verifier.") if one.name != "verifier.__main__"
     ]
-    homes = {"verifier.attack", "verifier.answer.verdict"}  # where they are defined: others imported them by name
+    homes = {"verifier.attack", "verifier.answer.replay"}  # where they are defined: others imported them by name
     replaced: list[tuple[Any, str, Any]] = []
     for name in names:
         module = importlib.import_module(name)

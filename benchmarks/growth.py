@@ -23,8 +23,8 @@ import numpy as np
 from tqdm import tqdm
 
 import verifier
-from benchmarks.lab_networks import ask_marabou
 from benchmarks.machine import describe
+from judges.marabou import ask_marabou
 from verifier.answer.verdict import Question
 from verifier.attack import attack
 from verifier.network import Subject

@@ -15,8 +15,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.machine import describe
-from tests.reference.module_answers import ask
-from tests.reference.random_modules import MOST_LAYERS, STATEMENTS, random_module
+from judges.module_answers import ask
+from judges.random_modules import MOST_LAYERS, STATEMENTS, random_module
 
 RESULTS = Path(__file__).parent / "results"
 

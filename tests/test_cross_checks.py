@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 import verifier
-from benchmarks.lab_networks import ask_marabou
-from tests.reference.random_problems import Problem, random_problem
+from judges.marabou import ask_marabou
+from judges.random_problems import Problem, random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.verdict import Question, Verdict

@@ -59,7 +59,7 @@ def verify(
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
         method: "auto", or one by name: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized",
-            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "attack", "split", "relu_split", "lp", "milp"
+            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "sdp", "attack", "split", "relu_split", "lp", "milp"
             (verified only up to the solver's tolerance), "z3". verifier.methods() says what each can claim.
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
@@ -140,8 +140,8 @@ def output_bounds(net: Net, x_specs: XSpecs, *, input_shape: Shape | None = None
     Args:
         net: As for verify().
         x_specs: As for verify().
-        method: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized", "auto_lirpa_ibp", "auto_lirpa" or
-            "auto_lirpa_optimized".
+        method: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized", "auto_lirpa_ibp", "auto_lirpa",
+            "auto_lirpa_optimized", "lp" or "sdp"; the last two bound hidden layers by linear programs, too.
         input_shape: As for verify().
 
     Returns:
@@ -149,7 +149,7 @@ def output_bounds(net: Net, x_specs: XSpecs, *, input_shape: Shape | None = None
 
     Raises:
         OptionError: The method is none of those.
-        BoundsError: Values are so large that float64 would overflow.
+        BoundsError: Values are so large that float64 would overflow, or "sdp" is asked about too large a network.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
     find_bounding(method)

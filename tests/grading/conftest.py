@@ -1,19 +1,16 @@
 """A course of one small lab in a temporary folder, so that the grading loop is tested in seconds and touches
 nothing."""
 
-import functools
 import shutil
 from pathlib import Path
 
-import nbformat
 import pytest
 
-from grading.book.autograde import grade_one
 from grading.course import Course
 from grading.lab.build import build_lab
-from grading.run import many
 from grading.run.many import close_sandboxes
 from grading.sandbox.bubblewrap import Sandbox
+from tests.grading.notebooks import edit as edit
 
 needs_sandbox = pytest.mark.needs_sandbox  # tests/conftest.py leaves such a test out where no sandbox works
 
@@ -32,42 +29,12 @@ def make_course(root: Path) -> Course:
     return course
 
 
-def edit(source: Path, target: Path, changes: dict[str, str]) -> Path:
-    """Write a copy of a notebook in which the cells with these grade_ids have a new text."""
-    notebook = nbformat.read(source, as_version=4)
-    left = dict(changes)
-    for cell in notebook.cells:
-        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if grade_id in left:
-            cell.source = left.pop(grade_id)
-    assert not left, f"no such cells: {left}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, target)
-    return target
+@pytest.fixture(scope="module")
+def graded_lab(request, tmp_path_factory):
+    """What became of the SUBMISSIONS to LAB that the test's file names, graded once for all its tests."""
+    from tests.grading.lab_loop import grade_lab
 
-
-def graded_once(course, lab):
-    """Grade a student's submission when first asked; what the judge said of it, while the gradebook holds the points.
-
-    Running a lab is what is expensive, so tests on the judge and tests on the gradebook look at the same run.
-    """
-
-    @functools.cache
-    def grade(student):
-        said = []
-
-        def grade_here(job, imports):
-            said.append(real(job, imports))
-            return said[-1]
-
-        real = many.grade_here
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(many, "grade_here", grade_here)
-            grade_one(course, lab, student)
-        (graded,) = said
-        return graded.outcomes
-
-    return grade
+    return grade_lab(tmp_path_factory.mktemp("course"), request.module.LAB, request.module.SUBMISSIONS)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from verifier import argmax_is, matrix
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import Bounds
-from verifier.frontends.lowering.folding import Enclosed, compose, scaled
+from verifier.folding import Enclosed, compose, scaled
 from verifier.frontends.read import read_subject
 from verifier.network import Affine, Network, propagate_interval
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import verifier
-from tests.reference.random_problems import caller_spec, random_problem
+from judges.random_problems import caller_spec, random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.verdict import Question

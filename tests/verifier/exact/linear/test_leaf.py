@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import verifier
-from tests.reference.judging import judge
-from tests.reference.random_problems import random_problem
+from judges.judging import judge
+from judges.random_problems import random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.exact.linear.leaf import leaf_check

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.reference.random_problems import ROUNDING, Problem, random_problem
+from judges.random_problems import ROUNDING, Problem, random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.reason import BELOW_ROUNDING

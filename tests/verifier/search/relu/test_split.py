@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 import verifier
-from tests.reference.judging import judge
-from tests.reference.random_problems import random_problem
+from judges.judging import judge
+from judges.random_problems import random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
