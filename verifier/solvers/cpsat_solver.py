@@ -30,6 +30,7 @@ class CpSatIntegers:
         self._cp = cp_model
         self._model = cp_model.CpModel()
         self._solver = cp_model.CpSolver()
+        self._read = self._solver.value  # while the search tells of a solution, that solution's
         self._bits: dict[int, tuple[Any, int, int]] = {}  # of a two-valued term: its bit, and what it is at 0 and at 1
         self._kept: list[Any] = []  # terms whose id() is a key above stay alive
 
@@ -147,15 +148,21 @@ class CpSatIntegers:
         return Status.NODE_LIMIT if reached else Status.INTERRUPTED, value, bound
 
     def _told(self, tell: Callable[[int, int], None], upper: int) -> Any:
+        model = self
+
         class Teller(self._cp.CpSolverSolutionCallback):  # type: ignore[misc,name-defined]
             def on_solution_callback(self) -> None:
-                tell(round(self.objective_value), min(upper, math.floor(self.best_objective_bound + 1e-6)))
+                model._read = self.value
+                try:
+                    tell(round(self.objective_value), min(upper, math.floor(self.best_objective_bound + 1e-6)))
+                finally:
+                    model._read = model._solver.value
 
         return Teller()
 
     def value_of(self, term: Any) -> int:
         """Read a term in the best answer so far."""
-        return term if isinstance(term, int) else int(self._solver.value(term))
+        return term if isinstance(term, int) else int(self._read(term))
 
 
 def satisfiable(clauses: Sequence[Sequence[int]]) -> bool:

@@ -28,6 +28,8 @@ def synthesise(
     start: WholeNetwork | None = None,
     freeze: tuple[int, ...] = (),
     symmetry: bool = False,
+    most_weights: int | None = None,
+    keep: bool = False,
     timeout_s: float = 60.0,
     work: float | None = None,
     workers: int = 2,
@@ -47,6 +49,8 @@ def synthesise(
         start: A network to start from (CP-SAT).
         freeze: Layers, from 0 on, that keep the weights of `start`: one step of a search layer by layer.
         symmetry: Whether hidden neurons are ordered.
+        most_weights: At most so many weights are not zero, which their domain must hold; None for any number.
+        keep: Whether the time line holds each network, not only its value.
         timeout_s: Wall time in seconds; Ctrl-C ends the search sooner. Either way the best found comes back.
         work: A limit in the solver's own unit (CP-SAT), which repeats exactly with workers=1.
         workers: Threads of CP-SAT.
@@ -74,13 +78,16 @@ def synthesise(
         _use(model, start, holes, freeze)
     if symmetry:
         encode.break_symmetry(model, sketch, holes)
+    if most_weights is not None:
+        model.at_least(_minus_used(model, sketch, holes), -most_weights)
     goal, upper = _goal(model, sketch, examples, holes, objective)
     if more_than is not None:
         model.at_least(goal, more_than + 1)
     bar, moments = BestBar(f"synthesis {sketch.name}", progress), []
 
     def tell(value: int, bound: int) -> None:
-        moments.append(Moment(time.perf_counter() - began, value, bound))
+        held = encode.network_of(model, sketch, holes) if keep else None
+        moments.append(Moment(time.perf_counter() - began, value, bound, held))
         bar.step(value, bound)
 
     try:
@@ -162,6 +169,11 @@ def _goal(model: Any, sketch: Sketch, examples: Examples, holes: encode.Holes, o
         return margin, most
     if objective == "any":
         return 0, 0
+    return _minus_used(model, sketch, holes), 0
+
+
+def _minus_used(model: Any, sketch: Sketch, holes: encode.Holes) -> Any:
+    """Minus the number of weights that are not zero."""
     used, least = [], 0
     for one in (one for layer in holes.weights for row in layer for one in row):
         if isinstance(one, int):
@@ -170,4 +182,4 @@ def _goal(model: Any, sketch: Sketch, examples: Examples, holes: encode.Holes, o
             used.append(1 - model.all_one([1 - model.reaches(one, 1), model.reaches(one, 0)]))
         else:
             least += 1
-    return model.total([*(-1 * one for one in used), -least]), -least
+    return model.total([*(-1 * one for one in used), -least])

@@ -211,3 +211,25 @@ def test_a_claim_that_running_the_network_does_not_confirm_is_refused():
     network = WholeNetwork(Sketch((2, 1)), ([[1, 1]],), ([0],))
     with pytest.raises(RuntimeError, match="claims 2 right, running the network gives 1"):
         count_right(network, Examples([[1, 1], [1, 1]], [0, 1]), 2)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_time_line_holds_networks_whose_value_running_them_confirms(solver):
+    sketch = Sketch((4, 2, 1), (-1, 1), (0,), "sign")
+    examples = drawn(sketch, 12, 1)
+    found = synthesise(sketch, examples, solver=solver, keep=True)
+    assert found.moments and found.moments[-1].value == found.correct
+    assert [int(one.network.right(examples).sum()) for one in found.moments] == [one.value for one in found.moments]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_few_weights_are_chosen_as_well_as_by_enumeration(solver, most):
+    sketch = Sketch((3, 1), (-1, 0, 1), (-1, 0))
+    examples = drawn(sketch, 9, 7)
+    best = 0
+    for weights in itertools.product((-1, 0, 1), repeat=3):
+        if np.count_nonzero(weights) <= most:
+            for bias in (-1, 0):
+                best = max(best, int(WholeNetwork(sketch, ([weights],), ([bias],)).right(examples).sum()))
+    assert synthesise(sketch, examples, most_weights=most, solver=solver).correct == best
