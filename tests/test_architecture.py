@@ -43,6 +43,7 @@ HOME_OF_LIBRARY = {
     "z3": "verifier/solvers/z3_solver.py",
     "clarabel": "verifier/solvers/clarabel_solver.py",
     "highspy": "verifier/solvers/highs_solver.py",
+    "ortools": "verifier/solvers/cpsat_solver.py",
     "auto_LiRPA": "verifier/bounds/lirpa_compat.py",
     "onnx": "verifier/frontends/onnx/file.py",
     "onnxruntime": "verifier/frontends/onnx/file.py",
