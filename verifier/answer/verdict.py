@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from verifier.answer.milp_work import MilpWork
 from verifier.answer.reason import BELOW_ROUNDING, Reason
 from verifier.enclosure import Array, Bounds
 from verifier.errors import ResultComparisonError, SpecError
@@ -197,6 +198,7 @@ class Result:
         spec: The spec that was asked.
         counterexamples: All that were met and confirmed, as `counterexample`; more than one only where verify() was
             given a list for them.
+        milp: What method="milp" did, in numbers; None for other methods.
         note: What else to know, e.g. that onnxruntime took no part in the replay; "" for nothing.
     """
 
@@ -215,6 +217,7 @@ class Result:
     cause: Reason | None = None
     note: str = ""
     counterexamples: tuple[Any, ...] = ()
+    milp: MilpWork | None = None
 
     @property
     def timed_out(self) -> bool:
@@ -237,7 +240,7 @@ class Result:
             "margin": _plain(self.margin)[0], "subdomains": self.subdomains, "seconds": self.seconds,
             "output_bounds": {"lower": _plain(outputs.lower), "upper": _plain(outputs.upper)},
             "counterexample": point, "counterexamples": [_plain(one) for one in self.counterexamples],
-            "note": self.note,
+            "note": self.note, "milp": None if self.milp is None else self.milp.to_dict(),
         }  # fmt: skip
 
     def __bool__(self) -> bool:
@@ -274,6 +277,8 @@ class Result:
         if self.counterexample is not None and self.counterexample_output is not None:
             x, y = _numbers(self.counterexample), _numbers(self.counterexample_output)
             lines.append(f"  counterexample x = {x} gives y = {y}")
+        if self.milp is not None:
+            lines.append(f"  {self.milp}")
         return "\n".join(lines)
 
     __repr__ = __str__
