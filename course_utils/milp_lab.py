@@ -115,7 +115,7 @@ Link = tuple[tuple[int, int], bool, tuple[int, int], bool]
 
 
 def dependency_links(net: Any, x_specs: Any, kinds: Sequence[str] = ("intra-layer", "consecutive")) -> list[Link]:
-    """The library's dependencies as plain data: (first neuron, its state, second neuron, its state), True for active."""
+    """The library's dependencies as plain data: first neuron, its state, second neuron, its state; True for active."""
     box = Box.from_pairs(x_specs)
     network = read_subject(net, None, box.lower.size).network
     pre = [Bounds(np.array(low), np.array(high)) for low, high in hidden_bounds(net, x_specs)]
@@ -227,14 +227,14 @@ def race_instances() -> list[Instance]:
         for number in (1, 2, 3, 4):
             found.append(Instance(f"ACAS Xu {name}, property {number}", acas_network(name), *acas_question(number)))
     net, image, label = small_digit()
-    for radius in (0.01, 0.02, 0.03, 0.05):
+    for radius in (0.06, 0.08, 0.09, 0.1):
         box = torch.stack([(image - radius).clamp(0, 1), (image + radius).clamp(0, 1)], dim=1).tolist()
         found.append(Instance(f"digit, radius {radius}", net, box, argmax_is(label)))
     conv, images, labels = cat_airplane()
-    for k in (0, 1, 10, 11):
-        x, radius = images[k].reshape(-1), 2 / 255
+    for k, levels in ((0, 2), (1, 2), (10, 4), (11, 6)):
+        x, radius = images[k].reshape(-1), levels / 255
         box = torch.stack([(x - radius).clamp(0, 1), (x + radius).clamp(0, 1)], dim=1).tolist()
-        found.append(Instance(f"image {k}, radius 2/255", conv, box, argmax_is(labels[k]), (3, 32, 32)))
+        found.append(Instance(f"image {k}, radius {levels}/255", conv, box, argmax_is(labels[k]), (3, 32, 32)))
     return found
 
 

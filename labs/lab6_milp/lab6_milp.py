@@ -239,9 +239,9 @@ def check():
     for x in ([-1.0, -1.0], [1.0, 1.0]):
         got = slope[0] * x[0] + slope[1] * x[1] + offset
         wanted = max(x[0] + x[1], 0.0)
-        assert abs(got - wanted) < 1e-9, f"x1 + x2 on the square: the chord meets ReLU at {x}, yours is {got} there"
+        assert abs(got - wanted) < 1e-5, f"x1 + x2 on the square: the chord meets ReLU at {x}, yours is {got} there"
     slope, offset = plain([-2.0], 5.0, [0.0], [1.0])
-    assert slope == [-2.0] and offset == 5.0, "5 - 2 x is never negative on [0, 1]: it stays as it is"
+    assert abs(slope[0] + 2) < 1e-5 and abs(offset - 5) < 1e-5, "5 - 2 x is never negative on [0, 1]: it stays as it is"
     passed("relu_above", 4)
     ### BEGIN HIDDEN TESTS
     import numpy as np
@@ -257,8 +257,8 @@ def check():
                 [drawn.uniform(low, high, (200, n)), [np.where(s > 0, low, high), np.where(s > 0, high, low)]]
             )
             f, above = x @ s + c, x @ np.array(slope) + offset
-            assert (above >= np.maximum(f, 0) - 1e-9).all(), "is it above ReLU everywhere in the box?"
-            assert np.abs(above[-2:] - np.maximum(f[-2:], 0)).max() < 1e-9, (
+            assert (above >= np.maximum(f, 0) - 1e-5).all(), "is it above ReLU everywhere in the box?"
+            assert np.abs(above[-2:] - np.maximum(f[-2:], 0)).max() < 1e-5, (
                 "it touches ReLU where f is least and largest"
             )
     ### END HIDDEN TESTS
@@ -605,7 +605,7 @@ from course_utils.milp_lab import small_digit
 from verifier import MilpOptions, argmax_is, verify
 
 digit_net, digit, label = small_digit()
-radius = 0.03
+radius = 0.08
 x_specs = [(max(0.0, value - radius), min(1.0, value + radius)) for value in digit.tolist()]
 combinations = {
     "programs alone": MilpOptions(splitting=False, cuts="none"),
@@ -718,7 +718,7 @@ def halves_of(net, x_specs, inputs):
 
 flying = acas_network("2_2")
 acas_box = list(acas_property(4).box)
-middle = sorted(range(784), key=lambda place: -float(digit_net[0].weight[:, place].abs().sum()))[
+middle = sorted(range(784), key=lambda place: -float(digit_net[0].weight[:, place].detach().abs().sum()))[
     :5
 ]  # the heaviest pixels
 halved = {
