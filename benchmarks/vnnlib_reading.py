@@ -47,6 +47,16 @@ def many_disjuncts(disjuncts: int, inputs: int = 5, outputs: int = 5) -> str:
     return declared(inputs, outputs) + asserted + "(assert (or\n" + "\n".join(rows) + "\n))\n"
 
 
+def unrepeated(disjuncts: int, outputs: int = 5) -> str:
+    """Pairs of rows whose numbers all differ."""
+    limits = np.random.default_rng(3).normal(size=(disjuncts, 2))
+    rows = [
+        f"(and (<= Y_{i % outputs} {low:.8f}) (>= Y_{(i + 1) % outputs} {high:.8f}))"
+        for i, (low, high) in enumerate(limits)
+    ]
+    return declared(1, outputs) + "(assert (>= X_0 0))(assert (<= X_0 1))(assert (or\n" + "\n".join(rows) + "\n))\n"
+
+
 def one_box(megabytes: float) -> str:
     """One box of so many inputs that its assertions fill the file, with comments, one in each line."""
     inputs = int(megabytes * 1e6 / 95)
@@ -56,7 +66,7 @@ def one_box(megabytes: float) -> str:
 
 
 def sums(rows: int, outputs: int = 10) -> str:
-    """Sums of several outputs, which no regular expression reads in bulk."""
+    """Weighted sums of several outputs."""
     weights = np.random.default_rng(2).normal(size=(rows, outputs))
     terms = (" ".join(f"(* {w:.9f} Y_{i})" for i, w in enumerate(row)) for row in weights)
     asserted = "".join(f"(assert (<= (+ {term}) 0.5))\n" for term in terms)
@@ -71,7 +81,7 @@ def report(name: str, text: str) -> None:
     size = len(text) / 1e6
     disjuncts = sum(len(case.unsafe) for case in found.cases)
     print(
-        f"{name:32} {size:7.2f} MB {seconds:7.2f} CPU s {size / seconds:7.1f} MB/s   "
+        f"{name:34} {size:7.2f} MB {seconds:7.2f} CPU s {size / seconds:7.1f} MB/s   "
         f"{len(found.cases)} boxes, {disjuncts} disjuncts",
         flush=True,
     )
@@ -86,6 +96,7 @@ def main() -> None:
     report("100 boxes of 3,072 inputs", many_boxes(100, 3072))
     report("300 boxes of 300 inputs", many_boxes(300, 300))
     report("32,768 disjuncts", many_disjuncts(32_768))
+    report("32,768 disjuncts, no number twice", unrepeated(32_768))
     report("one box, 10 MB", one_box(10))
     report("sums of outputs", sums(1_000))
     if options.data is not None:

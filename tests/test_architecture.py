@@ -66,10 +66,12 @@ ROOMS = {
     "office": {"course", "limits", "lab", "sandbox", "run", "book"},
     "demo": {"course", "sandbox", "book"},
     "nbgrader_config": {"lab", "run", "book"},
-    "__main__": {"course", "limits", "wire", "lab", "run", "book", "office", "demo"},
+    "commands": {"course", "limits", "lab", "run", "book", "office", "demo"},
+    "__main__": {"course", "commands"},
     "__init__": set(),
 }
-ROOMS_AS_MODULES = {f"grading.{room}" for room in ("wire", "lab", "sandbox", "inside", "run", "book", "office")}
+ROOM_NAMES = ("wire", "lab", "sandbox", "inside", "run", "book", "office", "commands")
+ROOMS_AS_MODULES = {f"grading.{room}" for room in ROOM_NAMES}
 
 VERIFIER_FILES = sorted((ROOT / "verifier").rglob("*.py"))
 GRADING_FILES = sorted((ROOT / "grading").rglob("*.py"))

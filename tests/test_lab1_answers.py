@@ -9,11 +9,11 @@ from torch import nn
 from course_utils.data import CircleDataset, circle_network, circle_points, repaired_circle_network
 from course_utils.models import regression_model
 from course_utils.training import train
-from grading.course import Course
-from grading.lab.contract import assigned_names, read_test_cells
+from grading.lab.contract import assigned_names
+from tests.lab_answers import LabAnswers, cases
 
-CELLS = {cell.grade_id: cell.source for cell in read_test_cells(Course.here().source_notebook("lab1_circle"))}
 BEFORE = "import numpy as np\nimport torch\nfrom torch import nn\nfrom verifier import less_than, verify, Box\n"
+ANSWERS = LabAnswers("lab1_circle", BEFORE)
 INSIDE = "def inside_circle(x):\n    "
 TEST = "def net_test(net, testing_data):\n    "
 RIGHT_MASK = "right = (net(testing_data).reshape(-1) >= 0.5) == ((testing_data - 0.5).norm(dim=1) <= 0.5)\n    "
@@ -27,8 +27,7 @@ WRONG = {
         "always": INSIDE + "return 1",
     },
     "gen_test": {
-        "one value for both": POINTS
-        + "t = torch.rand(num)\n"
+        "one value for both": POINTS + "t = torch.rand(num)\n"
         "    pairs = [(l + (u - l) * t) for l, u in (x1_bound, x2_bound)]\n"
         "    return torch.stack(pairs, dim=1)",
         "bounds not used": POINTS + "return torch.rand(num, 2)",
@@ -83,35 +82,20 @@ RIGHT = {
 }
 
 
-def cases(answers):
-    return [
-        pytest.param(name, code, id=f"{name}: {how}") for name, kinds in answers.items() for how, code in kinds.items()
-    ]
-
-
-def check(name, code):
-    """Run an answer, then its test cell, which finds what it needs in the answer's names as in a notebook."""
-    names = {}
-    exec(BEFORE + code, names)
-    exec(CELLS[f"{name}_check"], names)
-
-
 @pytest.mark.parametrize(("name", "code"), cases(WRONG))
 def test_a_plausible_but_wrong_answer_loses_the_points(name, code):
     with pytest.raises((AssertionError, RuntimeError)):
-        check(name, code)
+        ANSWERS.earned(name, code)
 
 
 @pytest.mark.parametrize(("name", "code"), cases(RIGHT))
 def test_a_right_answer_in_an_unusual_form_keeps_them(name, code):
-    check(name, code)
+    assert ANSWERS.earned(name, code) == ANSWERS.max_points[f"{name}_check"]
 
 
 def repair_points(repaired, network):
-    names = {"nn_repaired": repaired, "network": network}
-    exec(CELLS["repair_check"].removesuffix("check()"), names)
     try:
-        return names["check"]()
+        return ANSWERS.points("repair_check", {"nn_repaired": repaired, "network": network})
     except AssertionError:
         return 0
 
@@ -140,7 +124,7 @@ def test_a_network_that_was_not_repaired_earns_nothing(handed_in):
 def test_the_courses_own_network_earns_nothing_as_ones_own():
     for name in ("nn_circle_layers", "nn_circle_accuracy"):
         with pytest.raises(AssertionError, match="the course's own network"):
-            exec(CELLS[name], {"nn_circle": circle_network()})
+            ANSWERS.points(name, {"nn_circle": circle_network()})
 
 
 def test_a_network_of_its_own_class_keeps_the_points_for_its_layers():
@@ -153,14 +137,14 @@ def test_a_network_of_its_own_class_keeps_the_points_for_its_layers():
             return self.last(torch.relu(self.second(torch.relu(self.first(x)))))
 
     torch.manual_seed(1)
-    exec(CELLS["nn_circle_layers"], {"nn_circle": Own()})
+    ANSWERS.points("nn_circle_layers", {"nn_circle": Own()})
     small = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
     with pytest.raises(AssertionError, match="two hidden layers of 64"):
-        exec(CELLS["nn_circle_layers"], {"nn_circle": small})
+        ANSWERS.points("nn_circle_layers", {"nn_circle": small})
     with pytest.raises(AssertionError, match="without ReLU"):
-        exec(CELLS["nn_circle_layers"], {"nn_circle": nn.Sequential(nn.Linear(2, 64), nn.Linear(64, 1))})
+        ANSWERS.points("nn_circle_layers", {"nn_circle": nn.Sequential(nn.Linear(2, 64), nn.Linear(64, 1))})
 
 
 def test_checks_leave_nothing_but_their_own_name_behind():
     """Students call their own values `points`, `labels`, `lower` and `weight`."""
-    assert {name: assigned_names(source) for name, source in CELLS.items()} == {name: {"check"} for name in CELLS}
+    assert [name for name, source in ANSWERS.source.items() if assigned_names(source) != {"check"}] == []

@@ -1,6 +1,5 @@
 """Lab 2's test cells, hidden parts included, on plausible wrong answers and on right ones in an unusual form."""
 
-import ast
 from types import SimpleNamespace
 
 import pytest
@@ -8,11 +7,9 @@ import torch
 
 import course_utils.models
 import verifier
-from grading.course import Course
-from grading.lab.contract import read_test_cells
+from tests.lab_answers import LabAnswers, cases
 
-CELLS = {cell.grade_id: cell.source for cell in read_test_cells(Course.here().source_notebook("lab2_digits"))}
-BEFORE = """
+ANSWERS = LabAnswers("lab2_digits", """
 import numpy as np
 import torch
 from torch import nn
@@ -37,7 +34,7 @@ def pixel_box(*spec):
 
 def right(net, images, labels):
     return (net(images).argmax(dim=1) == labels).float().mean().item()
-"""
+""")  # fmt: skip
 
 PERTURB_ONE = "def perturb_one_pixel(x, pixel_pos, delta, clip=None):\n    "
 PERTURB_ALL = "def perturb_all_pixels(x, delta, count=784, clip=None):\n    moving = torch.arange(784) < count\n    "
@@ -151,28 +148,15 @@ RIGHT = {
 }  # fmt: skip
 
 
-def cases(answers):
-    return [
-        pytest.param(name, code, id=f"{name}: {how}") for name, kinds in answers.items() for how, code in kinds.items()
-    ]
-
-
-def check(name, code):
-    """Run an answer, then its test cell, which finds what it needs in the answer's names as in a notebook."""
-    names = {}
-    exec(BEFORE + code, names)
-    exec(CELLS[f"{name}_check"], names)
-
-
 @pytest.mark.parametrize(("name", "code"), cases(WRONG))
 def test_a_plausible_but_wrong_answer_loses_the_points(name, code):
     with pytest.raises((AssertionError, TypeError, ValueError)):
-        check(name, code)
+        ANSWERS.earned(name, code)
 
 
 @pytest.mark.parametrize(("name", "code"), cases(RIGHT))
 def test_a_right_answer_in_an_unusual_form_keeps_them(name, code):
-    check(name, code)
+    assert ANSWERS.earned(name, code) == ANSWERS.max_points[f"{name}_check"]
 
 
 @pytest.mark.parametrize(
@@ -184,21 +168,18 @@ def test_each_threshold_of_the_training_for_proofs_gives_its_point(visible, hidd
     monkeypatch.setattr(
         verifier, "verified_accuracy", lambda *_, **__: SimpleNamespace(verified=next(answers), clean=1)
     )
-    tree = ast.parse(CELLS["nn_proof_check"])
-    last = tree.body.pop()
     names = {"nn_proof": course_utils.models.digit_net(128, 64)}
-    exec(compile(tree, "cell", "exec"), names)
-    assert eval(compile(ast.Expression(last.value), "cell", "eval"), names) == points
+    assert ANSWERS.points("nn_proof_check", names) == points
 
 
 def test_tuned_limits_must_be_of_a_network_that_reads_digits():
     """A network that always says 7 would make any limits true."""
-    names = {"y_specs_tuned": [[-0.1, 0.1]] * 7 + [[0.9, 1.1]] + [[-0.1, 0.1]] * 2}
-    exec(BEFORE + "network = nn.Linear(784, 10)", names)
+    names = ANSWERS.names("network = nn.Linear(784, 10)")
+    names["y_specs_tuned"] = [[-0.1, 0.1]] * 7 + [[0.9, 1.1]] + [[-0.1, 0.1]] * 2
     torch.nn.init.zeros_(names["network"].weight)
     names["network"].bias.data = torch.eye(10)[7]
     with pytest.raises(AssertionError, match="is the network still one that reads digits"):
-        exec(CELLS["y_specs_tuned_check"], names)
+        ANSWERS.points("y_specs_tuned_check", names)
 
 
 def test_limits_of_one_width_do_not_tune_the_close_call():
@@ -214,6 +195,6 @@ def test_limits_of_one_width_do_not_tune_the_close_call():
     for width in (0.01, 0.1, 0.5, 1.0, 2.0, 5.0):
         names = {"network": network, "y_specs_tuned": [[m - width, m + width] for m in middle.tolist()]}
         with pytest.raises(AssertionError):
-            exec(CELLS["y_specs_tuned_check"], names)
+            ANSWERS.points("y_specs_tuned_check", names)
     tuned = [[low - 0.001, high + 0.001] for low, high in zip(bounds.lower, bounds.upper, strict=True)]
-    exec(CELLS["y_specs_tuned_check"], {"network": network, "y_specs_tuned": tuned})
+    ANSWERS.points("y_specs_tuned_check", {"network": network, "y_specs_tuned": tuned})

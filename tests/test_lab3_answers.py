@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from grading.course import Course
-from grading.lab.contract import read_test_cells
+from tests.lab_answers import LabAnswers, cases
 from tests.reference.enumeration import exact_range
-
-TESTS = {cell.grade_id: cell for cell in read_test_cells(Course.here().source_notebook("lab3_verifier"))}
 
 # what a student has by then: right functions, written in another way than the lab's solutions
 BEFORE = """
@@ -122,6 +119,7 @@ def search(bound, attack, split, whole, limit, most, order=-1, trust=False, give
 interval_bound, crown_bound = from_layers(chain), from_layers(crowned)
 attack_on = attack_from(descend)
 """
+ANSWERS = LabAnswers("lab3_verifier", BEFORE)
 
 INTERVALS = "def interval_bounds(layers, lower, upper):\n    "
 RELAX = "def relax(lower, upper):\n    "
@@ -141,9 +139,8 @@ SPLIT = "def split_box(part):\n    return cut(part)\n\n\n"
 
 def with_tail(code):
     """An answer to the search, with the end of its cell, which the lab gives."""
-    source = Course.here().text_source("lab3_verifier").read_text(encoding="utf-8")
-    tail = source[source.index("def my_verify(") :]
-    return SPLIT + code + "\n\n\n" + tail[: tail.index("# %%")]
+    tail = ANSWERS.given_end("branch_and_bound", "def my_verify(")
+    return SPLIT + code + "\n\n\n" + tail
 
 
 WRONG = {
@@ -284,36 +281,15 @@ RIGHT = {
 }  # fmt: skip
 
 
-def cases(answers):
-    return [
-        pytest.param(name, code, id=f"{name}: {how}") for name, kinds in answers.items() for how, code in kinds.items()
-    ]
-
-
-def earned(name, code):
-    """Run an answer, then its test cell, which finds what it needs in the answer's names as in a notebook."""
-    names = {}
-    exec(BEFORE + code, names)
-    test = TESTS[f"{name}_check"]
-    tree = ast.parse(test.source)
-    last = tree.body[-1]
-    if not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Name):
-        exec(test.source, names)
-        return test.max_points
-    tree.body.pop()
-    exec(compile(tree, "cell", "exec"), names)
-    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-
-
 @pytest.mark.parametrize(("name", "code"), cases(WRONG))
 def test_a_plausible_but_wrong_answer_earns_nothing(name, code):
     with pytest.raises(AssertionError):
-        earned(name, code)
+        ANSWERS.earned(name, code)
 
 
 @pytest.mark.parametrize(("name", "code"), cases(RIGHT))
 def test_a_right_answer_in_an_unusual_form_earns_every_point(name, code):
-    assert earned(name, code) == TESTS[f"{name}_check"].max_points
+    assert ANSWERS.earned(name, code) == ANSWERS.max_points[f"{name}_check"]
 
 
 @pytest.mark.parametrize(
@@ -329,7 +305,7 @@ def test_a_right_answer_in_an_unusual_form_earns_every_point(name, code):
     ],
 )
 def test_lines_that_enclose_the_curve_earn_three_points_and_two_more_with_the_least_area(how, points):
-    assert earned("relax", RELAX + how) == points
+    assert ANSWERS.earned("relax", RELAX + how) == points
 
 
 @pytest.mark.parametrize(
@@ -346,7 +322,7 @@ def test_lines_that_enclose_the_curve_earn_three_points_and_two_more_with_the_le
 )
 def test_lines_that_cross_the_curve_or_are_far_from_it_earn_nothing(how):
     with pytest.raises(AssertionError):
-        earned("relax", RELAX + how)
+        ANSWERS.earned("relax", RELAX + how)
 
 
 @pytest.mark.parametrize(
@@ -363,9 +339,9 @@ def test_lines_that_cross_the_curve_or_are_far_from_it_earn_nothing(how):
 def test_the_search_earns_its_points_by_verdict(loop, points):
     if points == "unknown":
         with pytest.raises(AssertionError, match="three parts are too few"):
-            earned("branch_and_bound", with_tail(LOOP + loop))
+            ANSWERS.earned("branch_and_bound", with_tail(LOOP + loop))
     else:
-        assert earned("branch_and_bound", with_tail(LOOP + loop)) == points
+        assert ANSWERS.earned("branch_and_bound", with_tail(LOOP + loop)) == points
 
 
 def test_a_wrong_verdict_on_a_hidden_question_costs_every_point():
@@ -374,12 +350,12 @@ def test_a_wrong_verdict_on_a_hidden_question_costs_every_point():
         "    return ('falsified', whole[0], []) if len(whole[0]) == 3 else found"
     )
     with pytest.raises(AssertionError, match="was called falsified"):
-        earned("branch_and_bound", with_tail(LOOP + loop))
+        ANSWERS.earned("branch_and_bound", with_tail(LOOP + loop))
 
 
 def test_the_hidden_networks_take_the_least_values_that_the_check_believes():
     """Against exact enumeration of every activation pattern, which shares nothing with the verifier."""
-    tree = ast.parse(TESTS["branch_and_bound_check"].source)
+    tree = ast.parse(ANSWERS.source["branch_and_bound_check"])
     (made,) = (
         node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "nets"
     )
@@ -404,8 +380,7 @@ def test_the_hidden_bowls_take_the_least_values_that_the_check_believes():
 
 def test_float32_networks_and_lists_go_through_the_search():
     torch.manual_seed(0)
-    names = {}
-    exec(BEFORE + with_tail(LOOP + "return search(bound, attack, split, whole, limit, max_parts)"), names)
+    names = ANSWERS.names(with_tail(LOOP + "return search(bound, attack, split, whole, limit, max_parts)"))
     net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1)).double()
     verdict, point, proved = names["my_verify"](net, ((0, 1), (0, 1)), -100)
     assert (verdict, point, len(proved)) == ("verified", None, 1)

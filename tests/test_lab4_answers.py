@@ -1,16 +1,10 @@
 """Lab 4's test cells, hidden parts included, on plausible wrong answers and on right ones in an unusual form."""
 
-import ast
-
 import pytest
 
 pytest.importorskip("z3")
 
-from grading.course import Course
-from grading.lab.contract import read_test_cells
-
-LAB = "lab4_curve"
-TESTS = {cell.grade_id: cell for cell in read_test_cells(Course.here().source_notebook(LAB))}
+from tests.lab_answers import LabAnswers, cases
 
 # what a student has by then: right functions, written in another way than the lab's solutions
 BEFORE = """
@@ -88,6 +82,7 @@ def floats(layers, h, rounding=R, sort=F, fused=False, first=True):
         h = [z3.If(z3.fpGT(v, zero), v, zero) for v in z] if k < len(layers) - 1 else z
     return h
 """
+ANSWERS = LabAnswers("lab4_curve", BEFORE)
 
 KERAS = "def from_keras(weights):\n    "
 EXACT = "def exact(value):\n    "
@@ -229,33 +224,9 @@ RIGHT = {
 }  # fmt: skip
 
 
-def tail(name):
-    """The end of an exercise's cell, which the lab gives."""
-    source = Course.here().text_source(LAB).read_text(encoding="utf-8")
-    _, mark, rest = source[source.index(f'"grade_id": "{name}"') :].partition("# %%")[0].partition("# the rest of this")
-    return mark + rest
-
-
-def cases(answers):
-    return [
-        pytest.param(name, code, id=f"{name}: {how}") for name, kinds in answers.items() for how, code in kinds.items()
-    ]
-
-
 def earned(name, code):
-    """Run an answer, then its test cell, which finds what it needs in the answer's names as in a notebook."""
-    names = {}
-    exec(BEFORE, names)
-    exec(code + "\n\n\n" + tail(name), names)
-    test = TESTS[f"{name}_check"]
-    tree = ast.parse(test.source)
-    last = tree.body[-1]
-    if not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Name):
-        exec(test.source, names)
-        return test.max_points
-    tree.body.pop()
-    exec(compile(tree, "cell", "exec"), names)
-    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    """Points of an answer, before the end of its cell that the lab gives."""
+    return ANSWERS.earned(name, code + "\n\n\n" + ANSWERS.given_end(name, "# the rest of this"))
 
 
 @pytest.mark.parametrize(("name", "code"), cases(WRONG))
@@ -266,7 +237,7 @@ def test_a_plausible_but_wrong_answer_earns_nothing(name, code):
 
 @pytest.mark.parametrize(("name", "code"), cases(RIGHT))
 def test_a_right_answer_in_an_unusual_form_earns_every_point(name, code):
-    assert earned(name, code) == TESTS[f"{name}_check"].max_points
+    assert earned(name, code) == ANSWERS.max_points[f"{name}_check"]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,11 @@
 """Lab 6's test cells, hidden parts included, on plausible wrong answers and on right ones in an unusual form."""
 
-import contextlib
-import io
-
 import pytest
 
 pytest.importorskip("highspy")
 
-from grading.course import Course
-from grading.lab.contract import read_test_cells
+from tests.lab_answers import LabAnswers, cases
 
-LAB = "lab6_milp"
-TESTS = {cell.grade_id: cell for cell in read_test_cells(Course.here().source_notebook(LAB))}
 BEFORE = """
 import itertools
 import numpy as np
@@ -181,7 +175,8 @@ RIGHT = {
         "an array": CUT + "return np.array(TABLE[q_state + r_state])",
     },
     "count_left": {
-        "numpy": COUNT + "d = np.array(list(itertools.product((0, 1), repeat=switches))).reshape(2**switches, switches)\n"
+        "numpy": COUNT + "d = np.array(list(itertools.product((0, 1), repeat=switches)))\n"
+        "    d = d.reshape(2**switches, switches)\n"
         "    ok = np.ones(len(d), dtype=bool)\n    for q, r, a, b, c in cuts:\n"
         "        ok &= a * d[:, q] + b * d[:, r] >= c\n"
         "    return ok.sum()",
@@ -193,32 +188,20 @@ RIGHT = {
 }  # fmt: skip
 
 
-def cases(answers):
-    return [
-        pytest.param(name, code, id=f"{name}: {how}") for name, kinds in answers.items() for how, code in kinds.items()
-    ]
-
-
-def check(name, code):
-    """Run an answer, then its test cell, which finds what it needs in the answer's names as in a notebook."""
-    names = {}
-    exec(BEFORE, names)
-    exec(code, names)
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(TESTS[f"{name}_check"].source, names)
+ANSWERS = LabAnswers("lab6_milp", BEFORE)
 
 
 @pytest.mark.parametrize(("name", "code"), cases(WRONG))
 def test_a_plausible_but_wrong_answer_earns_nothing(name, code):
     with pytest.raises((AssertionError, ValueError, TypeError, LookupError, ZeroDivisionError)):
-        check(name, code)
+        ANSWERS.earned(name, code)
 
 
 @pytest.mark.parametrize(("name", "code"), cases(RIGHT))
 def test_a_right_answer_in_an_unusual_form_earns_every_point(name, code):
-    check(name, code)
+    assert ANSWERS.earned(name, code) == ANSWERS.max_points[f"{name}_check"]
 
 
 def test_every_exercise_has_both_kinds():
-    exercises = {grade_id.removesuffix("_check") for grade_id in TESTS}
+    exercises = {grade_id.removesuffix("_check") for grade_id in ANSWERS.source}
     assert set(WRONG) == set(RIGHT) == exercises

@@ -15,7 +15,8 @@ from tests.reference.random_problems import random_relation
 from verifier import Verdict, linear
 from verifier.answer.verdict import Question
 from verifier.network import Affine, Network, Subject
-from verifier.question.spec import Box, from_data, to_data
+from verifier.question.spec import Box
+from verifier.question.spec_data import from_data, to_data
 
 SEED = 50
 BATCH = 10

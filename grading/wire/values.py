@@ -97,7 +97,9 @@ def _encode_course_value(value: Any, export: Export | None, where: str) -> Any:
     if spec is not None and isinstance(value, spec.Box):
         return {"box": [array_data(np.asarray(side), where) for side in (value.lower, value.upper)]}
     if spec is not None and isinstance(value, spec.OutputSpec):
-        return {"output_spec": _as_json(spec.to_data(value), where)}
+        from verifier.question.spec_data import to_data
+
+        return {"output_spec": _as_json(to_data(value), where)}
     if callable(value) and not isinstance(value, type):
         if export is None:
             raise WireError(f"{where}: a function is neither an argument nor a result that a test may pass on")
@@ -165,7 +167,8 @@ def _decode_course_value(form: str, content: Any) -> Any:
     if form == "network":
         return _read_network(content)
     from verifier.errors import VerifierError
-    from verifier.question.spec import Box, from_data
+    from verifier.question.spec import Box
+    from verifier.question.spec_data import from_data
 
     try:
         if form == "box":

@@ -1,17 +1,14 @@
 """A course of one small lab in a temporary folder, so that the grading loop is tested in seconds and touches
 nothing."""
 
-import functools
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from grading.book.autograde import grade_one
 from grading.course import Course
 from grading.lab.build import build_lab
-from grading.run import many
 from grading.run.many import close_sandboxes
 from grading.sandbox.bubblewrap import Sandbox
 
@@ -46,28 +43,12 @@ def edit(source: Path, target: Path, changes: dict[str, str]) -> Path:
     return target
 
 
-def graded_once(course, lab):
-    """Grade a student's submission when first asked; what the judge said of it, while the gradebook holds the points.
+@pytest.fixture(scope="module")
+def graded_lab(request, tmp_path_factory):
+    """What became of the SUBMISSIONS to LAB that the test's file names, graded once for all its tests."""
+    from tests.grading.lab_loop import grade_lab
 
-    Running a lab is what is expensive, so tests on the judge and tests on the gradebook look at the same run.
-    """
-
-    @functools.cache
-    def grade(student):
-        said = []
-
-        def grade_here(job, imports):
-            said.append(real(job, imports))
-            return said[-1]
-
-        real = many.grade_here
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(many, "grade_here", grade_here)
-            grade_one(course, lab, student)
-        (graded,) = said
-        return graded.outcomes
-
-    return grade
+    return grade_lab(tmp_path_factory.mktemp("course"), request.module.LAB, request.module.SUBMISSIONS)
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ SAMPLES = 60
 CLIMBS = 3
 # how far the limit lies above the largest output that was seen, as a share of their spread, and who is asked
 QUESTIONS = ((-0.1, "split"), (0.03, "split"), (0.6, "crown"))
-RELATIVE = {torch.float64: 1e-9, torch.float32: 2e-4}  # of the largest output, that a run of the module may round
+# of the largest output, that a run of the module may round
+RELATIVE = {torch.float64: 1e-9, torch.float32: 2e-4, torch.float16: 0.05, torch.bfloat16: 0.3}
 
 
 @dataclass
@@ -39,6 +40,11 @@ def outputs(net: RandomModule, points: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
+def _written(values: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    """The nearest values that a module of that dtype can be given; float32 also for one in float64."""
+    return torch.from_numpy(values).to(torch.float32 if dtype == torch.float64 else dtype).double().numpy()
+
+
 def _fresh(net: RandomModule) -> RandomModule:
     """The module with a buffer of its own: its only state that a forward may read and write."""
     fresh = copy.copy(net)
@@ -59,7 +65,7 @@ def climb(
             direction = np.sign(x.grad[0].double().numpy())
         except (RuntimeError, AssertionError):
             direction = rng.normal(size=point.size)
-        there = np.clip(point + direction * (high - low) * 0.5 ** (step + 1), low, high)
+        there = np.clip(_written(point + direction * (high - low) * 0.5 ** (step + 1), net.dtype), low, high)
         value = outputs(net, there[None])[0, 0]
         if value > best:
             point, best = there, value
@@ -72,9 +78,9 @@ def ask(seed: int, samples: int = SAMPLES) -> Asked:
     state = _state(net)
     centre = rng.normal(size=net.inputs) * float(rng.choice([0.3, 1.0, 5.0]))
     radius = rng.uniform(0.01, 0.6) * float(rng.choice([0.2, 1.0, 3.0]))
-    low, high = ((side).astype(np.float32).astype(float) for side in (centre - radius, centre + radius))
+    low, high = (_written(side, net.dtype) for side in (centre - radius, centre + radius))
     points = np.concatenate([rng.uniform(low, high, (samples, net.inputs)), low[None], high[None]])
-    points = np.clip(points.astype(np.float32).astype(float), low, high)
+    points = np.clip(_written(points, net.dtype), low, high)
     y = outputs(net, points)
     top_at = points[y[:, 0].argsort()[-CLIMBS:]]
     climbed = np.stack([climb(net, low, high, start, rng) for start in top_at])
@@ -117,4 +123,4 @@ def ask(seed: int, samples: int = SAMPLES) -> Asked:
 
 
 def _state(net: RandomModule) -> tuple[int, bytes]:
-    return net.calls, b"".join(value.numpy().tobytes() for value in net.state_dict().values())
+    return net.calls, b"".join(value.double().numpy().tobytes() for value in net.state_dict().values())

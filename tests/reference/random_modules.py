@@ -336,8 +336,39 @@ def branch(net: RandomModule, values: Values) -> Statement:
     return run
 
 
+@statement
+def convolved(net: RandomModule, values: Values) -> Statement:
+    one, form = _pick(net, values), int(net.rng.integers(4))
+    width = values[one].shape[1]
+    if form == 0:  # along the values, one channel
+        mode = str(net.rng.choice(["zeros", "reflect", "circular"]))
+        place = net.layer(nn.Conv1d(1, 1, 3, padding=1, padding_mode=mode))
+    elif form == 1:
+        place = net.layer(nn.Conv1d(1, 1, 2, stride=int(net.rng.integers(1, 3)), padding=2, dilation=2))
+    else:  # a picture of 3 x 4, small enough that what comes of it is no wider than a value may be
+        place = net.layer(nn.Conv2d(1, 2, 2, stride=int(net.rng.integers(1, 3)), bias=bool(net.rng.random() < 0.5)))
+
+    def run(net: RandomModule, values: Values) -> None:
+        part = net.layers[place]
+        if form < 2:
+            values.append(part(values[one][None])[0])
+            return
+        seen = part(F.pad(values[one], (0, 12 - width)).view(1, 1, 3, 4))
+        if form == 2:
+            seen = F.max_pool2d(torch.relu(seen), (1, 2), ceil_mode=True)
+        values.append(seen.flatten(1))
+
+    return run
+
+
+HALVES = (torch.float16, torch.bfloat16)
+
+
 def random_module(seed: int) -> RandomModule:
-    """The module of a seed, in float32 or float64."""
+    """The module of a seed: in float64, float32, or now and then in half precision."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    return RandomModule(rng, torch.float64 if rng.random() < 0.5 else torch.float32)
+    drawn = rng.random()
+    if drawn >= 0.95:
+        return RandomModule(rng, HALVES[seed % 2])
+    return RandomModule(rng, torch.float64 if drawn < 0.5 else torch.float32)

@@ -136,3 +136,16 @@ def as_index(value: Any, name: str) -> int:
 def as_optional_index(value: Any, name: str) -> int | None:
     """Read a whole number >= 0, or None."""
     return None if value is None else as_index(value, name)
+
+
+def as_row(values: Any, name: str, what: str) -> tuple[float, ...]:
+    """Read one finite number for each `what`, as linear() takes them."""
+    row = np.asarray(as_numbers(values, name))
+    if row.size == 0 or not np.isfinite(row).all():
+        raise SpecError(f"{name}: expected one finite number per {what}")
+    if row.ndim != 1 and row.shape != (1, row.size):
+        raise SpecError(
+            f"{name}: found shape {row.shape}, expected one number per {what}; join several inequalities with all_of() "
+            "or any_of()"
+        )
+    return tuple(float(c) for c in row.reshape(-1))

@@ -10,36 +10,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from verifier.errors import SpecError
 from verifier.question.box import Box as Box
-from verifier.question.numbers import as_finite, as_index, as_numbers, as_optional_index, as_pairs, shown
+from verifier.question.inequality import Clause as Clause
+from verifier.question.inequality import Inequality as Inequality
+from verifier.question.numbers import as_finite, as_index, as_optional_index, as_pairs, as_row, shown
 
 MAX_CLAUSES = 10_000  # any_of() of large specs multiplies out; beyond this a spec was meant differently
 
 
-@dataclass(frozen=True)
-class Inequality:
-    """coefficients . y + inputs . x + offset >= 0, or > 0 where strict; its left side is the margin.
-
-    `inputs` is empty where the inequality says nothing of the inputs.
-    """
-
-    coefficients: tuple[float, ...]
-    offset: float
-    strict: bool
-    inputs: tuple[float, ...] = ()
-
-    def holds(self, margin: float) -> bool:
-        """Whether a margin of this value satisfies it."""
-        return margin > 0 if self.strict else margin >= 0
-
-
-Clause = tuple[Inequality, ...]
 # Outputs, what must hold of them (counted among them), and whether it only compares them with each other.
 Narrow = tuple[Sequence[int], "OutputSpec", bool]
 
@@ -308,20 +292,8 @@ def linear(y: Any, offset: float = 0.0, strict: bool = False, *, x: Any = None) 
     """
     if not isinstance(strict, bool | np.bool_):
         raise SpecError(f"linear(strict=): expected True or False, found {shown(strict)}")
-    offset, inputs = as_finite(offset, "linear(offset=)"), () if x is None else _row(x, "linear(x)", "input")
-    return Linear(_row(y, "linear(y)", "output"), offset, bool(strict), inputs if any(inputs) else ())
-
-
-def _row(values: Any, name: str, what: str) -> tuple[float, ...]:
-    row = np.asarray(as_numbers(values, name))
-    if row.size == 0 or not np.isfinite(row).all():
-        raise SpecError(f"{name}: expected one finite number per {what}")
-    if row.ndim != 1 and row.shape != (1, row.size):
-        raise SpecError(
-            f"{name}: found shape {row.shape}, expected one number per {what}; join several inequalities with all_of() "
-            "or any_of()"
-        )
-    return tuple(float(c) for c in row.reshape(-1))
+    offset, inputs = as_finite(offset, "linear(offset=)"), () if x is None else as_row(x, "linear(x)", "input")
+    return Linear(as_row(y, "linear(y)", "output"), offset, bool(strict), inputs if any(inputs) else ())
 
 
 def all_of(*specs: Any) -> OutputSpec:
@@ -351,41 +323,3 @@ def _parts(specs: tuple[Any, ...], name: str) -> tuple[OutputSpec, ...]:
     if not specs:
         raise SpecError(f"{name}(): no spec given; pass at least one")
     return tuple(output_spec(spec) for spec in specs)
-
-
-_KINDS = tuple(kind.__name__ for kind in (Within, ArgmaxIs, Threshold, Linear, AllOf, AnyOf))
-
-
-def to_data(spec: OutputSpec) -> dict[str, Any]:
-    """Write a spec as plain data (dicts, lists, numbers), for a pipe or a file; from_data() reads it back."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, OutputSpec):
-            return to_data(value)
-        return [plain(part) for part in value] if isinstance(value, tuple) else value
-
-    return {"kind": type(spec).__name__, **{f.name: plain(getattr(spec, f.name)) for f in fields(spec)}}
-
-
-def from_data(data: Any) -> OutputSpec:
-    """Read a spec that to_data() wrote, checking it as if a user had typed it.
-
-    Raises:
-        SpecError: The data are not a spec.
-    """
-    try:
-        kind = data["kind"]
-        if kind in ("AllOf", "AnyOf"):
-            parts = tuple(from_data(part) for part in data["parts"])
-            return all_of(*parts) if kind == "AllOf" else any_of(*parts)
-        if kind == "Within":
-            return within(data["limits"])
-        if kind == "ArgmaxIs":
-            return argmax_is(data["label"])
-        if kind == "Threshold":
-            return (greater_than if data["above"] else less_than)(data["value"], data["output"])
-        if kind == "Linear":
-            return linear(data["coefficients"], data["offset"], data["strict"], x=data.get("inputs") or None)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SpecError(f"spec data: {error!r} in {shown(data)}; expected what to_data() writes") from None
-    raise SpecError(f"spec data: unknown kind {kind!r}; expected one of {', '.join(_KINDS)}")

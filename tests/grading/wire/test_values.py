@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from grading.wire.arrays import WireError
 from grading.wire.messages import MAX_MESSAGE_BYTES, parse, read_bytes, write_message
 from grading.wire.values import decode, encode
-from verifier.question.spec import Box, argmax_is, from_data, greater_than, less_than, linear, to_data, within
+from verifier.question.spec import Box, argmax_is, greater_than, less_than, linear, within
+from verifier.question.spec_data import from_data, to_data
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False) | st.text(),

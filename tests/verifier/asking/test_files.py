@@ -146,13 +146,13 @@ def test_the_time_limit_holds_while_a_property_is_read_and_between_its_boxes(tmp
     def few(budget, *arguments, **options):
         asked.append(budget.timeout_s)
         if len(asked) == 3:
-            budget.parent.started -= 700.0  # the call began long ago
+            budget.parent.started -= 7e5  # the call began long ago
         return verify_within(budget, *arguments, **options)
 
     verify_within = files.verify_within
     monkeypatch.setattr(files, "verify_within", few)
-    found = verify_files(net, path, timeout_s=600)
-    assert found.timed_out and len(asked) == 3 and found.reason == "time limit of 600 s reached in box 4 of 20000"
+    found = verify_files(net, path, timeout_s=6e5)  # a share that a busy machine keeps, too
+    assert found.timed_out and len(asked) == 3 and found.reason == "time limit of 600000 s reached in box 4 of 20000"
     assert found.margin == -np.inf and not np.isfinite(found.output_bounds.upper).any()
     assert time.perf_counter() - started < 120
 

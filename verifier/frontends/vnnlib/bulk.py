@@ -1,8 +1,9 @@
 """The common shapes of a VNN-LIB file read in bulk, by regular expressions over many comparisons at once.
 
 Files of megabytes consist of a few shapes: declarations, bounds of one input by a plain number, comparisons of one
-output with a number or with another output, and disjunctions of conjunctions of these. Whatever is written otherwise
-is left to syntax.py and parts.py, which read everything; here a shape is either read as they would, or not at all.
+output with a number or with another output, weighted sums of outputs compared with a number, and disjunctions of
+conjunctions of these. Whatever is written otherwise is left to syntax.py and parts.py, which read everything; here a
+shape is either read as they would, or not at all.
 
 A plain number has at most 50 digits on either side of its point and an exponent of two digits, so that it is 0 or lies
 between 1e-150 and 1e150, and the nearest float64 of its text is that of its exact value.
@@ -14,15 +15,19 @@ import re
 
 import numpy as np
 
-from verifier.frontends.vnnlib.parts import Bounds, Form, Part, Row
+from verifier.frontends.vnnlib.parts import Bounds, Form, Part, Row, Terms
 from verifier.frontends.vnnlib.syntax import Source
+
+_Shape = tuple[Terms, float, bool]  # of a row: its terms, the factor of its number, whether it is strict
+make = tuple.__new__  # a named tuple of a million rows, in half the time
 
 RUN = 5_000  # comparisons between two looks at the clock
 
 _INDEX = r"(?:0|[1-9][0-9]{0,8}+)"
 _NUMBER = r"[-+]?(?:[0-9]{1,50}+(?:\.[0-9]{0,50}+)?|\.[0-9]{1,50}+)(?:[eE][-+]?[0-9]{1,2}+)?"
 _BOUND = rf"\(\s*([<>])=\s+X_({_INDEX})\s+({_NUMBER})\s*\)\s*"
-_ROW = rf"\(\s*([<>])(=?)\s+(?:Y_({_INDEX})\s+(?:Y_({_INDEX})|({_NUMBER}))|({_NUMBER})\s+Y_({_INDEX}))\s*\)\s*"
+_ROW = rf"\(\s*(?:([<>]=?\s+Y_{_INDEX})\s+(?:(Y_{_INDEX})|({_NUMBER}))|([<>]=?)\s+({_NUMBER})\s+(Y_{_INDEX}))\s*\)\s*"
+_TERM = rf"(?:\(\s*\*\s+({_NUMBER})\s+Y_({_INDEX})\s*\)|Y_({_INDEX})(?=[\s()]))\s*"
 _ASSERTED = rf"\(\s*assert\s*{_BOUND}\)\s*"
 _DECLARED = rf"\(\s*declare-(?:const\s+([XY])_({_INDEX})|fun\s+([XY])_({_INDEX})\s*\(\s*\))\s+Real\s*\)\s*"
 
@@ -37,6 +42,8 @@ BOUND, BOUNDS = re.compile(_BOUND), _run(_BOUND)
 ASSERTED, ASSERTED_RUN = re.compile(_ASSERTED), _run(_ASSERTED)
 DECLARED, DECLARED_RUN = re.compile(_DECLARED), _run(_DECLARED)
 ROW, ROWS = re.compile(_ROW), _run(_ROW)
+TERM = re.compile(_TERM)
+SUM = re.compile(rf"\(\s*([<>])(=?)\s+\(\s*\+\s+({_run(_TERM).pattern})\)\s*({_NUMBER})\s*\)\s*")
 ALL_ROWS = re.compile(rf"\(\s*and\s*{ROWS.pattern}\)\s*")  # a conjunction of nothing else, the commonest disjunct
 ASSERT = re.compile(r"\(\s*assert\s*(?=\()")
 OR, AND, CLOSE = re.compile(r"\(\s*or\s*(?=\()"), re.compile(r"\(\s*and\s*(?=\()"), re.compile(r"\)\s*")
@@ -54,7 +61,7 @@ class Bulk:
     def __init__(self, source: Source, variables: dict[str, None]) -> None:
         """Read nothing yet."""
         self.source, self.variables = source, variables
-        self._known: dict[tuple[str, ...], Row] = {}  # files repeat their rows
+        self._known: dict[tuple[str, str, str, str], _Shape] = {}
         self._counted, self._inputs, self._outputs = 0, 0, 0
 
     def read(self) -> Form | None:
@@ -139,23 +146,25 @@ class Bulk:
             return found.end()
         found = (ROW if single else ROWS).match(text, at)
         if found is None:
-            return 0
+            return self._sum(part, at)
         return found.end() if self._rows(part, at, found.end()) else 0
 
     def _rows(self, part: Part, start: int, end: int) -> bool:
         """Add the rows of a stretch to a part; false where an output is not declared."""
         known, rows = self._known, part.rows
-        for written in ROW.findall(self.source.text, start, end):
-            row = known.get(written)
-            if row is None:
-                row = self._row(*written)
-                if row is None:
+        for head, right, limit, sign, number, output in ROW.findall(self.source.text, start, end):
+            shape = (head, right, sign, output)
+            found = known.get(shape)
+            if found is None:
+                found = self._shape(head or f"{sign} {output}", right, bool(number))
+                if found is None:
                     return False
-                known[written] = row
-            if row.terms:
-                rows.append(row)
+                known[shape] = found
+            terms, factor, strict = found
+            if terms:
+                rows.append(make(Row, (terms, factor * float(limit or number or 0.0) + 0.0, strict, ())))
             else:
-                part.possible &= not row.strict  # y <= y always holds, y < y never
+                part.possible &= not strict  # y <= y always holds, y < y never
         return True
 
     def _bounds(self, pattern: re.Pattern[str], start: int, end: int) -> Bounds | None:
@@ -167,12 +176,35 @@ class Bulk:
         upper = np.frombuffer("".join(sides).encode(), dtype=np.uint8) == ord("<")
         return index, upper, np.array(list(map(float, limits)))
 
-    def _row(self, side: str, closed: str, left: str, right: str, limit: str, number: str, output: str) -> Row | None:
-        """Read one comparison of outputs, without terms where both sides are the same; None for one not declared."""
-        sign = 1.0 if (side == "<") is not bool(output) else -1.0  # c <= y is y >= c
-        first, second = int(left or output), int(right or 0)
+    def _shape(self, head: str, right: str, turned: bool) -> _Shape | None:
+        """What rows share that differ in their number only; None where an output is not declared.
+
+        Args:
+            head: How it compares, and the first output.
+            right: The other output; empty where the output is compared with a number.
+            turned: Whether the number stands before the output.
+        """
+        relation, left = head.split()
+        sign = 1.0 if (relation[0] == "<") is not turned else -1.0  # c <= y is y >= c
+        first, second = int(left[2:]), int(right[2:] or 0)
         if max(first, second) >= self._outputs:
             return None
+        strict = len(relation) == 1
         if not right:
-            return Row(((first, sign),), sign * float(limit or number) + 0.0, not closed)
-        return Row(((first, sign), (second, -sign)) if first != second else (), 0.0, not closed)
+            return ((first, sign),), sign, strict
+        return ((first, sign), (second, -sign)) if first != second else (), sign, strict
+
+    def _sum(self, part: Part, at: int) -> int:
+        """Add a weighted sum compared with a number to a part; give its end, or 0 where it is written otherwise."""
+        found = SUM.match(self.source.text, at)
+        if found is None:
+            return 0
+        relation, closed, _, limit = found.groups()
+        sign = 1.0 if relation == "<" else -1.0
+        written = TERM.findall(self.source.text, found.start(3), found.end(3) + 1)  # with what ends the last one
+        weights = {int(index or alone): sign * float(weight or 1.0) for weight, index, alone in written}
+        if len(weights) < len(written) or max(weights) >= self._outputs or not any(weights.values()):
+            return 0  # one that is named twice is added up exactly
+        terms = tuple((output, weight) for output, weight in weights.items() if weight)
+        part.rows.append(Row(terms, sign * float(limit) + 0.0, not closed))
+        return found.end()

@@ -62,6 +62,11 @@ def random_property(draw: random.Random) -> str:
         parts = (name, other) if draw.random() < 0.8 else (other, name)
         if draw.random() < 0.05:
             parts = (f"(+{space}{name} 0.1)", other)
+        if draw.random() < 0.15:
+            named = [draw.randrange(outputs) for _ in range(draw.randint(1, 4))]
+            terms = [f"(*{space}{number()} Y_{i})" if draw.random() < 0.8 else f"Y_{i}" for i in named]
+            terms += [number()] * (draw.random() < 0.1)
+            parts = (f"(+ {space.join(terms)}{draw.choice(('', ' '))})", number())
         if draw.random() < 0.02:
             parts = (number(), number())
         return f"({sign}{space}{parts[0]} {parts[1]}{draw.choice(('', ' '))})"
@@ -116,7 +121,7 @@ def test_the_common_shapes_are_read_in_bulk():
     """None of these commands is left to the reader of tokens."""
     text = f"{HEAD}\n{BOX}" + (
         "(assert (or (and (<= X_0 0.5) (>= X_0 -1e-3) (<= Y_0 Y_1)) (and (>= Y_0 3.5)) (<= Y_1 2)))"
-        "(assert (and (<= X_0 1) (< Y_0 4) (<= 3 Y_1)))\n(assert (<= Y_0 Y_1))"
+        "(assert (and (<= X_0 1) (< Y_0 4) (<= 3 Y_1) (<= (+ (* 2 Y_0) Y_1) 0.5)))\n(assert (<= Y_0 Y_1))"
     )
     source = Source(text, "property")
     bulk = Bulk(source, {})
