@@ -213,9 +213,8 @@ RACE_METHODS = {
     "crown": {"method": "crown"},
     "input splitting": {"method": "split"},
     "ReLU splitting": {"method": "relu_split"},
-    "z3": {"method": "z3"},
     "plain MILP": {"method": "milp", "milp": PLAIN},
-    "MILP with all": {"method": "milp"},
+    "MILP with all": {"method": "milp", "milp": MilpOptions(cuts="during")},
     "auto": {"method": "auto"},
 }
 

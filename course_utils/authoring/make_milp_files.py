@@ -71,7 +71,7 @@ def make_cifar(data: Path) -> None:
 
 
 def make_race() -> None:
-    """Run every method on every instance with ten seconds each, and store how long each took."""
+    """Run every method on every question with ten seconds each, and store how long each took."""
     with (FILES / "race.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["method", "instance", "verdict", "cpu_s"])
@@ -79,6 +79,7 @@ def make_race() -> None:
             started = time.process_time()
             for row in run_race(method, race_instances(), timeout_s=10.0):
                 writer.writerow([row.method, row.instance, row.verdict, f"{row.seconds:.3f}"])
+            file.flush()
             print(method, f"{time.process_time() - started:.0f} s", flush=True)
 
 

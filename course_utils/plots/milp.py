@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from torch import nn
 
 from course_utils.acas import ADVISORIES, DEGREES_PER_S, advisory, flight, physical, scaled
@@ -65,15 +66,17 @@ def draw_dependencies(sizes: Sequence[int], links: Sequence[Link]) -> Axes:
     place = {(k, j): (2.6 * k, -(j - (size - 1) / 2)) for k, size in enumerate(sizes) for j in range(size)}
     for (first, when, second, then), colour in zip(links, SERIES * len(links), strict=False):
         (x0, y0), (x1, y1) = place[first], place[second]
-        bend = 0.35 if first[0] == second[0] else 0.08
+        bend = 0.9 / abs(first[1] - second[1]) ** 0.3 if first[0] == second[0] else 0.08
         ax.annotate(
             "", (x1, y1), (x0, y0),
             arrowprops={"arrowstyle": "->", "color": colour, "shrinkA": 14, "shrinkB": 14, "linewidth": 1.6,
                         "connectionstyle": f"arc3,rad={bend}"},
         )  # fmt: skip
+        dx, dy = x1 - x0, y1 - y0
         ax.text(
-            0.62 * x0 + 0.38 * x1 + bend * (y1 - y0), 0.62 * y0 + 0.38 * y1 + 0.12,
-            f"{_sign(when)} to {_sign(then)}", color=colour, fontsize=9,
+            (x0 + x1) / 2 + 0.3 * bend * dy, (y0 + y1) / 2 - 0.3 * bend * dx, f"{_sign(when)} to {_sign(then)}",
+            color=colour, fontsize=9, ha="center", va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
     for (k, j), (x, y) in place.items():
         ax.plot(x, y, "o", markersize=22, color="white", markeredgecolor=COLOURS["truth"])
@@ -128,6 +131,7 @@ def draw_advisories(net: nn.Module, heading: float, own_speed: float, speed: flo
     ax.pcolormesh(
         x, y, advice, cmap=colours, norm=BoundaryNorm(np.arange(6) - 0.5, 5), rasterized=True, shading="nearest"
     )
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.plot(0, 0, "^", color=COLOURS["truth"], markersize=12, label="own ship")
     ax.set(xlabel="intruder to the right (ft)", ylabel="intruder ahead (ft)", aspect="equal")
     legend = [Patch(color=colour, label=name) for colour, name in zip(ADVICE, ADVISORIES, strict=True)]
@@ -153,6 +157,7 @@ def draw_flight(net: nn.Module, point: Any) -> Axes:
         ax.annotate("start", path[0], xytext=(6, 6), textcoords="offset points", fontsize=9)
     ax.set(xlabel="to the right (ft)", ylabel="ahead (ft)", aspect="equal")
     ax.margins(0.15)
+    ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
     gap = float(np.hypot(*(own - other).T).min())
     words = [

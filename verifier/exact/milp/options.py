@@ -48,7 +48,7 @@ class MilpOptions:
     search: str = "lp"
     bounds: str = "crown"
     dependencies: tuple[str, ...] = KINDS
-    cuts: str = "during"
+    cuts: str = "before"
     formulation: str = "big-M"
     splitting: bool | None = None
     favour: float = 20.0
