@@ -1,6 +1,6 @@
 """What each ingredient of method="milp" is worth: the same instances with and without it, in one run.
 
-    python -m benchmarks.milp --data FOLDER [--family acasxu mnist_fc safenlp] [--count 20] [--timeout 10]
+    python -m benchmarks.milp --data FOLDER [--family acasxu mnist_fc safenlp cifar] [--count 20] [--timeout 10]
 
 Writes benchmarks/results/milp.csv, a row for each instance and combination, and milp.md, the table. Compared are
 sub-problems, nodes and CPU seconds; an instance that is not settled counts the time it was given. Every verdict is held
@@ -13,11 +13,17 @@ import argparse
 import csv
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from verifier import MilpOptions, Verdict, verify_files
+import torch
+
+from course_utils.milp_lab import cat_airplane
+from verifier import MilpOptions, Result, Verdict, argmax_is, verify, verify_files
 
 RESULTS = Path(__file__).parent / "results"
+LEVELS = 4  # of 255, for the images
 KNOWN = {"unsat": Verdict.VERIFIED, "sat": Verdict.FALSIFIED}
 # the first seven differ from "all" in one thing each, the others in what is left away
 COMBINATIONS = {
@@ -48,6 +54,29 @@ def instances(data: Path, family: str, count: int) -> list[tuple[Path, Path, str
     return [(_stored(folder / rows[k][0]), _stored(folder / rows[k][1]), verdicts[k]) for k in chosen]
 
 
+Asked = tuple[str, str, str, Callable[..., Result]]  # network, property, known verdict, and how to ask it
+
+
+def files(data: Path, family: str, count: int) -> list[Asked]:
+    """Instances of a family of VNN-COMP."""
+    return [
+        (network.name, question.name, known, partial(verify_files, network, question))
+        for network, question, known in instances(data, family, count)
+    ]
+
+
+def images(count: int) -> list[Asked]:
+    """Lab 6's images of CIFAR-10 with up to 4 levels of change in each value; no verdict is known."""
+    net, pictures, labels = cat_airplane()
+    found: list[Asked] = []
+    for k in range(count):
+        x = pictures[k].reshape(-1).double()
+        box = torch.stack([(x - LEVELS / 255).clamp(0, 1), (x + LEVELS / 255).clamp(0, 1)], dim=1)
+        ask = partial(verify, net, box, argmax_is(labels[k]), input_shape=(3, 32, 32))
+        found.append(("cat_airplane", f"image {k}", "", ask))
+    return found
+
+
 def _stored(path: Path) -> Path:
     return path if path.exists() else path.with_name(path.name + ".gz")
 
@@ -60,23 +89,22 @@ def _cpu() -> float:
 def measure(data: Path, family: str, count: int, timeout_s: float, names: list[str]) -> list[dict[str, object]]:
     """Run every combination on every instance."""
     rows: list[dict[str, object]] = []
-    for network, question, known in instances(data, family, count):
+    asked = images(count) if family == "cifar" else files(data, family, count)
+    for network, question, known, ask in asked:
         for name in names:
             wall, started = time.perf_counter(), _cpu()
-            result = verify_files(
-                network, question, method="milp", milp=COMBINATIONS[name], timeout_s=timeout_s, progress=False
-            )
+            result = ask(method="milp", milp=COMBINATIONS[name], timeout_s=timeout_s, progress=False)
             cpu, wall = _cpu() - started, time.perf_counter() - wall
             if known in KNOWN and result.verdict not in (KNOWN[known], Verdict.UNKNOWN):
-                raise SystemExit(f"{network.name} {question.name} {name}: {result.verdict.value}, known is {known}")
+                raise SystemExit(f"{network} {question} {name}: {result.verdict.value}, known is {known}")
             work = result.milp
             rows.append({
-                "family": family, "network": network.name, "property": question.name, "known": known,
+                "family": family, "network": network, "property": question, "known": known,
                 "combination": name, "verdict": result.verdict.value, "guarantee": result.guarantee,
                 "cpu_s": round(cpu, 3), "wall_s": round(wall, 3),
                 **({} if work is None else work.to_dict()),
             })  # fmt: skip
-            print(family, network.name, question.name, name, result.verdict.value, f"{cpu:.2f} s", flush=True)
+            print(family, network, question, name, result.verdict.value, f"{cpu:.2f} s", flush=True)
     return rows
 
 
