@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from verifier.asking.functions import FunctionError as FunctionError
     from verifier.asking.functions import max_error as max_error
     from verifier.asking.functions import verify_function as verify_function
-    from verifier.asking.robustness import RobustnessResult as RobustnessResult
-    from verifier.asking.robustness import pointwise_robustness as pointwise_robustness
+    from verifier.asking.pointwise import pointwise_robustness as pointwise_robustness
+    from verifier.asking.radius import RobustnessResult as RobustnessResult
     from verifier.asking.robustness import verify_robust as verify_robust
     from verifier.enclosure import Bounds as Bounds
     from verifier.errors import BoundsError as BoundsError
@@ -77,7 +77,9 @@ _HOME = {
     **dict.fromkeys(
         ("Trace", "TracedBox", "check_counterexample", "output_bounds", "split_trace", "verify"), "pipeline"
     ),
-    **dict.fromkeys(("RobustnessResult", "pointwise_robustness", "verify_robust"), "asking.robustness"),
+    **dict.fromkeys(("pointwise_robustness",), "asking.pointwise"),
+    **dict.fromkeys(("RobustnessResult",), "asking.radius"),
+    **dict.fromkeys(("verify_robust",), "asking.robustness"),
     **dict.fromkeys(("FunctionError", "max_error", "verify_function"), "asking.functions"),
     **dict.fromkeys(("AccuracyResult", "verified_accuracy"), "asking.accuracy"),
     **dict.fromkeys(

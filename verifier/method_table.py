@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from verifier.errors import OptionError
@@ -75,6 +75,27 @@ def _crown_optimized(
     return crown_optimized_bounds(network, boxes, rows, known, **options)
 
 
+def _lp(
+    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, **options: Any
+) -> LayerBounds:
+    from verifier.exact.linear.lp_bounds import lp_bounds
+
+    return lp_bounds(network, boxes, rows, known, **options)
+
+
+def _sdp(
+    network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, **options: Any
+) -> LayerBounds:
+    """SDP bounds on the hidden bounds of the LPs, so that they are never looser than those."""
+    from verifier.bounds.sdp import refuse_too_many, sdp_bounds
+    from verifier.exact.linear.lp_bounds import lp_bounds
+
+    refuse_too_many(int((boxes.upper > boxes.lower).sum(axis=1).max()))  # before the LPs take their time
+    base = lp_bounds(network, boxes, rows, known, **options)
+    found = sdp_bounds(network, boxes, rows, base.pre, **options)
+    return replace(base, rows=base.rows.intersect(found.rows))
+
+
 def _lirpa(kind: str) -> Callable[..., LayerBounds]:
     def bound(
         network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, **options: Any
@@ -104,13 +125,15 @@ TABLE: dict[str, Method] = {
                "CROWN by auto-LiRPA; it agrees with `crown` to 1e-5", _lirpa("CROWN")),
         Method("auto_lirpa_optimized", "auto-LiRPA CROWN-Optimized", "verified", "", "rounded", ("torch", "lirpa"),
                "optimised slopes by auto-LiRPA; seconds", _lirpa("CROWN-Optimized")),
+        Method("sdp", "sdp", "verified", "", "rounded", ("exact", "sdp"),
+               "small dense networks: neurons bounded together, tighter than `lp`; seconds to minutes", _sdp, True),
         Method("attack", "attack", "falsified", "", "", (), "whether the spec fails obviously"),
         Method("split", "split", BOTH, "with few inputs", "rounded", (),
                "few inputs; with `bounds=` any bounding method inside; fast with [fast]"),
         Method("relu_split", "relu split", BOTH, "but for margins below rounding", "rounded", ("torch", "exact"),
                "many inputs"),
         Method("lp", "lp", BOTH, "", "rounded", ("exact",),
-               "the triangle relaxation; the tightest bound that looks at neurons one by one"),
+               "the triangle relaxation; the tightest bound that looks at neurons one by one", _lp),
         Method("milp", "milp", BOTH, "but for margins within a solver's tolerance", "rounded", ("exact",),
                "one hidden layer; dependencies as cuts; its ingredients by `milp=MilpOptions(...)`"),
         Method("z3", "z3", BOTH, "on small networks", "exact", ("exact",),

@@ -1,4 +1,4 @@
-"""Network: affine layers with ReLU between them and an optional head, and the caller's object it was read from."""
+"""Network: affine layers with ReLU between them and an optional head."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import enum
 import math
 import numbers
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 import verifier.matrix as matrix
-from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, Mask, gamma
+from verifier.affine import Affine as Affine
+from verifier.affine import propagate_interval as propagate_interval
+from verifier.enclosure import Array, Bounds, Indices
 from verifier.errors import NetworkError
-from verifier.matrix import Matrix
+from verifier.folding import compose
+
+ACTIVATIONS = ("relu", "identity")  # what from_arrays() puts between two layers
+LABELERS = ("argmax",)  # how it names the class
 
 
 class Head(enum.Enum):
@@ -37,126 +42,6 @@ class Head(enum.Enum):
         shifted = logits - logits.max(axis=-1, keepdims=True)
         log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
         return np.asarray(shifted - log_sum if self is Head.LOG_SOFTMAX else np.exp(shifted - log_sum))
-
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """z = weight h + bias, the weights known exactly or up to a radius.
-
-    Stored weights are exact. Where a layer was folded (BatchNorm's square root, two affine layers in a row) the
-    true weight lies within `weight_error` of `weight`, and the true bias within `bias_error` of `bias`.
-
-    Lists, tensors and arrays of other dtypes are read as float64, and refused where that would round them. Arrays are
-    copied, so that a network stays what it is when the caller writes into them afterwards.
-
-    Args:
-        weight: Shape (out, in), float64: an array, or a sparse matrix where few entries are not 0 (matrix.py).
-        bias: Shape (out,), float64.
-        weight_error: Shape (out, in), >= 0, in either form, or None where the weights are exact.
-        bias_error: Shape (out,), >= 0, or None where the biases are exact.
-
-    Raises:
-        NetworkError: One of them holds something else than real numbers, or numbers that float64 cannot hold.
-    """
-
-    weight: Matrix
-    bias: Array
-    weight_error: Matrix | None = None
-    bias_error: Array | None = None
-
-    def __post_init__(self) -> None:
-        """Read and copy what the caller gave; whether it fits together is the Network's to say."""
-        self._read(copies=True)
-
-    @classmethod
-    def made(
-        cls, weight: Matrix, bias: Array, weight_error: Matrix | None = None, bias_error: Array | None = None
-    ) -> Affine:
-        """Take arrays that were made for this layer, and that nobody writes afterwards, without copying them."""
-        layer = object.__new__(cls)
-        given = {"weight": weight, "bias": bias, "weight_error": weight_error, "bias_error": bias_error}
-        for name, value in given.items():
-            object.__setattr__(layer, name, value)
-        layer._read(copies=False)
-        return layer
-
-    def _read(self, copies: bool) -> None:
-        for name in ("weight", "bias", "weight_error", "bias_error"):
-            given = getattr(self, name)
-            read = given if given is None and name.endswith("error") else matrix.stored(given, f"Affine {name}")
-            if read is given and read is not None and copies:
-                read = read.copy()
-            if read is not given:
-                object.__setattr__(self, name, read)
-
-    @cached_property
-    def magnitude(self) -> Matrix:
-        """|weight|, computed once."""
-        return matrix.magnitude(self.weight)
-
-    @cached_property
-    def terms(self) -> int:
-        """How many products a sum of weight @ h or c @ weight adds up at most."""
-        return matrix.most_terms(self.weight)
-
-    @cached_property
-    def moves(self) -> Mask:
-        """Which outputs are one input, or it times 1, 2, 4, ..., or 0: computing them rounds nothing, (out,).
-
-        Halves and the like may underflow.
-        """
-        known = (self.bias == 0) & (matrix.row_counts(self.weight) <= 1)
-        if self.weight_error is not None:
-            known &= matrix.row_counts(self.weight_error) == 0
-        if self.bias_error is not None:
-            known &= self.bias_error == 0
-        if known.any():  # the largest of a row is its one entry
-            largest = matrix.row_largest(self.weight)
-            known &= (largest == 0) | ((np.frexp(largest)[0] == 0.5) & (largest >= 1.0))
-        return np.asarray(known)
-
-    def rows(self, neurons: Indices) -> Array:
-        """The weights of some neurons as an array, (neurons, in)."""
-        return matrix.dense(self.weight[neurons])
-
-    def part(self, neurons: Indices) -> Affine:
-        """The same map for some of its outputs only."""
-        error, bias_error = self.weight_error, self.bias_error
-        return Affine.made(
-            self.weight[neurons], self.bias[neurons], None if error is None else error[neurons],
-            None if bias_error is None else bias_error[neurons],
-        )  # fmt: skip
-
-    def forward(self, h: Array) -> Array:
-        """weight @ h for h of shape (..., in), without the bias."""
-        return matrix.forward(self.weight, h)
-
-    def backward(self, c: Array) -> Array:
-        """c @ weight for c of shape (..., out)."""
-        return matrix.backward(self.weight, c)
-
-    @property
-    def exact(self) -> bool:
-        """Whether the stored weights are the true ones."""
-        return self.weight_error is None and self.bias_error is None
-
-    def error(self, input_magnitude: Array) -> Array:
-        """Bound |computed z - true z| for inputs up to `input_magnitude`, whatever the order of the sums.
-
-        Holds for products with the weight from either side: z = weight h, and c @ weight seen at h, weighted by |c|.
-
-        Args:
-            input_magnitude: Bound on |h|, shape (..., in).
-
-        Returns:
-            Shape (..., out).
-        """
-        term = gamma(self.terms + 1) * (matrix.forward(self.magnitude, input_magnitude) + np.abs(self.bias))
-        if self.weight_error is not None:
-            term = term + 1.001 * matrix.forward(self.weight_error, input_magnitude)
-        if self.bias_error is not None:
-            term = term + 1.001 * self.bias_error
-        return np.asarray(term + UNDERFLOW * (self.terms + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +105,53 @@ class Network:
                     f"{self.layers[index - 1].weight.shape[0]}"
                 )
         object.__setattr__(self, "input_shape", _shape(self.input_shape, self.inputs))
+
+    @classmethod
+    def from_arrays(
+        cls, weights: Sequence[Any], biases: Sequence[Any], activation: str = "relu", labeler: str = "argmax"
+    ) -> Network:
+        """Make a Network of the weights and biases of its layers; wherever a torch module is taken, this is as well.
+
+        With the activation "identity" the layers fold into one, with a radius for what the folding rounds.
+
+        Args:
+            weights: One weight of shape (out, in) per layer: lists, arrays or tensors.
+            biases: One bias of shape (out,) per layer.
+            activation: Between two layers, not after the last: "relu" or "identity".
+            labeler: How the class is read from the outputs: "argmax", the place of the largest; see classify().
+
+        Raises:
+            NetworkError: The shapes do not chain, a weight is not finite, or activation or labeler is not known.
+
+        Example:
+            >>> swapped = Network.from_arrays([[[1, 0], [0, 1]], [[0, 1], [1, 0]]], [[1, 1], [2, 2]])
+            >>> swapped(np.array([[1.0, 2.0]])), swapped.classify([1.0, 2.0])
+            (array([[5., 4.]]), 0)
+        """
+        for name, value, known in (("activation", activation, ACTIVATIONS), ("labeler", labeler, LABELERS)):
+            if not (isinstance(value, str) and value in known):
+                raise NetworkError(f"{name}: found {value!r}, expected one of {', '.join(map(repr, known))}")
+        layers = _affine_chain(weights, biases)
+        return cls((reduce(compose, layers),) if activation == "identity" else layers)
+
+    def classify(self, x: Any) -> Any:
+        """The class of an input: the place of its largest logit, in float64, the lowest of several that are equal.
+
+        A tie has a class, and still no robust one: argmax_is() and the robustness functions ask for more than every
+        other output.
+
+        Args:
+            x: One input, or a batch of them: shape input_shape or (inputs,), a batch in front of it.
+
+        Returns:
+            The class as a whole number; for a batch an array of them, (batch,).
+
+        Raises:
+            NetworkError: x is not one input or a batch of them.
+        """
+        points, batch = _points(x, self.inputs, self.input_shape)
+        classes = self.logits(points).argmax(axis=1)
+        return classes if batch else int(classes[0])
 
     @property
     def inputs(self) -> int:
@@ -312,6 +244,48 @@ class Network:
         return h
 
 
+def _points(x: Any, inputs: int, input_shape: tuple[int, ...]) -> tuple[Array, bool]:
+    """One input or a batch as float64, (batch, inputs), and whether it is a batch."""
+    try:
+        found = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise NetworkError(f"x: expected numbers of shape ({inputs},), found {type(x).__name__}") from None
+    for shape in ((inputs,), input_shape):
+        if found.shape == shape or found.shape[1:] == shape:
+            return found.reshape(-1, inputs), found.shape != shape
+    raise NetworkError(f"x: found shape {found.shape}, expected one input of shape {input_shape} or a batch of them")
+
+
+def _affine_chain(weights: Any, biases: Any) -> tuple[Affine, ...]:
+    """The layers of from_arrays(), each of which takes what the one before gives."""
+    given = {"weights": weights, "biases": biases}
+    for name, value in given.items():
+        if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+            raise NetworkError(f"{name}: found {type(value).__name__}, expected a list with one array per layer")
+    weights, biases = list(weights), list(biases)
+    if len(weights) != len(biases) or not weights:
+        raise NetworkError(f"found {len(weights)} weights and {len(biases)} biases; expected one of each per layer")
+    read = [
+        (matrix.stored(weight, f"weights[{i}]"), matrix.stored(bias, f"biases[{i}]"))
+        for i, (weight, bias) in enumerate(zip(weights, biases, strict=True))
+    ]
+    for i, (weight, bias) in enumerate(read):
+        if weight.ndim != 2 or bias.shape != weight.shape[:1]:
+            raise NetworkError(
+                f"weights[{i}] has shape {weight.shape} and biases[{i}] {bias.shape}; expected (out, in) and (out,)"
+            )
+        if i and weight.shape[1] != read[i - 1][0].shape[0]:
+            before, turned = read[i - 1][0].shape, weight.shape[0] == read[i - 1][0].shape[0]
+            raise NetworkError(
+                f"weights[{i - 1}] has shape {before} and gives {before[0]} values, but weights[{i}] has shape "
+                f"{weight.shape} and takes {weight.shape[1]}" + ("; is it transposed?" if turned else "")
+            )
+    layers = tuple(Affine(weight, bias) for weight, bias in read)
+    for i, layer in enumerate(layers):
+        _check_layer(f"layer {i}", layer)
+    return layers
+
+
 def _chain(layers: Any) -> tuple[Affine, ...]:
     """A caller's layers as a tuple."""
     if isinstance(layers, Affine) or not isinstance(layers, Iterable):
@@ -373,50 +347,3 @@ def _shape(input_shape: Any, inputs: int) -> tuple[int, ...]:
     if min(shape) < 1 or math.prod(shape) != inputs:
         raise NetworkError(f"input_shape {shape} does not hold {inputs} inputs")
     return shape
-
-
-def propagate_interval(layer: Affine, bounds: Bounds) -> Bounds:
-    """Bound z = weight h + bias for lower <= h <= upper, shape (..., in), widened by the rounding term.
-
-    Source:
-        Gowal et al. On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models. 2018.
-    """
-    positive, negative = matrix.signed_parts(layer.weight)
-    lower = matrix.forward(positive, bounds.lower) + matrix.forward(negative, bounds.upper) + layer.bias
-    upper = matrix.forward(positive, bounds.upper) + matrix.forward(negative, bounds.lower) + layer.bias
-    error = 2.0 * layer.error(bounds.magnitude)  # two sums of n terms each
-    error[..., layer.moves] = 0.0  # so that a value >= 0 stays one
-    return Bounds(lower - error, upper + error)
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """A Network together with the object the caller passed in, for replay.
-
-    Args:
-        network: What is verified.
-        run: The caller's own object on a batch (batch, inputs) of float64 values that its dtype can hold; returns
-            (batch, outputs) in float64, each value exactly what the object computed. Leaves the batch as it is.
-        round: Rounds float64 values to the nearest that the caller's dtype can hold.
-        to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is: a copy,
-            which the caller's object may overwrite.
-        name: What to call it in messages.
-        from_file: Whether it was read from a file, for which torch is not imported.
-        note: What a Result should say of the replay, e.g. that onnxruntime took no part in it; "" for nothing.
-        check: Compares what the caller's object gave at points (batch, inputs), (batch, outputs), with the network;
-            raises NetworkError where they differ by more than rounding.
-    """
-
-    network: Network
-    run: Callable[[Array], Array]
-    round: Callable[[Array], Array]
-    to_caller: Callable[[Array], Any]
-    name: str = "net"
-    from_file: bool = False
-    note: str = ""
-    check: Callable[[Array, Array], None] | None = None
-
-    @staticmethod
-    def of_network(network: Network) -> Subject:
-        """Wrap a Network that is its own caller's object, in float64."""
-        return Subject(network, network, lambda x: x, lambda x: x.reshape(network.input_shape).copy(), "Network")

@@ -22,12 +22,12 @@ from verifier.exact.milp.options import MilpOptions
 from verifier.frontends.read import read_subject
 from verifier.method_table import bounding, find_bounding, find_method
 from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
-from verifier.network import Subject
 from verifier.question.forms import Net, Numbers, Shape, XSpecs, YSpecs
 from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
 from verifier.search.events import Event, Fate
 from verifier.search.inputs.split import InputSplit
 from verifier.stages import Run, root_box
+from verifier.subject import Subject
 
 LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no limit
 
@@ -60,8 +60,8 @@ def verify(
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
         method: "auto", or one by name: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized",
-            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "attack", "split", "relu_split", "lp", "milp"
-            "z3". verifier.methods() says what each can claim.
+            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "sdp", "attack", "split", "relu_split", "lp",
+            "milp", "z3". verifier.methods() says what each can claim.
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
         bounds: The bounding method inside method="split", by name; None for "crown".
@@ -144,8 +144,8 @@ def output_bounds(net: Net, x_specs: XSpecs, *, input_shape: Shape | None = None
     Args:
         net: As for verify().
         x_specs: As for verify().
-        method: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized", "auto_lirpa_ibp", "auto_lirpa" or
-            "auto_lirpa_optimized".
+        method: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized", "auto_lirpa_ibp", "auto_lirpa",
+            "auto_lirpa_optimized", "lp" or "sdp"; the last two bound hidden layers by linear programs, too.
         input_shape: As for verify().
 
     Returns:
@@ -153,7 +153,7 @@ def output_bounds(net: Net, x_specs: XSpecs, *, input_shape: Shape | None = None
 
     Raises:
         OptionError: The method is none of those.
-        BoundsError: Values are so large that float64 would overflow.
+        BoundsError: Values are so large that float64 would overflow, or "sdp" is asked about too large a network.
         NetworkError, SpecError, MissingDependencyError: As for verify().
     """
     find_bounding(method)

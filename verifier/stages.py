@@ -23,6 +23,7 @@ from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
 from verifier.bounds.lirpa_cost import lirpa_seconds
 from verifier.bounds.outputs import head_bounds
+from verifier.bounds.sdp import TooManyValues
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
 from verifier.exact.milp.options import MilpOptions
@@ -97,20 +98,25 @@ class Run:
         if self.too_large():
             return
         method = TABLE[self.method]
-        if method.bound is not None:
+        if method.bound is not None and method.name != "lp":  # which also looks for counterexamples
             bound: Callable[..., LayerBounds] = method.bound
             if method.stoppable:
                 bound = partial(bound, stop=self.budget.time_is_up)
             if method.name == "crown":
                 bound = partial(bound, influence=False)
+            if method.name == "sdp":
+                bound = partial(bound, seconds_left=lambda: self.budget.seconds_left)
             if "lirpa" in method.needs:
                 optimised = method.name == "auto_lirpa_optimized"
                 if lirpa_seconds(self.question.network, optimised) > self.budget.seconds_left:
                     self.why = time_is_up(self.budget.timeout_s, "leaves too little for auto-LiRPA")
                     return
                 bound = partial(bound, seconds=self.budget.seconds_left)
-            self.bound_root(method.label, bound)
-            if not self.settled:
+            try:
+                self.bound_root(method.label, bound)
+            except TooManyValues as error:
+                self.why = Why(Reason.NOT_SUPPORTED, str(error))
+            if not self.settled and self.why is None:
                 words = f"the bounds of {self.method} do not settle it; method='auto' goes on"
                 self.why = self.budget.exhausted() or Why(Reason.BOUNDS_OPEN, words)
         elif self.method == "auto":

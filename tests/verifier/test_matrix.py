@@ -18,7 +18,7 @@ from verifier import argmax_is, matrix
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import Bounds
-from verifier.frontends.lowering.folding import Enclosed, compose, scaled
+from verifier.folding import Enclosed, compose, scaled
 from verifier.frontends.read import read_subject
 from verifier.network import Affine, Network, propagate_interval
 
@@ -46,7 +46,7 @@ sizes = st.integers(1, 6)
 
 
 @given(st.integers(0, 10**6), sizes, sizes, st.lists(sizes, min_size=0, max_size=2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_both_forms_say_the_same(seed: int, rows: int, columns: int, leading: list[int]) -> None:
     array = some_matrix(seed, rows, columns)
     sparse = as_sparse(array)
@@ -123,7 +123,7 @@ def test_folding_sparse_layers_accounts_for_what_it_rounds(seed: int, all_sparse
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_only_moves_values_rounds_nothing(seed: int, sparse: bool) -> None:
     """Rows of at most one of 1, 2, 4, ... have their exact interval; the others a wider one."""
     rng = np.random.default_rng(seed)

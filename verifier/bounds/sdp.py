@@ -36,6 +36,10 @@ MAX_VALUES = 150  # inputs and unstable neurons, beyond which one program takes 
 SHIFTS = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)  # of the solver's t, relative, tried for the best repaired bound
 
 
+class TooManyValues(BoundsError):
+    """There are more inputs and unstable neurons than one semidefinite program can hold."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Values:
     """Values of the network as affine functions of s in [-1, 1]^n, up to an error: slope s + offset, (values, n)."""
@@ -75,7 +79,7 @@ def sdp_bounds(
         LayerBounds whose rows are at least as tight as CROWN's, since the two are intersected.
 
     Raises:
-        BoundsError: There are too many inputs and unstable neurons.
+        TooManyValues: There are too many inputs and unstable neurons.
         MissingDependencyError: clarabel is not installed.
     """
     base = crown_bounds(network, boxes, rows, known)
@@ -93,6 +97,15 @@ def sdp_bounds(
     return LayerBounds(base.pre, Bounds(lower, np.maximum(upper, lower)), base.plane, base.influence, base.error_weight)
 
 
+def refuse_too_many(values: int) -> None:
+    """Refuse a program over more inputs and unstable neurons than can be solved."""
+    if values > MAX_VALUES:
+        raise TooManyValues(
+            f"method 'sdp': {values} inputs and unstable neurons are too many (at most {MAX_VALUES}); use a smaller "
+            "box or network, or method='crown_optimized'"
+        )
+
+
 def _relaxed(network: Network, box: Bounds, pre: Sequence[Bounds]) -> tuple[_Facts, _Values]:
     """Write down what is known of s, and what enters the last layer as a function of s."""
     centre = (box.lower + box.upper) / 2
@@ -100,11 +113,7 @@ def _relaxed(network: Network, box: Bounds, pre: Sequence[Bounds]) -> tuple[_Fac
     moving = np.flatnonzero(radius > 0)
     unstable = [np.flatnonzero((z.lower < 0) & (z.upper > 0)) for z in pre]
     n = moving.size + sum(one.size for one in unstable)
-    if n > MAX_VALUES:
-        raise BoundsError(
-            f"method 'sdp': {n} inputs and unstable neurons are too many (at most {MAX_VALUES}); use a smaller box or "
-            "network, or method='crown_optimized'"
-        )
+    refuse_too_many(n)
     slope = np.zeros((box.lower.size, n))
     slope[moving, np.arange(moving.size)] = radius[moving]
     values = _Values(slope, centre, np.zeros(box.lower.size))

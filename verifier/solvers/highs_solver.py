@@ -40,7 +40,10 @@ class Program:
     columns: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
 
 
-def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, presolve: bool = True) -> Answer:
+def solve(
+    program: Program, *, timeout_s: float, max_nodes: int | None = None, presolve: bool = True,
+    gap: float | None = None,
+) -> Answer:  # fmt: skip
     """Run HiGHS on one thread.
 
     Args:
@@ -48,6 +51,7 @@ def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, p
         timeout_s: Time limit in seconds.
         max_nodes: Limit on branch-and-bound nodes, for repeatable runs.
         presolve: Whether the program is simplified first; without, "infeasible" comes from another part of HiGHS.
+        gap: Relative gap of a mixed-integer program at which to end; None for HiGHS's own, 1e-4.
 
     Raises:
         MissingDependencyError: highspy is not installed.
@@ -60,6 +64,8 @@ def solve(program: Program, *, timeout_s: float, max_nodes: int | None = None, p
     solver.setOptionValue("mip_feasibility_tolerance", FEASIBILITY_ATOL)
     if np.isfinite(timeout_s):
         solver.setOptionValue("time_limit", float(max(timeout_s, 0.0)))
+    if gap is not None:
+        solver.setOptionValue("mip_rel_gap", float(gap))
     if not presolve:
         solver.setOptionValue("presolve", "off")
     if max_nodes is not None:

@@ -21,10 +21,11 @@ from verifier.enclosure import Array
 from verifier.exact.milp.found import SubProblem
 from verifier.exact.milp.options import MilpOptions
 from verifier.exact.milp.settle import settle
-from verifier.network import Network, Subject
+from verifier.network import Network
 from verifier.question.margins import Margins
 from verifier.question.spec import AllOf, Box
 from verifier.search.between import really_violated
+from verifier.subject import Subject
 
 
 @dataclass(frozen=True, eq=False)

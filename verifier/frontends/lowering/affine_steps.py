@@ -10,7 +10,7 @@ import numpy as np
 import verifier.matrix as matrix
 from verifier.enclosure import UNIT_ROUNDOFF, Array, Indices, gamma
 from verifier.errors import NetworkError, UnsupportedLayerError
-from verifier.frontends.lowering.folding import Enclosed, compose, powers_of_two, scaled
+from verifier.folding import Enclosed, compose, powers_of_two, scaled
 from verifier.frontends.lowering.steps import Step
 from verifier.network import Affine
 

@@ -15,9 +15,9 @@ import numpy as np
 import verifier.matrix as matrix
 from verifier.enclosure import Indices
 from verifier.errors import UnsupportedLayerError
+from verifier.folding import added, compose, joined
 from verifier.frontends.lowering.affine_steps import append_step, identity
 from verifier.frontends.lowering.as_relus import AS_RELUS
-from verifier.frontends.lowering.folding import added, compose, joined
 from verifier.frontends.lowering.steps import HEADS, INPUT, SHAPE_ONLY, Step
 from verifier.network import Affine, Head, Maxima, Network
 

@@ -8,8 +8,8 @@ from tests.verifier.networks import random_network
 from verifier.answer.verdict import Question
 from verifier.exact.milp.configuration import Rules, bound_configuration, find_rules, fix_state
 from verifier.exact.milp.options import MilpOptions
-from verifier.network import Subject
 from verifier.question.spec import AllOf, Box
+from verifier.subject import Subject
 
 SIZES = [(2, 5, 1), (2, 4, 4, 1), (3, 4, 4, 3, 1)]
 

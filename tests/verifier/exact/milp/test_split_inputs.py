@@ -8,8 +8,8 @@ from verifier.answer.verdict import Question
 from verifier.exact.milp.configuration import bound_configuration
 from verifier.exact.milp.found import SubProblem
 from verifier.exact.milp.split_inputs import choose_halves, score, splits_boxes, stability_ratio
-from verifier.network import Subject
 from verifier.question.spec import AllOf, Box
+from verifier.subject import Subject
 
 # z1 = x1, z2 = x1 - 0.1 on [-1, 1]^2: halving x1 leaves z1 stable in both halves and z2 in one; x2 changes nothing
 NETWORK = Network(

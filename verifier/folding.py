@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import verifier.matrix as matrix
+from verifier.affine import Affine
 from verifier.enclosure import UNIT_ROUNDOFF, Array, Mask, gamma
 from verifier.errors import NetworkError
 from verifier.matrix import Matrix
-from verifier.network import Affine
 
 EXACT_WHOLE = 2.0**53  # sums of whole numbers below this are exact in float64
 SMALLEST = 2.0**-960  # a product of weights below it could lose digits, or all, to underflow, and so could its error
