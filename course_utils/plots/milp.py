@@ -181,6 +181,7 @@ def draw_race(laps: Sequence[Lap], limit: float = 10.0) -> Axes:
         x = [1e-3, *np.maximum(times, 1e-3), max(limit, float(times.max(initial=0.0)))]
         ax.step(x, [*range(len(times) + 1), len(times)], where="post", color=colour)
         ax.plot(x[1:-1], range(1, len(times) + 1), marker, color=colour, markersize=4, label=method)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xscale="log", xlabel="CPU time for each question (s)", ylabel=f"settled, of {total} questions")
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
     print(f"settled of {total}: " + ", ".join(said))
