@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 import verifier
-from tests.reference.judging import judge
-from tests.reference.random_problems import random_problem
+from judges.judging import judge
+from judges.random_problems import random_problem
 from tests.verifier.networks import random_network
 from verifier import Affine, MilpOptions, Network, Reason, Verdict
 from verifier.exact.milp.options import BOUNDS, FORMULATIONS, KINDS
