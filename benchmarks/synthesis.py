@@ -244,12 +244,12 @@ def as_table(stored: dict[str, Any]) -> str:
     text = [
         "# Networks found by solvers",
         "",
-        "`OMP_NUM_THREADS=1 python -m benchmarks.synthesis`, two cores, CP-SAT with two threads. Other work ran on the same",
-        "cores: seconds are of wall time and upper bounds, and an idle machine proves more in them. `right` counts training",
-        "examples, `bound` is proved of `value`, `test` is the (balanced) accuracy on unseen ones.",
+        "`OMP_NUM_THREADS=1 python -m benchmarks.synthesis`, two cores, CP-SAT with two threads. Other work ran on the",
+        "same cores: seconds are of wall time and upper bounds; an idle machine proves more in them. `right` counts",
+        "training examples, `bound` is proved of `value`, `test` is the (balanced) accuracy on unseen ones.",
         "",
     ]
-    columns = "what right of value bound status test seconds start start_test rounds added".split()
+    columns = ("what", "right", "of", "value", "bound", "status", "test", "seconds", "start", "start_test", "rounds")
     for name, section in stored.items():
         versions = ", ".join(f"{one} {number}" for one, number in section["versions"].items())
         used = [one for one in columns if any(one in line for line in section["rows"])]
