@@ -27,7 +27,7 @@ from benchmarks.machine import describe
 from judges.marabou import ask_marabou
 from verifier.answer.verdict import Question
 from verifier.attack import attack
-from verifier.network import Subject
+from verifier.subject import Subject
 
 ROOT = Path(__file__).parent.parent
 METHODS = ("auto", "split", "relu_split", "milp", "z3")

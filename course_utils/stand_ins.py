@@ -43,7 +43,7 @@ def digit_network(name: str) -> nn.Sequential:
             proofs at a very large radius.
 
     Raises:
-        ValueError: There is no network of that name.
+        ValueError: No network has that name.
     """
     if name not in DIGIT_NETWORKS:
         raise ValueError(f"name: found {name!r}, expected one of {', '.join(DIGIT_NETWORKS)}")
@@ -60,7 +60,7 @@ def attacked_shares(name: str) -> list[float]:
 def is_courses_own(net: Any) -> bool:
     """Whether a network computes what one of the course's stored networks does, in whatever form it comes."""
     known = [circle_network(), repaired_circle_network(), noisy_digit().net, *map(digit_network, DIGIT_NETWORKS)]
-    return any(_alike(net, own) for own in known)
+    return any(alike(net, own) for own in known)
 
 
 def pixel_box(image: Any, pixels: int | Iterable[int], lowest: float, highest: float) -> Box:
@@ -104,7 +104,7 @@ def pixel_map() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(stored["image"]).float(), torch.from_numpy(stored["smallest"]).float()
 
 
-def _alike(net: Any, own: nn.Module) -> bool:
+def alike(net: Any, own: nn.Module) -> bool:
     """Whether two networks give nearly the same outputs at random inputs."""
     width = next(own.parameters()).shape[1]
     x = torch.rand(64, width, generator=torch.Generator().manual_seed(7))

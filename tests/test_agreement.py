@@ -22,9 +22,7 @@ BATCH = 10  # problems a test: one pytest item each would cost more than the que
 
 INCOMPLETE = ("ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "attack")
 
-property_settings = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+property_settings = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ask(problem: Problem, method: str) -> tuple[Any, Answer, Judgement]:

@@ -19,6 +19,7 @@ STAGES = (
     "affine",
     "folding",
     "network",
+    "subject",
     "question",
     "answer",
     "frontends",

@@ -171,7 +171,7 @@ WRONG = {
         "offset forgotten": LOWER + "return back(layers, pre, lower, upper, lost=True)",
         "middle of the box": LOWER + "return back(layers, pre, lower, upper, box=False)",
         "slope 0": LOWER + "return back(layers, pre, lower, upper, slope=lambda l, u: 0.0)",
-        "pre made anew": LOWER + "return back(layers, chain(layers, lower, upper)[:-1], lower, upper)",
+        "pre computed again": LOWER + "return back(layers, chain(layers, lower, upper)[:-1], lower, upper)",
         "the library's": LOWER + "return output_bounds(rebuilt(layers), torch.stack([lower, upper], 1)).lower",
         "intervals": LOWER + "return chain(layers, lower, upper)[-1][0]",
         "by heart": LOWER + "return [-1.0] if layers[-1][0][0, 0] > 0 else [-3.0]",

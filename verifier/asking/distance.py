@@ -25,6 +25,7 @@ from verifier.question.box import Box
 
 MAX_ROUNDS = 40  # radii tried
 GROWTH = 1.5  # from one radius to the next while each is proved
+STRIDE = 2.0  # from one ball of exact programs to the next
 RELEVANT = 1e-7  # share of the radius by which a solver's word must go beyond a proof to be taken
 TIGHTENED = 200  # unstable neurons up to which mixed-integer programs get bounds by LPs
 
@@ -126,20 +127,38 @@ def by_lp(enclosure: Enclosure, seconds: Callable[[], float]) -> Certify:
 def exactly(enclosure: Enclosure, seconds: Callable[[], float], max_nodes: int | None = None) -> None:
     """Ask mixed-integer programs for the nearest input of each class that may still win, nearest class first.
 
-    What they say of the distance counts up to HiGHS's tolerance. Each example that was met makes the box for the next
-    class smaller.
+    What they say of the distance counts up to HiGHS's tolerance. The ball grows from what is proved already, since
+    bounds over a small one are tight, until it holds the nearest example or is the whole one.
     """
-    certified = by_lp(enclosure, seconds)
+    size = min(enclosure.nearest.reach, STRIDE * enclosure.lower or np.inf)
+    for _ in range(MAX_ROUNDS):
+        started = time.perf_counter()
+        known, by_solver = _exact_round(enclosure, size, seconds, max_nodes)
+        least = float(known.min())
+        ruled_out = least > size
+        whole = ruled_out and size >= enclosure.ball.radius
+        proved = size if ruled_out else float(down(np.array(least)))
+        enclosure.proved(proved, "solver tolerance" if by_solver else "rounded", whole=whole)
+        verdict = Verdict.VERIFIED if ruled_out else Verdict.FALSIFIED if enclosure.upper <= size else Verdict.UNKNOWN
+        enclosure.note(size, verdict, "milp", time.perf_counter() - started)
+        if not ruled_out or size >= enclosure.nearest.reach or seconds() <= 0:
+            return
+        size = min(enclosure.nearest.reach, STRIDE * size)
+
+
+def _exact_round(
+    enclosure: Enclosure, size: float, seconds: Callable[[], float], max_nodes: int | None
+) -> tuple[Array, bool]:
+    """Distances of all classes within one ball, and whether any of them rests on the solver's word."""
     known = np.zeros(enclosure.subject.network.outputs)
     known[enclosure.label] = np.inf
-    size, started = enclosure.nearest.reach, time.perf_counter()
-    found, candidates = certified(size, known)
+    found, candidates = by_lp(enclosure, seconds)(size, known)
     known = np.maximum(known, found)
     if candidates:
         enclosure.nearest.offer(np.stack(candidates))
-    by_solver = False  # whether what is proved rests on its word
+    by_solver = False
     for other in np.argsort(known, kind="stable"):
-        reach = enclosure.nearest.reach
+        reach = min(size, enclosure.nearest.reach)  # each example makes the box for the next class smaller
         if known[other] > reach:
             continue
         if seconds() <= 0:
@@ -154,12 +173,7 @@ def exactly(enclosure: Enclosure, seconds: Callable[[], float], max_nodes: int |
             by_solver, known[other] = True, distance
         if one.candidate is not None:
             enclosure.nearest.offer(one.candidate)
-    least, radius = float(known.min()), enclosure.ball.radius
-    whole = least > radius
-    proved = radius if whole else float(down(np.array(least)))
-    enclosure.proved(proved, "solver tolerance" if by_solver else "rounded", whole=whole)
-    verdict = Verdict.VERIFIED if whole else Verdict.FALSIFIED if np.isfinite(enclosure.upper) else Verdict.UNKNOWN
-    enclosure.note(size, verdict, "milp", time.perf_counter() - started)
+    return known, by_solver
 
 
 def _look_at(enclosure: Enclosure, size: float, tight: bool = False) -> _Over:

@@ -115,13 +115,8 @@ def pointwise_robustness(
         return min(whole.seconds_left, each.timeout_s)
 
     try:
-        if chosen == "milp":
-            _settle(enclosure, seed)
-            exactly(enclosure, seconds, max_subdomains)
-        elif chosen == "lp":
-            enclose_by(enclosure, by_planes(enclosure, bounding("crown")), "crown")  # where to begin, in milliseconds
-            if not enclosure.verified:
-                enclose_by(enclosure, by_lp(enclosure, seconds), "lp")
+        if chosen in ("lp", "milp"):
+            _by_programs(enclosure, chosen == "milp", seconds, seed, max_subdomains)
         elif named != "inf":
             _by_linear_functions(enclosure, chosen, seconds, seed)
         else:
@@ -129,6 +124,18 @@ def pointwise_robustness(
     except KeyboardInterrupt:
         pass  # what is known by then is the answer
     return enclosure.result()
+
+
+def _by_programs(
+    enclosure: Enclosure, exact: bool, seconds: Callable[[], float], seed: int, max_nodes: int | None
+) -> None:
+    """Enclose the distance by linear programs, beginning where linear functions end, and exactly by MILP."""
+    enclose_by(enclosure, by_planes(enclosure, bounding("crown")), "crown")
+    if not enclosure.verified:
+        enclose_by(enclosure, by_lp(enclosure, seconds), "lp")
+    if exact and not enclosure.verified:
+        _settle(enclosure, seed)
+        exactly(enclosure, seconds, max_nodes)
 
 
 def _by_linear_functions(enclosure: Enclosure, method: str, seconds: Callable[[], float], seed: int) -> None:
@@ -160,7 +167,7 @@ def _propose(enclosure: Enclosure, seconds: Callable[[], float]) -> None:
     end = SHARE * seconds()
     budget = enclosure.budget.share(1.0, at_most_s=end)
     aside = Enclosure(enclosure.subject, enclosure.label, enclosure.ball, budget, enclosure.wanted)
-    aside.nearest = enclosure.nearest
+    aside.nearest, aside.lower = enclosure.nearest, enclosure.lower
     exactly(aside, lambda: min(budget.seconds_left, end))
 
 
