@@ -39,7 +39,7 @@ AUTO_LIRPA := 'auto-LiRPA>=0.3,<1'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test test-all lint demo lab build release student grade feedback report export collect formgrader doctor clean
+.PHONY: help setup test test-all coverage lint demo lab build release student grade feedback report export collect formgrader doctor clean
 
 help: ## list the targets
 	@echo "usage: make TARGET"
@@ -87,6 +87,9 @@ test: $(READY) ## run the tests that take less than five seconds each, in some m
 
 test-all: $(READY) ## run all tests, also those that grade whole labs
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+coverage: $(READY) ## run the tests of `make test`, and report which lines ran in build/coverage/index.html
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow' --cov --cov-report=term:skip-covered --cov-report=html $(PYTEST_ARGS)
 
 lint: $(READY) ## ruff, and mypy on the verifier
 	$(BIN)/ruff check .

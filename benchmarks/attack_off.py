@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 import verifier
 from benchmarks.machine import describe
-from tests.reference.random_problems import random_problem
+from judges.random_problems import random_problem
 from verifier.answer.verdict import Rejection
 from verifier.command.batch import read_expected
 

@@ -23,11 +23,11 @@ import numpy as np
 from tqdm import tqdm
 
 import verifier
-from benchmarks.lab_networks import ask_marabou
 from benchmarks.machine import describe
+from judges.marabou import ask_marabou
 from verifier.answer.verdict import Question
 from verifier.attack import attack
-from verifier.network import Subject
+from verifier.subject import Subject
 
 ROOT = Path(__file__).parent.parent
 METHODS = ("auto", "split", "relu_split", "milp", "z3")

@@ -12,9 +12,7 @@ import argparse
 import copy
 import json
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,10 +24,10 @@ from tqdm import tqdm
 import verifier
 from benchmarks.circle import Asked, questions, train_circle
 from benchmarks.machine import describe
+from judges.marabou import ask_marabou
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = ("auto", "ibp", "crown", "auto_lirpa", "auto_lirpa_optimized", "attack", "split", "z3")
-MARABOU_VERDICTS = {"sat": "falsified", "unsat": "verified"}  # any other status, a timeout above all, is unknown
 
 
 def time_method(net: nn.Module, asked: Asked, method: str, repeats: int, timeout_s: float) -> dict[str, Any]:
@@ -55,19 +53,6 @@ def time_method(net: nn.Module, asked: Asked, method: str, repeats: int, timeout
 def layers_of(net: nn.Sequential) -> list[list[Any]]:
     """Weights as plain data for the Marabou driver."""
     return [[layer.weight.tolist(), layer.bias.tolist()] for layer in net if isinstance(layer, nn.Linear)]
-
-
-def ask_marabou(python: str, queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Run the driver under another Python and read its answers."""
-    with tempfile.TemporaryDirectory() as folder:
-        question, answer = Path(folder) / "queries.json", Path(folder) / "answers.json"
-        question.write_text(json.dumps(queries))
-        driver = Path(__file__).with_name("marabou_driver.py")
-        subprocess.run([python, str(driver), str(question), str(answer)], check=True, stdout=subprocess.DEVNULL)
-        answers: list[dict[str, Any]] = json.loads(answer.read_text())
-    for row in answers:
-        row["verdict"] = MARABOU_VERDICTS.get(row["status"], "unknown")
-    return answers
 
 
 def confirm(net: nn.Module, asked: Asked, x: list[float]) -> bool:

@@ -15,8 +15,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.machine import describe
-from tests.reference.module_answers import ask
-from tests.reference.random_modules import MOST_LAYERS, STATEMENTS, random_module
+from judges.module_answers import ask
+from judges.random_modules import MOST_LAYERS, STATEMENTS, random_module
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -39,7 +39,10 @@ def main() -> int:
     for seed in tqdm(range(first, first + options.modules), disable=None):
         if time.process_time() - started > options.seconds:
             break
-        asked = ask(seed)
+        try:
+            asked = ask(seed)
+        except KeyboardInterrupt:
+            break  # the table is of what was asked by then
         modules += 1
         answers.update(asked.answers)
         statements.update(random_module(seed).written)
@@ -51,7 +54,8 @@ def main() -> int:
         "# Random modules",
         "",
         f"Made by `python -m benchmarks.module_fuzzer {' '.join(sys.argv[1:])}`".rstrip() + f" on {describe()}, in",
-        f"{spent:.0f} CPU s ({spent / max(modules, 1):.2f} s each). Up to {MOST_LAYERS} layers, float32 and float64;",
+        f"{spent:.0f} CPU s ({spent / max(modules, 1):.2f} s each). Up to {MOST_LAYERS} layers, float32 and float64,",
+        "one in twenty in half precision;",
         "statements: " + ", ".join(f"{name} {statements[name]:,}" for name in STATEMENTS) + ".",
         "",
         "| what | count |",

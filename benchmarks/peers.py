@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from benchmarks.machine import describe
 from benchmarks.processes import Ran, plain, run_process
+from judges.marabou import DRIVER
 from verifier.command.batch import COLUMNS, Instance, read_expected, read_instances
 
 RESULTS = Path(__file__).parent / "results"
@@ -63,8 +64,7 @@ def ask_marabou(onnx: Path, vnnlib: Path, limit_s: float, python: str) -> tuple[
     with tempfile.TemporaryDirectory() as folder:
         question, answer = Path(folder) / "queries.json", Path(folder) / "answers.json"
         question.write_text(json.dumps(queries))
-        driver = Path(__file__).with_name("marabou_driver.py")
-        ran = run_process([python, str(driver), str(question), str(answer)], limit_s)
+        ran = run_process([python, str(DRIVER), str(question), str(answer)], limit_s)
         found = json.loads(answer.read_text()) if answer.exists() else []
     statuses = [one["status"] for one in found]
     if "sat" in statuses:

@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 import verifier
 from benchmarks.machine import describe
-from tests.reference.judging import judge
-from tests.reference.random_problems import ROUNDING, random_problem
+from judges.judging import judge
+from judges.random_problems import ROUNDING, random_problem
 
 RESULTS = Path(__file__).parent / "results"
 CHUNK = 20  # problems a task: long enough to outweigh the pipe, short enough for a smooth bar

@@ -107,7 +107,7 @@ def check_python(wanted: str, version: Sequence[int]) -> Finding:
     """Whether this Python is one that the course runs on."""
     found = ".".join(map(str, version))
     lowest = tuple(int(part) for part in re.findall(r"\d+", wanted))
-    cure = f"install Python {wanted} and make the environment anew: python3 -m venv .venv"
+    cure = f"install Python {wanted} and make the environment again: python3 -m venv .venv"
     return Finding("Python", found) if tuple(version) >= lowest else Finding("Python", f"{found}, not {wanted}", cure)
 
 

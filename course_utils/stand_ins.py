@@ -43,7 +43,7 @@ def digit_network(name: str) -> nn.Sequential:
             proofs at a very large radius.
 
     Raises:
-        ValueError: There is no network of that name.
+        ValueError: No network has that name.
     """
     if name not in DIGIT_NETWORKS:
         raise ValueError(f"name: found {name!r}, expected one of {', '.join(DIGIT_NETWORKS)}")

@@ -61,10 +61,11 @@ def compile_search() -> str:
 
     from verifier.answer.budget import Budget
     from verifier.answer.verdict import Question
-    from verifier.network import Affine, Network, Subject
+    from verifier.network import Affine, Network
     from verifier.question.spec import Box, less_than
     from verifier.search.compiled.network import flatten
     from verifier.search.compiled.split import CompiledSplit
+    from verifier.subject import Subject
 
     network = Network((Affine(np.ones((2, 1)), np.zeros(2)), Affine(np.ones((1, 2)), np.zeros(1))))
     question = Question.ask(Subject.of_network(network), Box([0.0], [1.0]), less_than(3.0))

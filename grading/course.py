@@ -89,7 +89,7 @@ class Course:
         """The name of an existing lab, unchanged.
 
         Raises:
-            CourseError: There is no such lab; the message lists those that exist.
+            CourseError: The course has no lab of that name. The message lists those that it has.
         """
         names = self.lab_names()
         if lab not in names:

@@ -1,1 +1,1 @@
-"""Tests, in folders that mirror the packages; tests/reference holds exact answers that benchmarks use too."""
+"""Tests, in folders that mirror the packages."""

@@ -1,14 +1,22 @@
 """What holds for all tests."""
 
 import functools
+import os
 import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # A job that a shell starts in the background ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hypothesis draws the same examples in every run, so that a change fails for what it did. HYPOTHESIS_PROFILE=fresh
+# draws new ones, and keeps what failed in .hypothesis/. No deadline: on a busy machine any example may take long.
+settings.register_profile("fixed", deadline=None, derandomize=True, database=None)
+settings.register_profile("fresh", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_addoption(parser):

@@ -1,6 +1,6 @@
 """All complete methods give one verdict on the same tiny problems, and it is the one that enumeration gives.
 
-The exact answers come from tests/reference, which shares no code with the verifier. Thousands more of these problems
+The exact answers come from judges, which shares no code with the verifier. Thousands more of these problems
 run in benchmarks/random_agreement.py. Work is limited by subdomains, never by seconds.
 """
 
@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import verifier
-from tests.reference.enumeration import Answer
-from tests.reference.judging import COMPLETE, Judgement, judge
-from tests.reference.random_problems import Form, Problem, random_problem, shift
+from judges.enumeration import Answer
+from judges.judging import COMPLETE, Judgement, judge
+from judges.random_problems import Form, Problem, random_problem, shift
 
 MAX_SUBDOMAINS = 5000
 SEED = 20  # of the random problems; the benchmark draws others
@@ -22,9 +22,7 @@ BATCH = 10  # problems a test: one pytest item each would cost more than the que
 
 INCOMPLETE = ("ibp", "crown", "auto_lirpa_ibp", "auto_lirpa", "attack")
 
-property_settings = settings(
-    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+property_settings = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ask(problem: Problem, method: str) -> tuple[Any, Answer, Judgement]:

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 import verifier
-from benchmarks.lab_networks import ask_marabou
-from tests.reference.random_problems import Problem, random_problem
+from judges.marabou import ask_marabou
+from judges.random_problems import Problem, random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.verdict import Question, Verdict
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import (
     Box,
     OutputSpec,
@@ -37,6 +37,7 @@ from verifier.question.spec import (
 )
 from verifier.search.compiled.network import flatten
 from verifier.search.compiled.split import CompiledSplit
+from verifier.subject import Subject
 
 VERIFIED, FALSIFIED, UNKNOWN = Verdict.VERIFIED, Verdict.FALSIFIED, Verdict.UNKNOWN
 SEED = 51  # of the random problems

@@ -17,7 +17,7 @@ AUTO_LIRPA = PROJECT["tool"]["course"]["auto-lirpa"]
 
 NAME = PROJECT["project"]["name"]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-NAME_ON_CONDA_FORGE = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+NAME_ON_CONDA_FORGE = {"torch": "pytorch", "matplotlib": "matplotlib-base", "ortools": "ortools-python"}
 ONLY_ON_CONDA = {"pip", "pytorch-cpu"}  # pip itself, and the choice of the build without CUDA
 
 

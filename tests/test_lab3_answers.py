@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from judges.enumeration import exact_range
 from tests.lab_answers import LabAnswers, cases
-from tests.reference.enumeration import exact_range
 
 # what a student has by then: right functions, written in another way than the lab's solutions
 BEFORE = """
@@ -171,7 +171,7 @@ WRONG = {
         "offset forgotten": LOWER + "return back(layers, pre, lower, upper, lost=True)",
         "middle of the box": LOWER + "return back(layers, pre, lower, upper, box=False)",
         "slope 0": LOWER + "return back(layers, pre, lower, upper, slope=lambda l, u: 0.0)",
-        "pre made anew": LOWER + "return back(layers, chain(layers, lower, upper)[:-1], lower, upper)",
+        "pre computed again": LOWER + "return back(layers, chain(layers, lower, upper)[:-1], lower, upper)",
         "the library's": LOWER + "return output_bounds(rebuilt(layers), torch.stack([lower, upper], 1)).lower",
         "intervals": LOWER + "return chain(layers, lower, upper)[-1][0]",
         "by heart": LOWER + "return [-1.0] if layers[-1][0][0, 0] > 0 else [-3.0]",
@@ -357,7 +357,7 @@ def test_the_hidden_networks_take_the_least_values_that_the_check_believes():
     """Against exact enumeration of every activation pattern, which shares nothing with the verifier."""
     tree = ast.parse(ANSWERS.source["branch_and_bound_check"])
     (made,) = (
-        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "nets"
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "nets"
     )
     nets = eval(compile(ast.Expression(made), "nets", "eval"))
     assert len(nets) == 4

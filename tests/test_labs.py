@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import importlib
 import os
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
 POINTS = {"lab1_circle": 40, "lab2_digits": 40, "lab3_verifier": 40, "lab4_curve": 40, "lab5_relaxations": 40}
+PUBLIC_ROOMS = {"verifier.synthesis"}  # packages besides `verifier` itself whose __all__ is promised
 
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
 
@@ -206,6 +208,37 @@ def test_test_cells_import_only_what_a_judge_has(lab):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             assert {name.split(".")[0] for name in names} <= allowed
+
+
+@each_lab
+def test_a_lab_takes_public_names_only(lab):
+    """A notebook that was handed out must not break when a file of the verifier moves."""
+    for cell in read(lab).cells:
+        if cell.cell_type != "code":
+            continue
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.startswith(("verifier.", "grading")) for alias in node.names), cell.source
+            elif isinstance(node, ast.ImportFrom):
+                taken = {alias.name for alias in node.names}
+                package, _, inner = node.module.partition(".")
+                assert package != "grading" and not any(name.startswith("_") for name in taken), cell.source
+                if package == "verifier":
+                    assert not inner or node.module in PUBLIC_ROOMS, cell.source
+                    assert taken <= set(importlib.import_module(node.module).__all__), cell.source
+
+
+@each_lab
+def test_a_check_leaves_no_name_and_tells_what_it_gave(lab):
+    """One function and its call, which says in one line how many points it gave, of those that the first cell names."""
+    cells = read(lab).cells
+    automatic = sum(nbgrader(cell)["points"] for cell in cells if is_test(cell))
+    assert any(f"start_lab(points={automatic})" in cell.source for cell in cells if cell.cell_type == "code")
+    for cell in test_cells(lab):
+        function, call = ast.parse(cell.source).body
+        assert isinstance(function, ast.FunctionDef) and ast.unparse(call) == "check()"
+        visible, _, _ = cell.source.partition("### BEGIN HIDDEN TESTS")
+        assert re.search(r"^    passed\(.*\)\s*(return \w+\s*)?(check\(\)\s*)?\Z", visible, re.MULTILINE), visible
 
 
 @pytest.mark.slow

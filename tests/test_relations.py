@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 import verifier
-from tests.reference.judging import judge
-from tests.reference.random_problems import random_relation
+from judges.judging import judge
+from judges.random_problems import random_relation
 from verifier import Verdict, linear
 from verifier.answer.verdict import Question
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import Box
 from verifier.question.spec_data import from_data, to_data
+from verifier.subject import Subject
 
 SEED = 50
 BATCH = 10

@@ -1,6 +1,6 @@
 """Every value that a network takes lies inside every bound, for every bounding method, and bounds nest.
 
-The exact range of each output comes from tests/reference; samples go through Network in float64 and through the torch
+The exact range of each output comes from judges; samples go through Network in float64 and through the torch
 module. Nothing is allowed for rounding where the bound claims to account for it.
 """
 
@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import verifier
-from tests.reference.judging import check_bounds
-from tests.reference.random_problems import Problem, random_problem
+from judges.judging import check_bounds
+from judges.random_problems import Problem, random_problem
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod

@@ -35,7 +35,8 @@ rng = np.random.default_rng(0)
 wide = Network((Affine(np.ones((2, 20)), np.zeros(2)), Affine(np.array([[1.0, -1.0]]), np.zeros(1))))
 """
 EXTRAS = (
-    "torch", "torchvision", "numba", "llvmlite", "z3", "highspy", "auto_LiRPA", "onnx", "onnxruntime", "dask",
+    "torch", "torchvision", "numba", "llvmlite", "z3", "highspy", "ortools",
+    "auto_LiRPA", "onnx", "onnxruntime", "dask",
     "distributed", "matplotlib", "termcolor", "packaging", "nbgrader", "nbformat", "traitlets", "sqlalchemy", "IPython",
 )  # fmt: skip
 
@@ -78,6 +79,13 @@ def test_the_verifier_answers_without_any_extra():
         ("verifier.same_output_spec(less_than(0.5), less_than(0.6), 1)", "exact"),
         ("verify(ONNX, [[-1, 1]], [[0, 1]])", "onnx"),
         ("import verifier.search.compiled.jit", "fast"),
+        ("from verifier.solvers.cpsat_solver import satisfiable; satisfiable([[1]])", "synthesis"),
+        (
+            "from verifier.synthesis.sketch import Examples, Sketch;"
+            "from verifier.synthesis.synthesise import synthesise; synthesise(Sketch((1, 1)), Examples([[1]], [1]))",
+            "synthesis",
+        ),
+        ("import verifier.synthesis.modules", "torch"),
         ("import course_utils.data", "torch"),
         ("import course_utils.models", "torch"),
         ("import course_utils.attacks", "torch"),

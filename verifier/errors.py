@@ -31,6 +31,10 @@ class OptionError(VerifierError, ValueError):
     """An option of verify() is not one of those it takes."""
 
 
+class SketchError(VerifierError, ValueError):
+    """A synthesis question cannot be asked: its examples, topology, weight domain or size do not fit."""
+
+
 class ResultComparisonError(VerifierError, TypeError):
     """A Result was compared with a truth value or a text, which would be False without a word."""
 

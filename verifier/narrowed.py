@@ -17,9 +17,10 @@ from verifier.answer.reason import Reason, Why
 from verifier.answer.verdict import Counterexample, Question, Result, Verdict
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import Array, Bounds, Indices
-from verifier.network import Head, Network, Subject
+from verifier.network import Head, Network
 from verifier.question.spec import Box, OutputSpec
 from verifier.stages import UNDECIDED, Run
+from verifier.subject import Subject
 
 MANY_OUTPUTS = 1000  # beyond which a question is asked in parts
 WHOLE_OUTPUTS = 4000  # beyond which one that has no parts is not asked: its matrices would take gigabytes

@@ -21,12 +21,12 @@ from verifier.errors import BoundsError, OptionError
 from verifier.frontends.read import read_subject
 from verifier.method_table import bounding, find_bounding, find_method
 from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
-from verifier.network import Subject
 from verifier.question.forms import Net, Numbers, Shape, XSpecs, YSpecs
 from verifier.question.spec import AllOf, Box, OutputSpec, output_spec
 from verifier.search.events import Event, Fate
 from verifier.search.inputs.split import InputSplit
 from verifier.stages import Run, root_box
+from verifier.subject import Subject
 
 LONGEST_S = 1e308  # a whole number beyond it is no float64, and as good as no limit
 

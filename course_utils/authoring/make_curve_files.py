@@ -28,9 +28,7 @@ def main() -> None:
     losses = train(regression_model(net), TensorDataset(samples, values), epochs=100, live=False)
     keras.utils.set_random_seed(0)
     dense = keras.layers.Dense
-    model = keras.Sequential(
-        [keras.Input((1,)), dense(20, activation="relu"), dense(25, activation="relu"), dense(1)]
-    )
+    model = keras.Sequential([keras.Input((1,)), dense(20, activation="relu"), dense(25, activation="relu"), dense(1)])
     theirs = {f"keras_{place}": array for place, array in enumerate(fit_in_keras(model, samples, values))}
     ours = {name.replace(".", "_"): value.numpy() for name, value in net.state_dict().items()}
     np.savez_compressed(TARGET, **ours, **theirs)

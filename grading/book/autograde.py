@@ -28,7 +28,7 @@ FINAL = set(Status) - {Status.NOT_JUDGED}  # what a rerun would find again
 
 
 class Unrun(StrEnum):
-    """Why there is no new result of a submission."""
+    """Why a submission was not graded in this run."""
 
     UNCHANGED = "unchanged"
     RESCORED = "rescored"  # only what lateness costs has changed

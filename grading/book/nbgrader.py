@@ -60,7 +60,7 @@ def release(course: Course, lab: str, *, change_exercises: bool = False) -> None
         change_exercises: Also where submissions were recorded with other exercises: removed ones lose their points.
 
     Raises:
-        CourseError: There is no such lab, or nbgrader refuses it; its log is in the message.
+        CourseError: The course has no lab of that name, or nbgrader refuses it and its log is in the message.
     """
     build_lab(course, lab)
     cells = read_blueprint(course.source_notebook(lab))

@@ -107,7 +107,7 @@ def violations(source: str) -> list[str]:
         for name in sorted(names - taken - bound - set(dir(builtins)))
     ]
     found += [f"names {name} in its first line and does not use it" for name in sorted(taken - names)]
-    found += [f"binds {name} anew, which belongs to the student" for name in sorted(taken & bound)]
+    found += [f"assigns to {name}, which belongs to the student" for name in sorted(taken & bound)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
             found.append(f"line {node.lineno}: looks at the private attribute {node.attr}")

@@ -2,7 +2,7 @@
 
 Canvas: `NAME[_LATE]_USERID_ATTACHMENTID_FILE`, anonymous `[LATE_]anon_ID_ATTACHMENTID_FILE`. NAME may end in an
 underscore and digits, and FILE may begin with both, so up to two readings of one name are possible.
-Moodle: `[GROUP-]Full Name_NUMBER_assignsubmission_file_...`, where NUMBER is counted anew for each assignment.
+Moodle: `[GROUP-]Full Name_NUMBER_assignsubmission_file_...`, where NUMBER is another one in each assignment.
 """
 
 import re

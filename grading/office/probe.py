@@ -66,7 +66,7 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
     """What a lab gives for guesses, test by test.
 
     Raises:
-        CourseError: There is no such lab or no sandbox.
+        CourseError: The course has no lab of that name, or no sandbox works here.
     """
     source = course.source_notebook(course.check_lab(lab))
     blueprint, imports, cells = read_blueprint(source), imports_of(source), read_cells(source.read_bytes())

@@ -43,7 +43,7 @@ def return_feedback(course: Course, lab: str, platform: Platform, output: Path |
                 lines.append(f"{one.student}: the page is older than the points: python -m grading feedback {lab}")
             entries.append((_place(one, platform, lab), page.read_bytes()))
     if not entries:
-        raise CourseError("\n".join([f"{lab}: there is no feedback to return", *lines]))
+        raise CourseError("\n".join([f"{lab}: no feedback pages have been written", *lines]))
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         for name, content in sorted(entries):

@@ -1,7 +1,7 @@
 """Who takes the course: `gradebook/roster.csv`, from a csv of one's own, Moodle's or Canvas's.
 
 One person is one student in all labs. Who they are is told by the platform's id, else by the address, else by the
-name, and never by a number that a platform counts anew for each assignment.
+name, and never by a number that a platform gives out again for each assignment.
 """
 
 import csv

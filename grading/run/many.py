@@ -91,7 +91,7 @@ def run_job(data: dict[str, Any], imports: tuple[str, ...]) -> str:
 def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
     """Grade in this process's own sandbox, which its threads share.
 
-    It is started when first used, and again if it has ended; what it was grading then is graded anew.
+    It is started when first used, and again if it has ended; what it was grading then is graded again.
     """
     came: Graded | CourseError = CourseError("the sandbox has ended")
     for _ in range(RETRIES + 1):

@@ -42,11 +42,11 @@
 import torch
 from torch import nn
 
-from course_utils.checks import info, mine_or
+from course_utils.checks import mine_or, start_lab
 from course_utils.data import circle_network
 from course_utils.own_verifier import layers_of
 
-info()
+start_lab(points=36)  # and 4 for the written question
 network = circle_network().double()
 layers = layers_of(network)
 for place, (weight, bias) in enumerate(layers, start=1):
@@ -87,42 +87,47 @@ def interval_bounds(layers, lower, upper):
 
 # %% nbgrader={"grade": true, "grade_id": "interval_bounds_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: interval_bounds
-import torch
+def check():
+    import torch
 
-from course_utils.own_verifier import pairs
+    from course_utils.checks import passed
+    from course_utils.own_verifier import pairs
 
-tried = [
-    (torch.tensor([[1.0, -2.0], [3.0, 1.0]]).double(), torch.tensor([0.0, -1.0]).double()),
-    (torch.tensor([[1.0, -1.0]]).double(), torch.tensor([2.0]).double()),
-]
-found = pairs(interval_bounds(tried, torch.tensor([0.0, -1.0]).double(), torch.tensor([2.0, 1.0]).double()), 2)
-for name, (below, above), by_hand in [("1", found[0], ([-2, -2], [4, 6])), ("2", found[1], ([-4], [6]))]:
-    # all numbers here are whole, so nothing is rounded
-    assert (below.tolist(), above.tolist()) == by_hand, (
-        f"layer {name}: your bounds are {below.tolist()} and {above.tolist()}; work it out by hand, weight by weight"
-    )
-print("interval_bounds: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
-
-import numpy as np
-
-drawn = np.random.RandomState(1)
-for sizes in [(2, 3, 1), (3, 4, 4, 2), (1, 5, 3, 2, 1)]:
     tried = [
-        (torch.tensor(drawn.randint(-3, 4, (m, n))).double(), torch.tensor(drawn.randint(-3, 4, m)).double())
-        for n, m in itertools.pairwise(sizes)
+        (torch.tensor([[1.0, -2.0], [3.0, 1.0]]).double(), torch.tensor([0.0, -1.0]).double()),
+        (torch.tensor([[1.0, -1.0]]).double(), torch.tensor([2.0]).double()),
     ]
-    low = torch.tensor(drawn.randint(-3, 2, sizes[0])).double()
-    high = low + torch.tensor(drawn.randint(0, 4, sizes[0])).double()
-    found = pairs(interval_bounds(tried, low, high), len(tried))
-    for (weight, bias), (below, above) in zip(tried, found, strict=True):
-        assert tuple(below.shape) == tuple(bias.shape), "one bound for each neuron of each layer"
-        middle, half = weight @ ((low + high) / 2) + bias, weight.abs() @ ((high - low) / 2)
-        assert torch.equal(below, middle - half), "whole numbers, so exact: is each lower bound reached?"
-        assert torch.equal(above, middle + half), "whole numbers, so exact: is each upper bound reached?"
-        low, high = below.clamp(min=0), above.clamp(min=0)
-### END HIDDEN TESTS
+    found = pairs(interval_bounds(tried, torch.tensor([0.0, -1.0]).double(), torch.tensor([2.0, 1.0]).double()), 2)
+    for name, (below, above), by_hand in [("1", found[0], ([-2, -2], [4, 6])), ("2", found[1], ([-4], [6]))]:
+        # all numbers here are whole, so nothing is rounded
+        assert (below.tolist(), above.tolist()) == by_hand, (
+            f"layer {name}: your bounds are {below.tolist()} and {above.tolist()}; work it out by hand, weight by weight"
+        )
+    passed("interval_bounds", 4)
+    ### BEGIN HIDDEN TESTS
+    import itertools
+
+    import numpy as np
+
+    drawn = np.random.RandomState(1)
+    for sizes in [(2, 3, 1), (3, 4, 4, 2), (1, 5, 3, 2, 1)]:
+        tried = [
+            (torch.tensor(drawn.randint(-3, 4, (m, n))).double(), torch.tensor(drawn.randint(-3, 4, m)).double())
+            for n, m in itertools.pairwise(sizes)
+        ]
+        low = torch.tensor(drawn.randint(-3, 2, sizes[0])).double()
+        high = low + torch.tensor(drawn.randint(0, 4, sizes[0])).double()
+        found = pairs(interval_bounds(tried, low, high), len(tried))
+        for (weight, bias), (below, above) in zip(tried, found, strict=True):
+            assert tuple(below.shape) == tuple(bias.shape), "one bound for each neuron of each layer"
+            middle, half = weight @ ((low + high) / 2) + bias, weight.abs() @ ((high - low) / 2)
+            assert torch.equal(below, middle - half), "whole numbers, so exact: is each lower bound reached?"
+            assert torch.equal(above, middle + half), "whole numbers, so exact: is each upper bound reached?"
+            low, high = below.clamp(min=0), above.clamp(min=0)
+    ### END HIDDEN TESTS
+
+
+check()
 
 # %% [markdown]
 # The library computes the same with `output_bounds(network, box, method="ibp")`. Will your numbers be the same? And
@@ -208,53 +213,58 @@ def relax(lower, upper):
 
 # %% nbgrader={"grade": true, "grade_id": "relax_check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 # uses: relax
-import torch
+def check():
+    import torch
 
-from course_utils.own_verifier import numbers
+    from course_utils.checks import passed
+    from course_utils.own_verifier import numbers
+
+    def lines_at(low, high, steps=101):
+        """Points of each neuron's interval, ReLU there, the line below and the line above, each (neurons, steps)."""
+        got = relax(torch.tensor(low).double(), torch.tensor(high).double())
+        assert len(got) == 3, (
+            f"{len(got)} things came back; three are asked for: lower_slope, upper_slope, upper_offset"
+        )
+        below, above, offset = (numbers(one).reshape(-1, 1) for one in got)
+        assert len(below) == len(above) == len(offset) == len(low), "each of the three has one number for each neuron"
+        share = torch.linspace(0, 1, steps).double()
+        z = torch.tensor(low).double()[:, None] * (1 - share) + torch.tensor(high).double()[:, None] * share
+        return z, z.clamp(min=0), below * z, above * z + offset
+
+    def how_good(low, high):
+        """Whether the lines enclose the curve, whether the upper one is the best, whether the lower one is."""
+        z, curve, below, above = lines_at(low, high)
+        start, end = z[:, :1], z[:, -1:]
+        share = (z - start) / (end - start).clamp(min=1e-300)
+        chord = curve[:, :1] * (1 - share) + curve[:, -1:] * share
+        least = torch.where(end > -start, z, 0 * z)  # the two lower lines that may be best: z and 0
+        least = torch.where(start >= 0, z, torch.where(end <= 0, 0 * z, least))
+        room = 1e-6 * (1 + end - start)  # the lines may have come in float32
+        encloses = bool((below <= curve + room).all() and (above >= curve - room).all())  # False for NaN, too
+        # where l = -u both lines below leave the same area, so the areas are compared
+        same_area = (below.mean(dim=1) >= least.mean(dim=1) - room[:, 0]).all()
+        return encloses, bool((above <= chord + room).all()), bool(same_area)
+
+    encloses, best_above, best_below = how_good([-1.0, -3.0, 0.5, -2.0], [3.0, 1.0, 2.0, -1.0])
+    assert encloses, "a line crosses the curve on one of the intervals [-1, 3], [-3, 1], [0.5, 2], [-2, -1]: draw them"
+    assert best_above, "the upper line lies above the curve, but a lower one would, too: through which two points?"
+    points = 3 + 2 * best_below
+    print(
+        f"relax: the lines enclose the curve; the lower one {'leaves' if best_below else 'does not leave'} the least area"
+    )
+    passed("relax", points)
+    ### BEGIN HIDDEN TESTS
+    lows = [-1.0, -0.25, -8.0, 0.0, -1.0, 0.0, 1.5, -2.5, -1.0, -0.001]
+    highs = [1.0, 4.0, 0.5, 2.0, 0.0, 0.0, 1.5, -2.5, 1.001, 90.0]
+    encloses, best_above, best_below = how_good(lows, highs)
+    assert encloses, "are there lines on every interval: one that begins or ends at 0, one that is a single point?"
+    assert best_above, "is the upper line the best on every interval: one that begins or ends at 0, a single point?"
+    points -= 0 if best_below or points < 5 else 2
+    ### END HIDDEN TESTS
+    return points
 
 
-def lines_at(low, high, steps=101):
-    """Points of each neuron's interval, ReLU there, the line below and the line above, each (neurons, steps)."""
-    got = relax(torch.tensor(low).double(), torch.tensor(high).double())
-    assert len(got) == 3, f"{len(got)} things came back; three are asked for: lower_slope, upper_slope, upper_offset"
-    below, above, offset = (numbers(one).reshape(-1, 1) for one in got)
-    assert len(below) == len(above) == len(offset) == len(low), "each of the three has one number for each neuron"
-    share = torch.linspace(0, 1, steps).double()
-    z = torch.tensor(low).double()[:, None] * (1 - share) + torch.tensor(high).double()[:, None] * share
-    return z, z.clamp(min=0), below * z, above * z + offset
-
-
-def how_good(low, high):
-    """Whether the lines enclose the curve, whether the upper one is the best, whether the lower one is."""
-    z, curve, below, above = lines_at(low, high)
-    start, end = z[:, :1], z[:, -1:]
-    share = (z - start) / (end - start).clamp(min=1e-300)
-    chord = curve[:, :1] * (1 - share) + curve[:, -1:] * share
-    least = torch.where(end > -start, z, 0 * z)  # the two lower lines that may be best: z and 0
-    least = torch.where(start >= 0, z, torch.where(end <= 0, 0 * z, least))
-    room = 1e-6 * (1 + end - start)  # the lines may have come in float32
-    encloses = bool((below <= curve + room).all() and (above >= curve - room).all())  # False for NaN, too
-    # where l = -u both lines below leave the same area, so the areas are compared
-    same_area = (below.mean(dim=1) >= least.mean(dim=1) - room[:, 0]).all()
-    return encloses, bool((above <= chord + room).all()), bool(same_area)
-
-
-encloses, best_above, best_below = how_good([-1.0, -3.0, 0.5, -2.0], [3.0, 1.0, 2.0, -1.0])
-assert encloses, "a line crosses the curve on one of the intervals [-1, 3], [-3, 1], [0.5, 2], [-2, -1]: draw them"
-assert best_above, "the upper line lies above the curve, but a lower one would, too: through which two points?"
-points = 3 + 2 * best_below
-print(
-    f"relax: the lines enclose the curve; the lower one {'leaves' if best_below else 'does not leave'} the least area"
-)
-### BEGIN HIDDEN TESTS
-lows = [-1.0, -0.25, -8.0, 0.0, -1.0, 0.0, 1.5, -2.5, -1.0, -0.001]
-highs = [1.0, 4.0, 0.5, 2.0, 0.0, 0.0, 1.5, -2.5, 1.001, 90.0]
-encloses, best_above, best_below = how_good(lows, highs)
-assert encloses, "are there lines on every interval: one that begins or ends at 0, one that is a single point?"
-assert best_above, "is the upper line the best on every interval: one that begins or ends at 0, a single point?"
-points -= 0 if best_below or points < 5 else 2
-### END HIDDEN TESTS
-points
+check()
 
 # %% [markdown]
 # Your lines for one unstable neuron. Change the two ends and look again. At which $u$ does the lower line jump?
@@ -296,38 +306,45 @@ def backward_step(c, offset, lower_slope, upper_slope, upper_offset):
 
 # %% nbgrader={"grade": true, "grade_id": "backward_step_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: backward_step
-import torch
+def check():
+    import torch
 
-from course_utils.own_verifier import numbers
+    from course_utils.checks import passed
+    from course_utils.own_verifier import numbers
 
-given = [[[2.0, -4.0]], [1.0], [1.0, 1.0], [0.75, 0.75], [0.75, 0.75]]  # two neurons, each on [-1, 3]
-got = backward_step(*(torch.tensor(part).double() for part in given))
-assert len(got) == 2, f"{len(got)} things came back; two are asked for: c and offset"
-c_found, offset_found = numbers(got[0]), numbers(got[1]).reshape(-1)
-assert tuple(c_found.shape) == (1, 2), f"c has shape {tuple(c_found.shape)}; one output and two neurons"
-for z in [[-1.0, -1.0], [3.0, -1.0], [-1.0, 3.0], [3.0, 3.0], [0.0, 0.0], [1.0, 2.0]]:
-    true = 2 * max(z[0], 0) - 4 * max(z[1], 0) + 1
-    bound = float(c_found[0] @ torch.tensor(z).double() + offset_found[0])
-    assert bound <= true + 1e-9, f"at z = {z} your bound is {bound:g}, above the true value {true:g}"
-assert float(c_found[0] @ torch.tensor([3.0, 3.0]).double() + offset_found[0]) == -5, (
-    f"c is {c_found.tolist()}, offset {offset_found.tolist()}: a bound, but z = (3, 3) allows one that is reached there"
-)
-print("backward_step: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import numpy as np
+    given = [[[2.0, -4.0]], [1.0], [1.0, 1.0], [0.75, 0.75], [0.75, 0.75]]  # two neurons, each on [-1, 3]
+    got = backward_step(*(torch.tensor(part).double() for part in given))
+    assert len(got) == 2, f"{len(got)} things came back; two are asked for: c and offset"
+    c_found, offset_found = numbers(got[0]), numbers(got[1]).reshape(-1)
+    assert tuple(c_found.shape) == (1, 2), f"c has shape {tuple(c_found.shape)}; one output and two neurons"
+    for z in [[-1.0, -1.0], [3.0, -1.0], [-1.0, 3.0], [3.0, 3.0], [0.0, 0.0], [1.0, 2.0]]:
+        true = 2 * max(z[0], 0) - 4 * max(z[1], 0) + 1
+        bound = float(c_found[0] @ torch.tensor(z).double() + offset_found[0])
+        assert bound <= true + 1e-9, f"at z = {z} your bound is {bound:g}, above the true value {true:g}"
+    assert float(c_found[0] @ torch.tensor([3.0, 3.0]).double() + offset_found[0]) == -5, (
+        f"c is {c_found.tolist()}, offset {offset_found.tolist()}: a bound, but z = (3, 3) allows one that is reached there"
+    )
+    passed("backward_step", 4)
+    ### BEGIN HIDDEN TESTS
+    import numpy as np
 
-drawn = np.random.RandomState(2)
-for outputs, neurons in [(1, 3), (3, 5), (2, 1)]:
-    c = torch.tensor(drawn.randint(-4, 5, (outputs, neurons))).double()
-    offset = torch.tensor(drawn.randint(-4, 5, outputs)).double()
-    below, above, start = (torch.tensor(drawn.randint(0, 9, neurons) / 8).double() for _ in range(3))
-    new, by = backward_step(c, offset, below, above, start)
-    wanted = torch.where(c > 0, c * below, c * above)
-    assert numbers(new).shape == c.shape, "is there a row for each output and a column for each neuron?"
-    assert torch.allclose(numbers(new), wanted), "which line belongs to a positive entry, which one to a negative?"
-    shift = (torch.where(c < 0, c, 0 * c) * start).sum(dim=1)
-    assert torch.allclose(numbers(by).reshape(-1), offset + shift), "only the upper line has an offset: who meets it?"
-### END HIDDEN TESTS
+    drawn = np.random.RandomState(2)
+    for outputs, neurons in [(1, 3), (3, 5), (2, 1)]:
+        c = torch.tensor(drawn.randint(-4, 5, (outputs, neurons))).double()
+        offset = torch.tensor(drawn.randint(-4, 5, outputs)).double()
+        below, above, start = (torch.tensor(drawn.randint(0, 9, neurons) / 8).double() for _ in range(3))
+        new, by = backward_step(c, offset, below, above, start)
+        wanted = torch.where(c > 0, c * below, c * above)
+        assert numbers(new).shape == c.shape, "is there a row for each output and a column for each neuron?"
+        assert torch.allclose(numbers(new), wanted), "which line belongs to a positive entry, which one to a negative?"
+        shift = (torch.where(c < 0, c, 0 * c) * start).sum(dim=1)
+        assert torch.allclose(numbers(by).reshape(-1), offset + shift), (
+            "only the upper line has an offset: who meets it?"
+        )
+    ### END HIDDEN TESTS
+
+
+check()
 
 # %% [markdown]
 # The Linear layer before it costs nothing: $z = W h + b$ is an equality, so $c \cdot z + o = (c W) \cdot h + (c \cdot b + o)$,
@@ -354,67 +371,72 @@ def crown_lower(layers, pre, lower, upper):
 
 # %% nbgrader={"grade": true, "grade_id": "crown_lower_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: crown_lower
-import torch
+def check():
+    import torch
 
-from course_utils.own_verifier import numbers
+    from course_utils.checks import passed
+    from course_utils.own_verifier import numbers
 
-# |x| = relu(x) + relu(-x) on [-1, 3], where x is in [-1, 3] and -x in [-3, 1]; and the same upside down
-first = (torch.tensor([[1.0], [-1.0]]).double(), torch.zeros(2).double())
-hidden = [(torch.tensor([-1.0, -3.0]).double(), torch.tensor([3.0, 1.0]).double())]
-low, high = torch.tensor([-1.0]).double(), torch.tensor([3.0]).double()
-for sign, name, true, by_hand in [(1.0, "|x|", 0, -1), (-1.0, "-|x|", -3, -3)]:
-    last = (sign * torch.ones(1, 2).double(), torch.zeros(1).double())
-    bound = numbers(crown_lower([first, last], hidden, low, high)).reshape(-1)
-    assert len(bound) == 1, f"{len(bound)} numbers came back for one output"
-    assert float(bound) <= true, f"on [-1, 3] your bound on {name} is {float(bound):g}, but it can be as low as {true}"
-    assert float(bound) == by_hand, f"your bound on {name} is {float(bound):g}; do it by hand: which line is where?"
-print("crown_lower: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
+    # |x| = relu(x) + relu(-x) on [-1, 3], where x is in [-1, 3] and -x in [-3, 1]; and the same upside down
+    first = (torch.tensor([[1.0], [-1.0]]).double(), torch.zeros(2).double())
+    hidden = [(torch.tensor([-1.0, -3.0]).double(), torch.tensor([3.0, 1.0]).double())]
+    low, high = torch.tensor([-1.0]).double(), torch.tensor([3.0]).double()
+    for sign, name, true, by_hand in [(1.0, "|x|", 0, -1), (-1.0, "-|x|", -3, -3)]:
+        last = (sign * torch.ones(1, 2).double(), torch.zeros(1).double())
+        bound = numbers(crown_lower([first, last], hidden, low, high)).reshape(-1)
+        assert len(bound) == 1, f"{len(bound)} numbers came back for one output"
+        assert float(bound) <= true, (
+            f"on [-1, 3] your bound on {name} is {float(bound):g}, but it can be as low as {true}"
+        )
+        assert float(bound) == by_hand, f"your bound on {name} is {float(bound):g}; do it by hand: which line is where?"
+    passed("crown_lower", 4)
+    ### BEGIN HIDDEN TESTS
+    import itertools
 
-import numpy as np
+    import numpy as np
+
+    def reference(net, known, below, above):
+        """The same with one output at a time."""
+        rows = []
+        for row, by in zip(*net[-1], strict=True):
+            c, o = row, by
+            for (weight, bias), (zl, zu) in zip(net[-2::-1], known[::-1], strict=True):
+                chord = torch.where(zu <= 0, 0 * zu, torch.where(zl >= 0, 0 * zu + 1, zu / (zu - zl).clamp(min=1e-300)))
+                start = torch.where((zl < 0) & (zu > 0), -chord * zl, 0 * zl)
+                line = torch.where(zu <= 0, 0 * zu, ((zl >= 0) | (zu > -zl)).double())
+                o = o + (torch.where(c < 0, c, 0 * c) * start).sum()
+                c = torch.where(c < 0, c * chord, c * line)
+                c, o = weight.T @ c, o + c @ bias
+            rows.append(o + torch.minimum(c * below, c * above).sum())
+        return torch.stack(rows)
+
+    drawn = np.random.RandomState(3)
+    for sizes, wider in [((2, 5, 1), 0.0), ((3, 6, 4, 2), 0.5), ((2, 4, 4, 4, 3), 1.0)]:
+        net = [(torch.tensor(drawn.randn(m, n)), torch.tensor(drawn.randn(m))) for n, m in itertools.pairwise(sizes)]
+        low = torch.tensor(drawn.randn(sizes[0]))
+        high = low + torch.tensor(drawn.rand(sizes[0]))
+        known, below, above = [], low, high
+        for weight, bias in net[:-1]:
+            middle, half = weight @ (below + above) / 2 + bias, weight.abs() @ (above - below) / 2 + wider
+            known.append((middle - half, middle + half))
+            below, above = (middle - half).clamp(min=0), (middle + half).clamp(min=0)
+        bound = numbers(crown_lower(net, known, low, high)).reshape(-1)
+        h = low + (high - low) * torch.tensor(drawn.rand(2000, sizes[0]))
+        for weight, bias in net[:-1]:
+            h = (h @ weight.T + bias).clamp(min=0)
+        outputs = h @ net[-1][0].T + net[-1][1]
+        assert bound.shape == outputs.shape[1:], "is there one number for each output?"
+        assert (bound <= outputs.amin(dim=0) + 1e-5).all(), (
+            "a sampled output lies below your bound: is each line on its side?"
+        )
+        wanted = reference(net, known, low, high)
+        assert torch.allclose(bound, wanted, atol=1e-5), (
+            "sound, but the bound of CROWN with the `pre` that it is given is another"
+        )
+    ### END HIDDEN TESTS
 
 
-def reference(net, known, below, above):
-    """The same with one output at a time."""
-    rows = []
-    for row, by in zip(*net[-1], strict=True):
-        c, o = row, by
-        for (weight, bias), (zl, zu) in zip(net[-2::-1], known[::-1], strict=True):
-            chord = torch.where(zu <= 0, 0 * zu, torch.where(zl >= 0, 0 * zu + 1, zu / (zu - zl).clamp(min=1e-300)))
-            start = torch.where((zl < 0) & (zu > 0), -chord * zl, 0 * zl)
-            line = torch.where(zu <= 0, 0 * zu, ((zl >= 0) | (zu > -zl)).double())
-            o = o + (torch.where(c < 0, c, 0 * c) * start).sum()
-            c = torch.where(c < 0, c * chord, c * line)
-            c, o = weight.T @ c, o + c @ bias
-        rows.append(o + torch.minimum(c * below, c * above).sum())
-    return torch.stack(rows)
-
-
-drawn = np.random.RandomState(3)
-for sizes, wider in [((2, 5, 1), 0.0), ((3, 6, 4, 2), 0.5), ((2, 4, 4, 4, 3), 1.0)]:
-    net = [(torch.tensor(drawn.randn(m, n)), torch.tensor(drawn.randn(m))) for n, m in itertools.pairwise(sizes)]
-    low = torch.tensor(drawn.randn(sizes[0]))
-    high = low + torch.tensor(drawn.rand(sizes[0]))
-    known, below, above = [], low, high
-    for weight, bias in net[:-1]:
-        middle, half = weight @ (below + above) / 2 + bias, weight.abs() @ (above - below) / 2 + wider
-        known.append((middle - half, middle + half))
-        below, above = (middle - half).clamp(min=0), (middle + half).clamp(min=0)
-    bound = numbers(crown_lower(net, known, low, high)).reshape(-1)
-    h = low + (high - low) * torch.tensor(drawn.rand(2000, sizes[0]))
-    for weight, bias in net[:-1]:
-        h = (h @ weight.T + bias).clamp(min=0)
-    outputs = h @ net[-1][0].T + net[-1][1]
-    assert bound.shape == outputs.shape[1:], "is there one number for each output?"
-    assert (bound <= outputs.amin(dim=0) + 1e-5).all(), (
-        "a sampled output lies below your bound: is each line on its side?"
-    )
-    wanted = reference(net, known, low, high)
-    assert torch.allclose(bound, wanted, atol=1e-5), (
-        "sound, but the bound of CROWN with the `pre` that it is given is another"
-    )
-### END HIDDEN TESTS
+check()
 
 # %% [markdown]
 # Where does `pre` come from? Interval bounds would do. CROWN does better: the bounds of hidden layer 1 are those of
@@ -441,55 +463,65 @@ def crown_bounds(layers, lower, upper):
 
 # %% nbgrader={"grade": true, "grade_id": "crown_bounds_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: crown_bounds
-import torch
+def check():
+    import torch
 
-from course_utils.data import circle_network
-from course_utils.own_verifier import layers_of, pairs
-from verifier import output_bounds
+    from course_utils.checks import passed
+    from course_utils.data import circle_network
+    from course_utils.own_verifier import layers_of, pairs
+    from verifier import output_bounds
 
-absolute = [
-    (torch.tensor([[1.0], [-1.0]]).double(), torch.zeros(2).double()),
-    (torch.ones(1, 2).double(), torch.zeros(1).double()),
-]
-found = pairs(crown_bounds(absolute, torch.tensor([-1.0]).double(), torch.tensor([3.0]).double()), 2)
-for name, (below, above), by_hand in [("1", found[0], ([-1, -3], [3, 1])), ("2", found[1], ([-1], [3]))]:
-    # every number here is a quarter or a half, so nothing is rounded
-    assert (below.tolist(), above.tolist()) == by_hand, (
-        f"|x| on [-1, 3], layer {name}: your bounds are {below.tolist()} and {above.tolist()}; do it by hand"
-    )
-for side in [[[0.3, 0.7], [0.3, 0.7]], [[0.7, 0.85], [0.1, 0.6]]]:
-    low, high = torch.tensor(side).double().T
-    below, above = pairs(crown_bounds(layers_of(circle_network()), low, high), 3)[-1]
-    library = output_bounds(circle_network(), torch.tensor(side).double(), method="crown")
-    apart = max(abs(float(below) - float(library.lower[0])), abs(float(above) - float(library.upper[0])))
-    assert apart < 1e-6, (
-        f"on {side} your bounds are {float(below):.6f} and {float(above):.6f}, {apart:.1e} off; float32?"
-    )
-print("crown_bounds: the visible tests pass; equal to the library's CROWN to 1e-6")
-### BEGIN HIDDEN TESTS
-import itertools
-
-import numpy as np
-from torch import nn
-
-drawn = np.random.RandomState(4)
-for sizes in [(2, 6, 2), (3, 5, 5, 1), (2, 4, 4, 4, 2)]:
-    drawn_layers = [
-        (torch.tensor(drawn.randn(m, n)), torch.tensor(drawn.randn(m))) for n, m in itertools.pairwise(sizes)
+    absolute = [
+        (torch.tensor([[1.0], [-1.0]]).double(), torch.zeros(2).double()),
+        (torch.ones(1, 2).double(), torch.zeros(1).double()),
     ]
-    low = torch.tensor(drawn.randn(sizes[0]))
-    high = low + 0.8 * torch.tensor(drawn.rand(sizes[0]))
-    found = pairs(crown_bounds(drawn_layers, low, high), len(drawn_layers))
-    modules = []
-    for (weight, bias), (below, above) in zip(drawn_layers, found, strict=True):
-        affine = nn.Linear(*reversed(weight.shape), dtype=torch.float64)
-        affine.load_state_dict({"weight": weight, "bias": bias})
-        modules.append(affine)
-        library = output_bounds(nn.Sequential(*modules), torch.stack([low, high], dim=1), method="crown")
-        modules.append(nn.ReLU())
-        assert np.allclose(below, library.lower, atol=1e-6), "a lower bound of a hidden layer or of the output is off"
-        assert np.allclose(above, library.upper, atol=1e-6), "an upper bound of a hidden layer or of the output is off"
-### END HIDDEN TESTS
+    found = pairs(crown_bounds(absolute, torch.tensor([-1.0]).double(), torch.tensor([3.0]).double()), 2)
+    for name, (below, above), by_hand in [("1", found[0], ([-1, -3], [3, 1])), ("2", found[1], ([-1], [3]))]:
+        # every number here is a quarter or a half, so nothing is rounded
+        assert (below.tolist(), above.tolist()) == by_hand, (
+            f"|x| on [-1, 3], layer {name}: your bounds are {below.tolist()} and {above.tolist()}; do it by hand"
+        )
+    for side in [[[0.3, 0.7], [0.3, 0.7]], [[0.7, 0.85], [0.1, 0.6]]]:
+        low, high = torch.tensor(side).double().T
+        below, above = pairs(crown_bounds(layers_of(circle_network()), low, high), 3)[-1]
+        library = output_bounds(circle_network(), torch.tensor(side).double(), method="crown")
+        apart = max(abs(float(below) - float(library.lower[0])), abs(float(above) - float(library.upper[0])))
+        assert apart < 1e-6, (
+            f"on {side} your bounds are {float(below):.6f} and {float(above):.6f}, {apart:.1e} off; float32?"
+        )
+    print("crown_bounds: equal to the library's CROWN to 1e-6")
+    passed("crown_bounds", 3)
+    ### BEGIN HIDDEN TESTS
+    import itertools
+
+    import numpy as np
+    from torch import nn
+
+    drawn = np.random.RandomState(4)
+    for sizes in [(2, 6, 2), (3, 5, 5, 1), (2, 4, 4, 4, 2)]:
+        drawn_layers = [
+            (torch.tensor(drawn.randn(m, n)), torch.tensor(drawn.randn(m))) for n, m in itertools.pairwise(sizes)
+        ]
+        low = torch.tensor(drawn.randn(sizes[0]))
+        high = low + 0.8 * torch.tensor(drawn.rand(sizes[0]))
+        found = pairs(crown_bounds(drawn_layers, low, high), len(drawn_layers))
+        modules = []
+        for (weight, bias), (below, above) in zip(drawn_layers, found, strict=True):
+            affine = nn.Linear(*reversed(weight.shape), dtype=torch.float64)
+            affine.load_state_dict({"weight": weight, "bias": bias})
+            modules.append(affine)
+            library = output_bounds(nn.Sequential(*modules), torch.stack([low, high], dim=1), method="crown")
+            modules.append(nn.ReLU())
+            assert np.allclose(below, library.lower, atol=1e-6), (
+                "a lower bound of a hidden layer or of the output is off"
+            )
+            assert np.allclose(above, library.upper, atol=1e-6), (
+                "an upper bound of a hidden layer or of the output is off"
+            )
+    ### END HIDDEN TESTS
+
+
+check()
 
 # %% [markdown]
 # Intervals and CROWN on the same box: first layer by layer, then at the output, against samples. What do you expect
@@ -553,29 +585,37 @@ blanks = {
 }
 ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "blanks_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: blanks
-texts = [
-    "the line above",
-    "the line below",
-    "the lower end of x_i",
-    "the upper end of x_i",
-    "for every z_i",
-    "for z_i between l_i and u_i",
-    "looser",
-    "neither looser nor tighter",
-    "tighter",
-]
-assert isinstance(blanks, dict) and sorted(blanks) == list("ABCDEF"), "blanks is a dict with the keys A to F"
-for letter in "ABCDEF":
-    assert blanks[letter] in texts, f"{letter}: {blanks[letter]!r} is not one of the nine texts"
-print("blanks: each one holds one of the texts; whether the right one, you learn when the lab is graded")
-### BEGIN HIDDEN TESTS
-assert [texts.index(blanks[letter]) for letter in "BC"] == [1, 0], "B and C: try c_i = 2 and c_i = -2, by hand"
-assert [texts.index(blanks[letter]) for letter in "EF"] == [2, 3], "E and F: try c_i = 2 and c_i = -2, by hand"
-assert texts.index(blanks["A"]) == 5, "A: is the chord above the curve to the right of u_i?"
-assert texts.index(blanks["D"]) == 7, "D: what does putting in an equality cost?"
-### END HIDDEN TESTS
+def check():
+    from course_utils.checks import passed
+
+    texts = [
+        "the line above",
+        "the line below",
+        "the lower end of x_i",
+        "the upper end of x_i",
+        "for every z_i",
+        "for z_i between l_i and u_i",
+        "looser",
+        "neither looser nor tighter",
+        "tighter",
+    ]
+    assert isinstance(blanks, dict) and sorted(blanks) == list("ABCDEF"), "blanks is a dict with the keys A to F"
+    for letter in "ABCDEF":
+        assert blanks[letter] in texts, f"{letter}: {blanks[letter]!r} is not one of the nine texts"
+    print("blanks: each one holds one of the texts; whether the right one, you learn when the lab is graded")
+    passed("blanks", 2)
+    ### BEGIN HIDDEN TESTS
+    assert [texts.index(blanks[letter]) for letter in "BC"] == [1, 0], "B and C: try c_i = 2 and c_i = -2, by hand"
+    assert [texts.index(blanks[letter]) for letter in "EF"] == [2, 3], "E and F: try c_i = 2 and c_i = -2, by hand"
+    assert texts.index(blanks["A"]) == 5, "A: is the chord above the curve to the right of u_i?"
+    assert texts.index(blanks["D"]) == 7, "D: what does putting in an equality cost?"
+    ### END HIDDEN TESTS
+
+
+check()
 
 # %% [markdown]
 # ## 4. Attack and split
@@ -603,50 +643,57 @@ def fgsm(net, lower, upper):
 
 # %% nbgrader={"grade": true, "grade_id": "fgsm_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: fgsm
-import torch
-from torch import nn
+def check():
+    import torch
+    from torch import nn
 
-from course_utils.own_verifier import numbers
+    from course_utils.checks import passed
+    from course_utils.own_verifier import numbers
 
-plane = nn.Sequential(nn.Linear(2, 1)).double()  # its output is 3 x1 - x2
-plane.load_state_dict({"0.weight": torch.tensor([[3.0, -1.0]]), "0.bias": torch.zeros(1)})
-corner = numbers(fgsm(plane, torch.tensor([0.0, 1.0]).double(), torch.tensor([2.0, 5.0]).double())).reshape(-1)
-assert len(corner) == 2, f"{len(corner)} numbers came back for two inputs"
-assert corner.tolist() != [2.0, 1.0], "your corner is the one where the output is largest"
-assert corner.tolist() == [0.0, 5.0], f"your point is {corner.tolist()}; where is 3 x1 - x2 least on [0, 2] x [1, 5]?"
-print("fgsm: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import numpy as np
-
-drawn = np.random.RandomState(5)
-for inputs in [1, 3, 6]:
-    net = nn.Sequential(nn.Linear(inputs, 8), nn.ReLU(), nn.Linear(8, 1)).double()
-    state = {name: torch.tensor(drawn.randn(*value.shape)) for name, value in net.state_dict().items()}
-    net.load_state_dict(state)
-    low = torch.tensor(drawn.randn(inputs))
-    high = low + torch.tensor(drawn.rand(inputs))
-    active = state["0.weight"] @ (low + high) / 2 + state["0.bias"] > 0
-    slope = (state["2.weight"][0] * active) @ state["0.weight"]
-    corner = numbers(fgsm(net, low, high)).reshape(-1)
-    assert corner.shape == low.shape, "is there a number for each input?"
-    clear = slope.abs() > 1e-9
-    wanted = torch.where(slope > 0, low, high)
-    assert torch.equal(corner[clear], wanted[clear]), (
-        "the gradient at the middle of the box, and each input by its sign"
+    plane = nn.Sequential(nn.Linear(2, 1)).double()  # its output is 3 x1 - x2
+    plane.load_state_dict({"0.weight": torch.tensor([[3.0, -1.0]]), "0.bias": torch.zeros(1)})
+    corner = numbers(fgsm(plane, torch.tensor([0.0, 1.0]).double(), torch.tensor([2.0, 5.0]).double())).reshape(-1)
+    assert len(corner) == 2, f"{len(corner)} numbers came back for two inputs"
+    assert corner.tolist() != [2.0, 1.0], "your corner is the one where the output is largest"
+    assert corner.tolist() == [0.0, 5.0], (
+        f"your point is {corner.tolist()}; where is 3 x1 - x2 least on [0, 2] x [1, 5]?"
     )
-bend = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1)).double()  # |x - 0.3|, which falls, then rises
-bend.load_state_dict(
-    {
-        "0.weight": torch.tensor([1.0, -1.0])[:, None],
-        "0.bias": torch.tensor([-0.3, 0.3]),
-        "2.weight": torch.ones(1, 2),
-        "2.bias": torch.zeros(1),
-    }
-)
-for low, high, wanted in [(0.0, 1.0, 0.0), (-1.0, 1.0, 1.0)]:
-    corner = numbers(fgsm(bend, torch.tensor([low]).double(), torch.tensor([high]).double())).reshape(-1)
-    assert corner.tolist() == [wanted], "the gradient is the one at the middle of the box"
-### END HIDDEN TESTS
+    passed("fgsm", 2)
+    ### BEGIN HIDDEN TESTS
+    import numpy as np
+
+    drawn = np.random.RandomState(5)
+    for inputs in [1, 3, 6]:
+        net = nn.Sequential(nn.Linear(inputs, 8), nn.ReLU(), nn.Linear(8, 1)).double()
+        state = {name: torch.tensor(drawn.randn(*value.shape)) for name, value in net.state_dict().items()}
+        net.load_state_dict(state)
+        low = torch.tensor(drawn.randn(inputs))
+        high = low + torch.tensor(drawn.rand(inputs))
+        active = state["0.weight"] @ (low + high) / 2 + state["0.bias"] > 0
+        slope = (state["2.weight"][0] * active) @ state["0.weight"]
+        corner = numbers(fgsm(net, low, high)).reshape(-1)
+        assert corner.shape == low.shape, "is there a number for each input?"
+        clear = slope.abs() > 1e-9
+        wanted = torch.where(slope > 0, low, high)
+        assert torch.equal(corner[clear], wanted[clear]), (
+            "the gradient at the middle of the box, and each input by its sign"
+        )
+    bend = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1)).double()  # |x - 0.3|, which falls, then rises
+    bend.load_state_dict(
+        {
+            "0.weight": torch.tensor([1.0, -1.0])[:, None],
+            "0.bias": torch.tensor([-0.3, 0.3]),
+            "2.weight": torch.ones(1, 2),
+            "2.bias": torch.zeros(1),
+        }
+    )
+    for low, high, wanted in [(0.0, 1.0, 0.0), (-1.0, 1.0, 1.0)]:
+        corner = numbers(fgsm(bend, torch.tensor([low]).double(), torch.tensor([high]).double())).reshape(-1)
+        assert corner.tolist() == [wanted], "the gradient is the one at the middle of the box"
+    ### END HIDDEN TESTS
+
+
+check()
 
 # %% [markdown]
 # FGSM jumps to a corner, but the least output need not be at a corner. **Projected gradient descent** (PGD, Madry et
@@ -679,42 +726,49 @@ def pgd(net, lower, upper, steps=40):
 
 # %% nbgrader={"grade": true, "grade_id": "pgd_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: pgd
-import torch
-from torch import nn
+def check():
+    import torch
+    from torch import nn
 
-from course_utils.own_verifier import numbers
+    from course_utils.checks import passed
+    from course_utils.own_verifier import numbers
+
+    def valley(middle, steep):
+        """A network whose output is the sum of steep * |x - middle| over its inputs: 0 at the middle, above it elsewhere."""
+        inputs = len(middle)
+        net = nn.Sequential(nn.Linear(inputs, 2 * inputs), nn.ReLU(), nn.Linear(2 * inputs, 1)).double()
+        turn = torch.cat([torch.eye(inputs), -torch.eye(inputs)]).double()
+        rows = {"0.weight": turn, "0.bias": -turn @ torch.tensor(middle).double()}
+        net.load_state_dict(
+            {**rows, "2.weight": torch.tensor([steep + steep]).double(), "2.bias": torch.zeros(1).double()}
+        )
+        return net
+
+    def fall(net, low, high):
+        """The output at the point that pgd gives, which must lie in the box."""
+        low, high = torch.tensor(low).double(), torch.tensor(high).double()
+        point = numbers(pgd(net, low, high)).reshape(-1)
+        assert point.shape == low.shape, "is there a number for each input?"
+        assert bool(((point >= low - 1e-9) & (point <= high + 1e-9)).all()), "the point has left the box: put it back"
+        with torch.no_grad():
+            return float(net(point.reshape(1, -1)))
+
+    low_point = fall(valley([0.3, 0.6], [1.0, 2.0]), [0.0, 0.0], [1.0, 1.0])
+    assert low_point < 0.05, f"the output at your point is {low_point:.3f}; this valley goes down to 0, not at a corner"
+    print(f"pgd: {low_point:.4f}, where 0 is the least there is")
+    passed("pgd", 3)
+    ### BEGIN HIDDEN TESTS
+    assert fall(valley([0.9, 0.2, 0.45], [1.0, 1.0, 1.0]), [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]) < 0.08, (
+        "how low in a valley?"
+    )
+    assert fall(valley([0.37, 0.81], [1.0, 2.0]), [0.0, 0.0], [1.0, 1.0]) < 0.06, "how low, with the valley elsewhere?"
+    assert fall(valley([12.0, -3.0], [1.0, 2.0]), [10.0, -4.0], [20.0, 4.0]) < 0.5, "is each step a share of each side?"
+    edge = fall(valley([5.0, -1.0], [1.0, 1.0]), [0.0, 0.0], [1.0, 2.0])
+    assert abs(edge - 5.0) < 0.02, "when the least output is at the edge of the box, is it reached?"
+    ### END HIDDEN TESTS
 
 
-def valley(middle, steep):
-    """A network whose output is the sum of steep * |x - middle| over its inputs: 0 at the middle, above it elsewhere."""
-    inputs = len(middle)
-    net = nn.Sequential(nn.Linear(inputs, 2 * inputs), nn.ReLU(), nn.Linear(2 * inputs, 1)).double()
-    turn = torch.cat([torch.eye(inputs), -torch.eye(inputs)]).double()
-    rows = {"0.weight": turn, "0.bias": -turn @ torch.tensor(middle).double()}
-    net.load_state_dict({**rows, "2.weight": torch.tensor([steep + steep]).double(), "2.bias": torch.zeros(1).double()})
-    return net
-
-
-def fall(net, low, high):
-    """The output at the point that pgd gives, which must lie in the box."""
-    low, high = torch.tensor(low).double(), torch.tensor(high).double()
-    point = numbers(pgd(net, low, high)).reshape(-1)
-    assert point.shape == low.shape, "is there a number for each input?"
-    assert bool(((point >= low - 1e-9) & (point <= high + 1e-9)).all()), "the point has left the box: put it back"
-    with torch.no_grad():
-        return float(net(point.reshape(1, -1)))
-
-
-low_point = fall(valley([0.3, 0.6], [1.0, 2.0]), [0.0, 0.0], [1.0, 1.0])
-assert low_point < 0.05, f"the output at your point is {low_point:.3f}; this valley goes down to 0, not at a corner"
-print(f"pgd: the visible tests pass; {low_point:.4f} where 0 is the least there is")
-### BEGIN HIDDEN TESTS
-assert fall(valley([0.9, 0.2, 0.45], [1.0, 1.0, 1.0]), [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]) < 0.08, "how low in a valley?"
-assert fall(valley([0.37, 0.81], [1.0, 2.0]), [0.0, 0.0], [1.0, 1.0]) < 0.06, "how low, with the valley elsewhere?"
-assert fall(valley([12.0, -3.0], [1.0, 2.0]), [10.0, -4.0], [20.0, 4.0]) < 0.5, "is each step a share of each side?"
-edge = fall(valley([5.0, -1.0], [1.0, 1.0]), [0.0, 0.0], [1.0, 2.0])
-assert abs(edge - 5.0) < 0.02, "when the least output is at the edge of the box, is it reached?"
-### END HIDDEN TESTS
+check()
 
 # %% [markdown]
 # ### The search
@@ -798,114 +852,122 @@ def search_bowl(bowl, box, limit, max_parts=1000):
 
 # %% nbgrader={"grade": true, "grade_id": "branch_and_bound_check", "locked": true, "points": 7, "schema_version": 3, "solution": false, "task": false}
 # uses: my_verify, search_bowl
-import numpy as np
-import torch
-from torch import nn
+def check():
+    import numpy as np
+    import torch
+    from torch import nn
 
-from course_utils.data import circle_network
-from course_utils.own_verifier import Bowl, numbers
-from verifier import output_bounds
+    from course_utils.checks import passed
+    from course_utils.data import circle_network
+    from course_utils.own_verifier import Bowl, numbers
+    from verifier import output_bounds
+
+    def answer(got):
+        """The verdict, the point and the proved parts, whatever form they have."""
+        assert isinstance(got, list | tuple) and len(got) == 3, "three things come back: verdict, point, proved parts"
+        assert str(got[0]) in ("verified", "falsified", "unknown"), f"the verdict is {got[0]!r}"
+        return str(got[0]), got[1], [(numbers(low).reshape(-1), numbers(high).reshape(-1)) for low, high in got[2]]
+
+    def covers(proved, region):
+        """Whether boxes cover another one: their volumes add up to its volume, and no random point of it lies in none."""
+        low, high = np.array(region).T
+        inside = all((a.numpy() >= low - 1e-9).all() and (b.numpy() <= high + 1e-9).all() for a, b in proved)
+        volume = sum(float((b - a).prod()) for a, b in proved)
+        spots = low + (high - low) * np.random.RandomState(6).rand(300, len(low))
+        near = all(any((a.numpy() <= x).all() and (x <= b.numpy()).all() for a, b in proved) for x in spots)
+        return inside and near and abs(volume - float((high - low).prod())) < 1e-6 * volume
+
+    def is_counterexample(point, value, region, limit):
+        """Whether a point of the box has a value below the limit."""
+        at = numbers(point).reshape(-1)
+        low, high = torch.tensor(region, dtype=torch.float64).T
+        return bool(((at >= low - 1e-9) & (at <= high + 1e-9)).all()) and value(at) < limit
+
+    def network_value(net):
+        return lambda at: float(net(at.reshape(1, -1).to(next(net.parameters()).dtype)).detach().reshape(-1)[0])
+
+    square = [[0.0, 1.0], [0.0, 1.0]]
+    bowl = {"steep": [1.0, 2.0], "middle": [0.25, 0.5], "offset": 1.0}  # least at (0.25, 0.5), where it is 1
+    verdict, _, proved = answer(search_bowl(bowl, square, 0.9))
+    assert verdict == "verified", f"a bowl that is never below 1, asked for 0.9: your verdict is {verdict}"
+    assert covers(proved, square), f"your {len(proved)} proved parts do not cover the box once"
+    verdict, point, _ = answer(search_bowl(bowl, square, 1.05))
+    assert verdict == "falsified", f"a bowl that goes down to 1, asked for 1.05: your verdict is {verdict}"
+    assert is_counterexample(point, Bowl(bowl).value, square, 1.05), "at your counterexample the bowl is not below 1.05"
+    verdict, _, _ = answer(search_bowl(bowl, square, 0.9, 3))
+    assert verdict == "unknown", (
+        f"three parts are too few for a proof, and there is no counterexample; you say {verdict}"
+    )
+    verdict, _, proved = answer(my_verify(circle_network().double(), [[0.2, 0.8], [0.2, 0.8]], 0.5, "ibp"))
+    assert verdict == "verified" and covers(proved, [[0.2, 0.8], [0.2, 0.8]]), (
+        f"lab 1's network, [0.2, 0.8]^2: {verdict}"
+    )
+    points = 7
+    passed("branch_and_bound", points)
+    ### BEGIN HIDDEN TESTS
+    import itertools
+
+    def drawn_net(seed, sizes):
+        """A network of quarters, the same everywhere."""
+        drawn = np.random.RandomState(seed)
+        modules = []
+        for n, m in itertools.pairwise(sizes):
+            affine = nn.Linear(n, m, dtype=torch.float64)
+            weight, bias = (torch.tensor(drawn.randint(-6, 7, shape) / 4).double() for shape in ((m, n), (m,)))
+            affine.load_state_dict({"weight": weight, "bias": bias})
+            modules += [affine, nn.ReLU()]
+        return nn.Sequential(*modules[:-1])
+
+    # each with the least value that it takes on its box, which is known exactly
+    bowls = [
+        ({"steep": [1.0, -1.0], "middle": [0.5, 0.5], "offset": 0.0}, square, -0.25),
+        ({"steep": [3.0, 0.5], "middle": [0.2, 2.0], "offset": -2.0}, square, -1.5),
+        ({"steep": [-2.0], "middle": [1.0], "offset": 4.0}, [[0.0, 3.0]], -4.0),
+    ]
+    nets = [
+        (11, (2, 6, 1), [[-1.0, 1.0], [-1.0, 1.0]], -1.1875),
+        (12, (2, 5, 5, 1), [[0.0, 1.0], [-1.0, 0.5]], -2.90625),
+        (13, (3, 6, 1), [[-0.5, 0.5]] * 3, -3.25),
+        (14, (1, 8, 1), [[-2.0, 2.0]], -1.025),
+    ]
+    right = {"verified": True, "falsified": True, "unknown": True}
+    for shape, region, least in bowls:
+        verdict, _, proved = answer(search_bowl(shape, region, least - 0.1, 5000))
+        assert verdict != "falsified", "a true statement about a bowl was called falsified"
+        right["verified"] &= verdict == "verified" and covers(proved, region)
+        right["verified"] &= all(Bowl(shape).bound(part) >= least - 0.1 - 1e-9 for part in proved)
+        verdict, point, _ = answer(search_bowl(shape, region, least + 0.3, 5000))
+        assert verdict != "verified", "a false statement about a bowl was called verified"
+        right["falsified"] &= verdict == "falsified" and is_counterexample(
+            point, Bowl(shape).value, region, least + 0.3
+        )
+        verdict, _, _ = answer(search_bowl(shape, region, least - 0.1, 1))
+        right["unknown"] &= verdict == "unknown"
+    for seed, sizes, region, least in nets:
+        net = drawn_net(seed, sizes)
+        verdict, _, proved = answer(my_verify(net, region, least - 0.1, "ibp", 4000))
+        assert verdict != "falsified", "a true statement about a network was called falsified"
+        right["verified"] &= verdict == "verified" and covers(proved, region)
+        for part in proved[:: max(1, len(proved) // 40)]:
+            known = output_bounds(net, torch.stack(list(part), dim=1), method="ibp")
+            right["verified"] &= float(known.lower[0]) >= least - 0.1 - 1e-9
+        verdict, point, _ = answer(my_verify(net, region, least + 0.1, "crown", 4000))
+        assert verdict != "verified", "a false statement about a network was called verified"
+        right["falsified"] &= verdict == "falsified" and is_counterexample(
+            point, network_value(net), region, least + 0.1
+        )
+        verdict, _, _ = answer(my_verify(net, region, least - 0.1, "ibp", 1))
+        right["unknown"] &= verdict == "unknown"
+    points -= 3 * (not right["verified"]) + 2 * (not right["falsified"])
+    points -= 2 * (not right["unknown"] or not right["verified"])
+    print(
+        "hidden networks and bowls:", ", ".join(f"{name} {'right' if fine else 'not'}" for name, fine in right.items())
+    )
+    ### END HIDDEN TESTS
+    return points
 
 
-def answer(got):
-    """The verdict, the point and the proved parts, whatever form they have."""
-    assert isinstance(got, list | tuple) and len(got) == 3, "three things come back: verdict, point, proved parts"
-    assert str(got[0]) in ("verified", "falsified", "unknown"), f"the verdict is {got[0]!r}"
-    return str(got[0]), got[1], [(numbers(low).reshape(-1), numbers(high).reshape(-1)) for low, high in got[2]]
-
-
-def covers(proved, region):
-    """Whether boxes cover another one: their volumes add up to its volume, and no random point of it lies in none."""
-    low, high = np.array(region).T
-    inside = all((a.numpy() >= low - 1e-9).all() and (b.numpy() <= high + 1e-9).all() for a, b in proved)
-    volume = sum(float((b - a).prod()) for a, b in proved)
-    spots = low + (high - low) * np.random.RandomState(6).rand(300, len(low))
-    near = all(any((a.numpy() <= x).all() and (x <= b.numpy()).all() for a, b in proved) for x in spots)
-    return inside and near and abs(volume - float((high - low).prod())) < 1e-6 * volume
-
-
-def is_counterexample(point, value, region, limit):
-    """Whether a point of the box has a value below the limit."""
-    at = numbers(point).reshape(-1)
-    low, high = torch.tensor(region, dtype=torch.float64).T
-    return bool(((at >= low - 1e-9) & (at <= high + 1e-9)).all()) and value(at) < limit
-
-
-def network_value(net):
-    return lambda at: float(net(at.reshape(1, -1).to(next(net.parameters()).dtype)).detach().reshape(-1)[0])
-
-
-square = [[0.0, 1.0], [0.0, 1.0]]
-bowl = {"steep": [1.0, 2.0], "middle": [0.25, 0.5], "offset": 1.0}  # least at (0.25, 0.5), where it is 1
-verdict, _, proved = answer(search_bowl(bowl, square, 0.9))
-assert verdict == "verified", f"a bowl that is never below 1, asked for 0.9: your verdict is {verdict}"
-assert covers(proved, square), f"your {len(proved)} proved parts do not cover the box once"
-verdict, point, _ = answer(search_bowl(bowl, square, 1.05))
-assert verdict == "falsified", f"a bowl that goes down to 1, asked for 1.05: your verdict is {verdict}"
-assert is_counterexample(point, Bowl(bowl).value, square, 1.05), "at your counterexample the bowl is not below 1.05"
-verdict, _, _ = answer(search_bowl(bowl, square, 0.9, 3))
-assert verdict == "unknown", f"three parts are too few for a proof, and there is no counterexample; you say {verdict}"
-verdict, _, proved = answer(my_verify(circle_network().double(), [[0.2, 0.8], [0.2, 0.8]], 0.5, "ibp"))
-assert verdict == "verified" and covers(proved, [[0.2, 0.8], [0.2, 0.8]]), f"lab 1's network, [0.2, 0.8]^2: {verdict}"
-points = 7
-print("branch_and_bound: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
-
-
-def drawn_net(seed, sizes):
-    """A network of quarters, the same everywhere."""
-    drawn = np.random.RandomState(seed)
-    modules = []
-    for n, m in itertools.pairwise(sizes):
-        affine = nn.Linear(n, m, dtype=torch.float64)
-        weight, bias = (torch.tensor(drawn.randint(-6, 7, shape) / 4).double() for shape in ((m, n), (m,)))
-        affine.load_state_dict({"weight": weight, "bias": bias})
-        modules += [affine, nn.ReLU()]
-    return nn.Sequential(*modules[:-1])
-
-
-# each with the least value that it takes on its box, which is known exactly
-bowls = [
-    ({"steep": [1.0, -1.0], "middle": [0.5, 0.5], "offset": 0.0}, square, -0.25),
-    ({"steep": [3.0, 0.5], "middle": [0.2, 2.0], "offset": -2.0}, square, -1.5),
-    ({"steep": [-2.0], "middle": [1.0], "offset": 4.0}, [[0.0, 3.0]], -4.0),
-]
-nets = [
-    (11, (2, 6, 1), [[-1.0, 1.0], [-1.0, 1.0]], -1.1875),
-    (12, (2, 5, 5, 1), [[0.0, 1.0], [-1.0, 0.5]], -2.90625),
-    (13, (3, 6, 1), [[-0.5, 0.5]] * 3, -3.25),
-    (14, (1, 8, 1), [[-2.0, 2.0]], -1.025),
-]
-right = {"verified": True, "falsified": True, "unknown": True}
-for shape, region, least in bowls:
-    verdict, _, proved = answer(search_bowl(shape, region, least - 0.1, 5000))
-    assert verdict != "falsified", "a true statement about a bowl was called falsified"
-    right["verified"] &= verdict == "verified" and covers(proved, region)
-    right["verified"] &= all(Bowl(shape).bound(part) >= least - 0.1 - 1e-9 for part in proved)
-    verdict, point, _ = answer(search_bowl(shape, region, least + 0.3, 5000))
-    assert verdict != "verified", "a false statement about a bowl was called verified"
-    right["falsified"] &= verdict == "falsified" and is_counterexample(point, Bowl(shape).value, region, least + 0.3)
-    verdict, _, _ = answer(search_bowl(shape, region, least - 0.1, 1))
-    right["unknown"] &= verdict == "unknown"
-for seed, sizes, region, least in nets:
-    net = drawn_net(seed, sizes)
-    verdict, _, proved = answer(my_verify(net, region, least - 0.1, "ibp", 4000))
-    assert verdict != "falsified", "a true statement about a network was called falsified"
-    right["verified"] &= verdict == "verified" and covers(proved, region)
-    for part in proved[:: max(1, len(proved) // 40)]:
-        known = output_bounds(net, torch.stack(list(part), dim=1), method="ibp")
-        right["verified"] &= float(known.lower[0]) >= least - 0.1 - 1e-9
-    verdict, point, _ = answer(my_verify(net, region, least + 0.1, "crown", 4000))
-    assert verdict != "verified", "a false statement about a network was called verified"
-    right["falsified"] &= verdict == "falsified" and is_counterexample(point, network_value(net), region, least + 0.1)
-    verdict, _, _ = answer(my_verify(net, region, least - 0.1, "ibp", 1))
-    right["unknown"] &= verdict == "unknown"
-points -= 3 * (not right["verified"]) + 2 * (not right["falsified"])
-points -= 2 * (not right["unknown"] or not right["verified"])
-print("hidden networks and bowls:", ", ".join(f"{name} {'right' if fine else 'not'}" for name, fine in right.items()))
-### END HIDDEN TESTS
-points
+check()
 
 # %% [markdown]
 # Lab 1 asked how many boxes a search needs for $[0.2, 0.8]^2$ and $y \ge 0.5$. Now the search is yours. In how many
@@ -993,45 +1055,49 @@ def split_relu(pre, layer, neuron):
 
 # %% nbgrader={"grade": true, "grade_id": "split_relu_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: split_relu
-import torch
+def check():
+    import torch
 
-from course_utils.own_verifier import pairs
+    from course_utils.checks import passed
+    from course_utils.own_verifier import pairs
+
+    def known_bounds():
+        """Two hidden layers of three and two neurons."""
+        sides = [([-1.0, -2.0, -3.0], [1.0, 2.0, 3.0]), ([-4.0, -5.0], [4.0, 5.0])]
+        return [(torch.tensor(low).double(), torch.tensor(high).double()) for low, high in sides]
+
+    def halves(layer, neuron):
+        """What split_relu gives, with each of its bounds as a list."""
+        got = split_relu(known_bounds(), layer, neuron)
+        assert len(got) == 2, f"{len(got)} things came back; two cases are asked for"
+        return [[(low.tolist(), high.tolist()) for low, high in pairs(case, 2)] for case in got]
+
+    inactive, active = halves(0, 1)
+    assert inactive[0][1][1] == 0, (
+        f"in the first case z <= 0, but the upper bound of that neuron is {inactive[0][1][1]:g}"
+    )
+    assert active[0][0][1] == 0, f"in the second case z >= 0, but the lower bound of that neuron is {active[0][0][1]:g}"
+    assert inactive[0][0][1] == -2 and active[0][1][1] == 2, "the other bound of that neuron stays as it is"
+    passed("split_relu", 2)
+    ### BEGIN HIDDEN TESTS
+    for layer, neuron in [(0, 0), (0, 2), (1, 0), (1, 1)]:
+        inactive, active = halves(layer, neuron)
+        for case, side in [(inactive, 1), (active, 0)]:
+            wanted = [(low.tolist(), high.tolist()) for low, high in known_bounds()]
+            wanted[layer][side][neuron] = 0.0
+            assert case == wanted, "only one bound of one neuron of one layer changes in each case"
+    before = known_bounds()
+    split_relu(before, 1, 0)
+    same = all(
+        torch.equal(one, other)
+        for a, b in zip(before, known_bounds(), strict=True)
+        for one, other in zip(a, b, strict=True)
+    )
+    assert same, "pre itself has changed: make copies first"
+    ### END HIDDEN TESTS
 
 
-def known_bounds():
-    """Two hidden layers of three and two neurons."""
-    sides = [([-1.0, -2.0, -3.0], [1.0, 2.0, 3.0]), ([-4.0, -5.0], [4.0, 5.0])]
-    return [(torch.tensor(low).double(), torch.tensor(high).double()) for low, high in sides]
-
-
-def halves(layer, neuron):
-    """What split_relu gives, with each of its bounds as a list."""
-    got = split_relu(known_bounds(), layer, neuron)
-    assert len(got) == 2, f"{len(got)} things came back; two cases are asked for"
-    return [[(low.tolist(), high.tolist()) for low, high in pairs(case, 2)] for case in got]
-
-
-inactive, active = halves(0, 1)
-assert inactive[0][1][1] == 0, f"in the first case z <= 0, but the upper bound of that neuron is {inactive[0][1][1]:g}"
-assert active[0][0][1] == 0, f"in the second case z >= 0, but the lower bound of that neuron is {active[0][0][1]:g}"
-assert inactive[0][0][1] == -2 and active[0][1][1] == 2, "the other bound of that neuron stays as it is"
-print("split_relu: the visible tests pass")
-### BEGIN HIDDEN TESTS
-for layer, neuron in [(0, 0), (0, 2), (1, 0), (1, 1)]:
-    inactive, active = halves(layer, neuron)
-    for case, side in [(inactive, 1), (active, 0)]:
-        wanted = [(low.tolist(), high.tolist()) for low, high in known_bounds()]
-        wanted[layer][side][neuron] = 0.0
-        assert case == wanted, "only one bound of one neuron of one layer changes in each case"
-before = known_bounds()
-split_relu(before, 1, 0)
-same = all(
-    torch.equal(one, other)
-    for a, b in zip(before, known_bounds(), strict=True)
-    for one, other in zip(a, b, strict=True)
-)
-assert same, "pre itself has changed: make copies first"
-### END HIDDEN TESTS
+check()
 
 # %% [markdown]
 # One split by hand. Which neuron? The line above costs most where $|c_j|$ is large and the triangle is high, among

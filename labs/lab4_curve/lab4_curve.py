@@ -46,9 +46,9 @@ import sympy
 import torch
 import z3
 
-from course_utils.checks import info, mine_or
+from course_utils.checks import mine_or, start_lab
 
-info()
+start_lab(points=36)  # and 4 for the written question
 formula = sympy.chebyshevt(4, sympy.Symbol("x"))
 t4 = sympy.lambdify(sympy.Symbol("x"), formula)
 
@@ -102,29 +102,36 @@ nn_curve = nn.Sequential(nn.Linear(1, 20), nn.ReLU(), nn.Linear(20, 25), nn.ReLU
 losses = train(regression_model(nn_curve), dataset, epochs=100)
 ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "nn_curve_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_curve
-import torch
+def check():
+    import torch
 
-from verifier.frontends.torch.module import trace
+    from course_utils.checks import passed
+    from verifier import layers
 
-steps = trace(nn_curve)
-kinds = {step.kind for step in steps}
-assert kinds <= {"Linear", "ReLU"}, f"found {sorted(kinds - {'Linear', 'ReLU'})}; Linear and ReLU are enough here"
-sizes = [step.arrays["weight"].shape for step in steps if step.kind == "Linear"]
-assert [int(size[0]) for size in sizes] == [20, 25, 1], f"the Linear layers have weights of shapes {sizes}"
-grid = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
-with torch.no_grad():
-    fitted = nn_curve(grid.to(next(nn_curve.parameters()).dtype)).double()
-error = (fitted - (8 * grid**4 - 8 * grid**2 + 1)).abs()
-mean = float(error.mean())
-assert mean < 0.2, f"the mean error on a grid is {mean:.3f}; does the loss still fall when the training ends?"
-points = 4 if mean < 0.1 else 2
-print(f"nn_curve: mean error {mean:.4f} on a grid" + ("" if points == 4 else "; below 0.1 earns all the points"))
-### BEGIN HIDDEN TESTS
-points -= 2 * bool(points == 4 and float(error.max()) > 1.2)
-### END HIDDEN TESTS
-points
+    found = layers(nn_curve)
+    kinds = {layer.kind for layer in found}
+    assert kinds <= {"Linear", "ReLU"}, f"found {sorted(kinds - {'Linear', 'ReLU'})}; Linear and ReLU are enough here"
+    sizes = [layer.arrays["weight"].shape for layer in found if layer.kind == "Linear"]
+    assert [int(size[0]) for size in sizes] == [20, 25, 1], f"the Linear layers have weights of shapes {sizes}"
+    grid = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        fitted = nn_curve(grid.to(next(nn_curve.parameters()).dtype)).double()
+    error = (fitted - (8 * grid**4 - 8 * grid**2 + 1)).abs()
+    mean = float(error.mean())
+    assert mean < 0.2, f"the mean error on a grid is {mean:.3f}; does the loss still fall when the training ends?"
+    points = 4 if mean < 0.1 else 2
+    print(f"nn_curve: mean error {mean:.4f} on a grid" + ("" if points == 4 else "; below 0.1 earns all the points"))
+    passed("nn_curve", points)
+    ### BEGIN HIDDEN TESTS
+    points -= 2 * bool(points == 4 and float(error.max()) > 1.2)
+    ### END HIDDEN TESTS
+    return points
+
+
+check()
 
 # %% [markdown]
 # From here on, `network` is your network, or the course's if you skipped the exercise.
@@ -202,35 +209,44 @@ def from_keras(weights):
 
 # %% nbgrader={"grade": true, "grade_id": "from_keras_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: from_keras
-import numpy as np
+def check():
+    import numpy as np
 
-from course_utils.own_verifier import pairs
+    from course_utils.checks import passed
+    from course_utils.own_verifier import pairs
 
-sizes = (1, 3, 2)
-given = [np.array([[1.0, 2.0, 3.0]]), np.zeros(3), np.array([[1.0, -1.0], [0.0, 2.0], [4.0, 1.0]]), np.ones(2)]
-found = pairs([(np.ravel(weight), bias) for weight, bias in from_keras(given)], 2)
-assert found[0][0].tolist() == [1.0, 2.0, 3.0], "the first layer has one input: its three weights stay in order"
-shape = np.shape(from_keras(given)[1][0])
-assert shape == (2, 3), f"the second weight has shape {shape}; torch has (outputs, inputs)"
-h = np.array([1.0, 10.0, 100.0])
-got = (np.asarray(from_keras(given)[1][0], dtype=float) @ h + np.asarray(from_keras(given)[1][1], dtype=float)).tolist()
-assert got == [402.0, 120.0], f"the second layer gives {got} for (1, 10, 100); Keras computes h W + b, by hand?"
-print("from_keras: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
+    sizes = (1, 3, 2)
+    given = [np.array([[1.0, 2.0, 3.0]]), np.zeros(3), np.array([[1.0, -1.0], [0.0, 2.0], [4.0, 1.0]]), np.ones(2)]
+    found = pairs([(np.ravel(weight), bias) for weight, bias in from_keras(given)], 2)
+    assert found[0][0].tolist() == [1.0, 2.0, 3.0], "the first layer has one input: its three weights stay in order"
+    shape = np.shape(from_keras(given)[1][0])
+    assert shape == (2, 3), f"the second weight has shape {shape}; torch has (outputs, inputs)"
+    h = np.array([1.0, 10.0, 100.0])
+    got = (
+        np.asarray(from_keras(given)[1][0], dtype=float) @ h + np.asarray(from_keras(given)[1][1], dtype=float)
+    ).tolist()
+    assert got == [402.0, 120.0], f"the second layer gives {got} for (1, 10, 100); Keras computes h W + b, by hand?"
+    passed("from_keras", 3)
+    ### BEGIN HIDDEN TESTS
+    import itertools
 
-drawn = np.random.RandomState(1)
-for sizes in [(1, 3, 3, 1), (2, 2, 2), (4, 1, 4, 4, 2)]:
-    given = []
-    for n, m in itertools.pairwise(sizes):
-        given += [drawn.randint(-4, 5, (n, m)).astype(float), drawn.randint(-4, 5, m).astype(float)]
-    layers_found = [(np.asarray(w, dtype=float), np.asarray(b, dtype=float)) for w, b in from_keras(given)]
-    assert len(layers_found) == len(sizes) - 1, "one pair for each layer, however many there are"
-    for (w, b), kernel, by in zip(layers_found, given[::2], given[1::2], strict=True):
-        h = drawn.randint(-9, 10, len(kernel)).astype(float)
-        assert w.shape == kernel.shape[::-1], "torch has (outputs, inputs), Keras (inputs, outputs)"
-        assert (w @ h + b.reshape(-1)).tolist() == (h @ kernel + by).tolist(), "a square weight fits either way, too"
-### END HIDDEN TESTS
+    drawn = np.random.RandomState(1)
+    for sizes in [(1, 3, 3, 1), (2, 2, 2), (4, 1, 4, 4, 2)]:
+        given = []
+        for n, m in itertools.pairwise(sizes):
+            given += [drawn.randint(-4, 5, (n, m)).astype(float), drawn.randint(-4, 5, m).astype(float)]
+        layers_found = [(np.asarray(w, dtype=float), np.asarray(b, dtype=float)) for w, b in from_keras(given)]
+        assert len(layers_found) == len(sizes) - 1, "one pair for each layer, however many there are"
+        for (w, b), kernel, by in zip(layers_found, given[::2], given[1::2], strict=True):
+            h = drawn.randint(-9, 10, len(kernel)).astype(float)
+            assert w.shape == kernel.shape[::-1], "torch has (outputs, inputs), Keras (inputs, outputs)"
+            assert (w @ h + b.reshape(-1)).tolist() == (h @ kernel + by).tolist(), (
+                "a square weight fits either way, too"
+            )
+    ### END HIDDEN TESTS
+
+
+check()
 
 # %% [markdown]
 # The library reads Keras models as they are; `verify(keras_model, ...)` works. How far from $T_4$ is each of the two, on a grid?
@@ -274,16 +290,24 @@ def exact_text(value):
 
 # %% nbgrader={"grade": true, "grade_id": "exact_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: exact_text
-from fractions import Fraction
+def check():
+    from fractions import Fraction
 
-for value in [0.375, -2.5, 0.0, 3]:
-    assert Fraction(exact_text(value)) == Fraction(value), f"{value} becomes {exact_text(value)}"
-assert Fraction(exact_text(0.1)) != Fraction(1, 10), "the float 0.1 becomes 1/10; which rational is it exactly?"
-print("exact: the visible tests pass")
-### BEGIN HIDDEN TESTS
-for value in [0.1, 1 / 3, -0.7, 1e-9, 123456.789, 2.0**-60, -1e17, 0.30000001192092896]:
-    assert Fraction(exact_text(value)) == Fraction(value), "is it exact for every float, small or large or negative?"
-### END HIDDEN TESTS
+    from course_utils.checks import passed
+
+    for value in [0.375, -2.5, 0.0, 3]:
+        assert Fraction(exact_text(value)) == Fraction(value), f"{value} becomes {exact_text(value)}"
+    assert Fraction(exact_text(0.1)) != Fraction(1, 10), "the float 0.1 becomes 1/10; which rational is it exactly?"
+    passed("exact", 3)
+    ### BEGIN HIDDEN TESTS
+    for value in [0.1, 1 / 3, -0.7, 1e-9, 123456.789, 2.0**-60, -1e17, 0.30000001192092896]:
+        assert Fraction(exact_text(value)) == Fraction(value), (
+            "is it exact for every float, small or large or negative?"
+        )
+    ### END HIDDEN TESTS
+
+
+check()
 
 # %% [markdown]
 # Now the network. ReLU bends, and Z3 has a term for that: `z3.If(condition, then, otherwise)`. A Linear layer is a sum of
@@ -325,65 +349,68 @@ def outputs_at(layers, point):
 
 # %% nbgrader={"grade": true, "grade_id": "net_z3_check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 # uses: outputs_at
-from fractions import Fraction
+def check():
+    from fractions import Fraction
+
+    from course_utils.checks import passed
+
+    def by_hand(layers, point):
+        """The forward pass in fractions."""
+        h = [Fraction(text) for text in point]
+        for place, (weight, bias) in enumerate(layers):
+            z = [
+                sum(Fraction(w) * v for w, v in zip(row, h, strict=True)) + Fraction(b)
+                for row, b in zip(weight, bias, strict=True)
+            ]
+            h = z if place == len(layers) - 1 else [max(v, Fraction(0)) for v in z]
+        return h
+
+    def same(layers, point):
+        """Whether the formula gives exactly what the forward pass gives."""
+        return [Fraction(text) for text in outputs_at(layers, point)] == by_hand(layers, point)
+
+    tent = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-0.25])]  # |x| - 1/4
+    for point in ["1/3", "-5/7", "0"]:
+        got, wanted = outputs_at(tent, [point]), by_hand(tent, [point])
+        assert len(got) == 1, f"{len(got)} outputs came back; the last layer has one row"
+        assert Fraction(got[0]) == wanted[0], f"|x| - 1/4 at {point}: your formula gives {got[0]}, by hand {wanted[0]}"
+    below = [([[1.0]], [0.0]), ([[1.0]], [-2.0])]
+    assert same(below, ["1/2"]), "an output may be negative: is there a ReLU after the last layer?"
+    points = 5
+    passed("net_z3", points)
+    ### BEGIN HIDDEN TESTS
+    import itertools
+
+    import numpy as np
+
+    drawn = np.random.RandomState(2)
+
+    def drawn_net(sizes, digits):
+        """A network of quarters, or of floats that take all their digits."""
+        made = []
+        for n, m in itertools.pairwise(sizes):
+            weight, bias = drawn.randint(-6, 7, (m, n)) / 4, drawn.randint(-6, 7, m) / 4
+            if digits:
+                weight, bias = weight + 0.1, bias / 3
+            made.append((weight.tolist(), bias.tolist()))
+        return made
+
+    right = {False: True, True: True}
+    for sizes in [(1, 4, 1), (2, 3, 3, 2), (1, 3, 3, 3, 1), (3, 2)]:
+        for digits in (False, True):
+            net = drawn_net(sizes, digits)
+            for _ in range(4):
+                point = [str(Fraction(int(drawn.randint(-30, 31)), int(drawn.randint(1, 12)))) for _ in range(sizes[0])]
+                right[digits] &= same(net, point)
+    assert right[False], (
+        "compare with the forward pass by hand on a network with three layers, two inputs or two outputs"
+    )
+    points -= not right[True]
+    ### END HIDDEN TESTS
+    return points
 
 
-def by_hand(layers, point):
-    """The forward pass in fractions."""
-    h = [Fraction(text) for text in point]
-    for place, (weight, bias) in enumerate(layers):
-        z = [
-            sum(Fraction(w) * v for w, v in zip(row, h, strict=True)) + Fraction(b)
-            for row, b in zip(weight, bias, strict=True)
-        ]
-        h = z if place == len(layers) - 1 else [max(v, Fraction(0)) for v in z]
-    return h
-
-
-def same(layers, point):
-    """Whether the formula gives exactly what the forward pass gives."""
-    return [Fraction(text) for text in outputs_at(layers, point)] == by_hand(layers, point)
-
-
-tent = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-0.25])]  # |x| - 1/4
-for point in ["1/3", "-5/7", "0"]:
-    got, wanted = outputs_at(tent, [point]), by_hand(tent, [point])
-    assert len(got) == 1, f"{len(got)} outputs came back; the last layer has one row"
-    assert Fraction(got[0]) == wanted[0], f"|x| - 1/4 at {point}: your formula gives {got[0]}, by hand {wanted[0]}"
-below = [([[1.0]], [0.0]), ([[1.0]], [-2.0])]
-assert same(below, ["1/2"]), "an output may be negative: is there a ReLU after the last layer?"
-points = 5
-print("net_z3: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
-
-import numpy as np
-
-drawn = np.random.RandomState(2)
-
-
-def drawn_net(sizes, digits):
-    """A network of quarters, or of floats that take all their digits."""
-    made = []
-    for n, m in itertools.pairwise(sizes):
-        weight, bias = drawn.randint(-6, 7, (m, n)) / 4, drawn.randint(-6, 7, m) / 4
-        if digits:
-            weight, bias = weight + 0.1, bias / 3
-        made.append((weight.tolist(), bias.tolist()))
-    return made
-
-
-right = {False: True, True: True}
-for sizes in [(1, 4, 1), (2, 3, 3, 2), (1, 3, 3, 3, 1), (3, 2)]:
-    for digits in (False, True):
-        net = drawn_net(sizes, digits)
-        for _ in range(4):
-            point = [str(Fraction(int(drawn.randint(-30, 31)), int(drawn.randint(1, 12)))) for _ in range(sizes[0])]
-            right[digits] &= same(net, point)
-assert right[False], "compare with the forward pass by hand on a network with three layers, two inputs or two outputs"
-points -= not right[True]
-### END HIDDEN TESTS
-points
+check()
 
 # %% [markdown]
 # ## 4. Ask
@@ -423,55 +450,62 @@ def ask(layers, tolerance, lower=-1.0, upper=1.0):
 
 # %% nbgrader={"grade": true, "grade_id": "ask_check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 # uses: ask
-import numpy as np
+def check():
+    import numpy as np
+
+    from course_utils.checks import passed
+
+    def error_of(layers, at):
+        """|net(x) - T4(x)| at one number or at many, in float64."""
+        h = np.atleast_1d(np.asarray(at, dtype=float))[:, None]
+        for place, (weight, bias) in enumerate(layers):
+            h = h @ np.array(weight, dtype=float).T + np.array(bias, dtype=float)
+            h = h if place == len(layers) - 1 else np.maximum(h, 0)
+        at = np.atleast_1d(np.asarray(at, dtype=float))
+        return np.abs(h[:, 0] - (8 * at**4 - 8 * at**2 + 1))
+
+    def answer(layers, tolerance, *ends):
+        """The verdict and the counterexample, checked as far as they can be without the truth."""
+        got = ask(layers, tolerance, *ends)
+        assert isinstance(got, list | tuple) and len(got) == 2, "two things come back: the verdict, and x or None"
+        verdict, at = str(got[0]), got[1]
+        assert verdict in ("verified", "falsified", "unknown"), f"the verdict is {verdict!r}"
+        if verdict == "falsified":
+            low, high = ends or (-1.0, 1.0)
+            at = float(at)
+            assert low - 1e-9 <= at <= high + 1e-9, "the counterexample lies outside the interval"
+            assert error_of(layers, at)[0] >= tolerance - 1e-6, "at the counterexample the error is below the tolerance"
+        return verdict
+
+    tent = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]  # |x|; its largest error is 1.7226, near x = 0.74
+    assert answer(tent, 1.5) == "falsified", "|x| is 1.72 away from T4 at x = 0.74, so 1.5 has a counterexample"
+    assert answer(tent, 1.8) == "verified", "|x| is never 1.8 away from T4"
+    assert answer(tent, 0.9, 0.0, 0.25) == "falsified", "at 0, |x| is 1 away from T4: the error may have either sign"
+    passed("ask", 5)
+    ### BEGIN HIDDEN TESTS
+    import itertools
+
+    half = [([[1.0]], [0.0]), ([[0.0]], [0.5])]  # 1/2 everywhere; T4 is between -1 and 1 on [-1, 1]
+    assert answer(half, 1.5) == "falsified", (
+        "the largest error is reached: an error of exactly the tolerance is no proof"
+    )
+    assert answer(half, 1.5001) == "verified", "a little above the largest error there is a proof"
+    assert answer(half, 0.6, -0.25, 0.25) == "verified", "is the interval the one that was asked for?"
+    drawn = np.random.RandomState(4)
+    for sizes in [(1, 3, 1), (1, 4, 3, 1), (1, 6, 1)]:
+        net = []
+        for n, m in itertools.pairwise(sizes):
+            net.append(((drawn.randint(-6, 7, (m, n)) / 4).tolist(), (drawn.randint(-6, 7, m) / 4).tolist()))
+        low, high = -1.0, float(drawn.randint(-3, 5)) / 4
+        largest = float(error_of(net, np.linspace(low, high, 4001)).max())
+        assert answer(net, largest + 0.05, low, high) == "verified", "a true statement about a network was not verified"
+        assert answer(net, largest - 0.05, low, high) == "falsified", (
+            "a false statement about a network was not falsified"
+        )
+    ### END HIDDEN TESTS
 
 
-def error_of(layers, at):
-    """|net(x) - T4(x)| at one number or at many, in float64."""
-    h = np.atleast_1d(np.asarray(at, dtype=float))[:, None]
-    for place, (weight, bias) in enumerate(layers):
-        h = h @ np.array(weight, dtype=float).T + np.array(bias, dtype=float)
-        h = h if place == len(layers) - 1 else np.maximum(h, 0)
-    at = np.atleast_1d(np.asarray(at, dtype=float))
-    return np.abs(h[:, 0] - (8 * at**4 - 8 * at**2 + 1))
-
-
-def answer(layers, tolerance, *ends):
-    """The verdict and the counterexample, checked as far as they can be without the truth."""
-    got = ask(layers, tolerance, *ends)
-    assert isinstance(got, list | tuple) and len(got) == 2, "two things come back: the verdict, and x or None"
-    verdict, at = str(got[0]), got[1]
-    assert verdict in ("verified", "falsified", "unknown"), f"the verdict is {verdict!r}"
-    if verdict == "falsified":
-        low, high = ends or (-1.0, 1.0)
-        at = float(at)
-        assert low - 1e-9 <= at <= high + 1e-9, "the counterexample lies outside the interval"
-        assert error_of(layers, at)[0] >= tolerance - 1e-6, "at the counterexample the error is below the tolerance"
-    return verdict
-
-
-tent = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]  # |x|; its largest error is 1.7226, near x = 0.74
-assert answer(tent, 1.5) == "falsified", "|x| is 1.72 away from T4 at x = 0.74, so 1.5 has a counterexample"
-assert answer(tent, 1.8) == "verified", "|x| is never 1.8 away from T4"
-assert answer(tent, 0.9, 0.0, 0.25) == "falsified", "at 0, |x| is 1 away from T4: the error may have either sign"
-print("ask: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
-
-half = [([[1.0]], [0.0]), ([[0.0]], [0.5])]  # 1/2 everywhere; T4 is between -1 and 1 on [-1, 1]
-assert answer(half, 1.5) == "falsified", "the largest error is reached: an error of exactly the tolerance is no proof"
-assert answer(half, 1.5001) == "verified", "a little above the largest error there is a proof"
-assert answer(half, 0.6, -0.25, 0.25) == "verified", "is the interval the one that was asked for?"
-drawn = np.random.RandomState(4)
-for sizes in [(1, 3, 1), (1, 4, 3, 1), (1, 6, 1)]:
-    net = []
-    for n, m in itertools.pairwise(sizes):
-        net.append(((drawn.randint(-6, 7, (m, n)) / 4).tolist(), (drawn.randint(-6, 7, m) / 4).tolist()))
-    low, high = -1.0, float(drawn.randint(-3, 5)) / 4
-    largest = float(error_of(net, np.linspace(low, high, 4001)).max())
-    assert answer(net, largest + 0.05, low, high) == "verified", "a true statement about a network was not verified"
-    assert answer(net, largest - 0.05, low, high) == "falsified", "a false statement about a network was not falsified"
-### END HIDDEN TESTS
+check()
 
 # %% [markdown]
 # Now your network. We start at 0.5 and move the tolerance until the answer changes: up while there is a counterexample,
@@ -579,28 +613,34 @@ def enclose_number(largest, blind, low, high, gap):
 
 # %% nbgrader={"grade": true, "grade_id": "enclose_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: enclose_number
-low, high, calls = enclose_number(0.3, 0.0, 0.0, 1.0, 0.001)
-assert low <= 0.3 < high, f"the largest error is 0.3, your ends are {low} and {high}: which end moves at a proof?"
-assert high - low <= 0.001, f"your ends are {high - low:g} apart; 0.001 was asked for"
-assert calls <= 12, f"{calls} questions; halving takes 10 from a gap of 1 to one of 0.001"
-points = 4
-print("enclose: the visible tests pass")
-### BEGIN HIDDEN TESTS
-for largest, low, high, gap in [(0.7001, 0.5, 2.0, 1e-4), (0.25, 0.0, 1.0, 1e-3), (3.0, 2.9, 3.5, 1e-6)]:
-    below, above, calls = enclose_number(largest, 0.0, low, high, gap)
-    assert below <= largest < above, "do both ends stay certain, wherever the largest error lies?"
-    assert above - below <= gap, "are the ends as close as asked for?"
-    assert calls <= 24, "how many questions does halving need?"
-certain = True
-for largest in (0.5, 0.52, 0.3):
-    try:
-        below, above, calls = enclose_number(largest, 0.05, 0.0, 1.0, 0.001)
-        certain &= below <= largest - 0.05 + 1e-12 and above >= largest + 0.05 - 1e-12 and calls <= 100
-    except Exception:
-        certain = False
-points -= not certain
-### END HIDDEN TESTS
-points
+def check():
+    from course_utils.checks import passed
+
+    low, high, calls = enclose_number(0.3, 0.0, 0.0, 1.0, 0.001)
+    assert low <= 0.3 < high, f"the largest error is 0.3, your ends are {low} and {high}: which end moves at a proof?"
+    assert high - low <= 0.001, f"your ends are {high - low:g} apart; 0.001 was asked for"
+    assert calls <= 12, f"{calls} questions; halving takes 10 from a gap of 1 to one of 0.001"
+    points = 4
+    passed("enclose", points)
+    ### BEGIN HIDDEN TESTS
+    for largest, low, high, gap in [(0.7001, 0.5, 2.0, 1e-4), (0.25, 0.0, 1.0, 1e-3), (3.0, 2.9, 3.5, 1e-6)]:
+        below, above, calls = enclose_number(largest, 0.0, low, high, gap)
+        assert below <= largest < above, "do both ends stay certain, wherever the largest error lies?"
+        assert above - below <= gap, "are the ends as close as asked for?"
+        assert calls <= 24, "how many questions does halving need?"
+    certain = True
+    for largest in (0.5, 0.52, 0.3):
+        try:
+            below, above, calls = enclose_number(largest, 0.05, 0.0, 1.0, 0.001)
+            certain &= below <= largest - 0.05 + 1e-12 and above >= largest + 0.05 - 1e-12 and calls <= 100
+        except Exception:
+            certain = False
+    points -= not certain
+    ### END HIDDEN TESTS
+    return points
+
+
+check()
 
 # %% [markdown]
 # Your bisection with your question, to three digits. Each step asks Z3 once.
@@ -696,70 +736,76 @@ def outputs_on(layers, known, point):
 
 # %% nbgrader={"grade": true, "grade_id": "net_z3_on_check", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
 # uses: outputs_on
-from fractions import Fraction
+def check():
+    from fractions import Fraction
 
+    from course_utils.checks import passed
 
-def by_hand(layers, point):
-    """The forward pass in fractions."""
-    h = [Fraction(text) for text in point]
-    for place, (weight, bias) in enumerate(layers):
-        z = [
-            sum(Fraction(w) * v for w, v in zip(row, h, strict=True)) + Fraction(b)
-            for row, b in zip(weight, bias, strict=True)
-        ]
-        h = z if place == len(layers) - 1 else [max(v, Fraction(0)) for v in z]
-    return h
+    def by_hand(layers, point):
+        """The forward pass in fractions."""
+        h = [Fraction(text) for text in point]
+        for place, (weight, bias) in enumerate(layers):
+            z = [
+                sum(Fraction(w) * v for w, v in zip(row, h, strict=True)) + Fraction(b)
+                for row, b in zip(weight, bias, strict=True)
+            ]
+            h = z if place == len(layers) - 1 else [max(v, Fraction(0)) for v in z]
+        return h
 
+    def same(layers, known, point):
+        """Whether the formula gives what the forward pass gives, and its number of Ifs."""
+        values, ifs = outputs_on(layers, known, point)
+        return [Fraction(text) for text in values] == by_hand(layers, point), int(ifs)
 
-def same(layers, known, point):
-    """Whether the formula gives what the forward pass gives, and its number of Ifs."""
-    values, ifs = outputs_on(layers, known, point)
-    return [Fraction(text) for text in values] == by_hand(layers, point), int(ifs)
+    three = [([[1.0], [-1.0], [1.0]], [0.0, 0.0, -2.0]), ([[1.0, 2.0, 4.0]], [0.5])]
+    for side, known, point in [
+        ("[1, 3]", [([1, -3, -1], [3, -1, 1])], "5/2"),
+        ("[-3, -1]", [([-3, 1, -5], [-1, 3, -3])], "-2"),
+    ]:
+        right, ifs = same(three, known, [point])
+        assert right, f"at {point}, inside {side}, your formula gives another value than the network"
+        unstable = sum(low < 0 < high for low, high in zip(*known[0], strict=True))
+        assert ifs >= unstable, f"{ifs} Ifs on {side}, where {unstable} of the three neurons are unstable"
+    points = 6 if ifs == 0 else 3
+    print("net_z3_on: equivalent here" + ("" if points == 6 else f", but {ifs} Ifs where no neuron is unstable"))
+    passed("net_z3_on", points)
+    ### BEGIN HIDDEN TESTS
+    import itertools
 
+    import numpy as np
 
-three = [([[1.0], [-1.0], [1.0]], [0.0, 0.0, -2.0]), ([[1.0, 2.0, 4.0]], [0.5])]
-for side, known, point in [
-    ("[1, 3]", [([1, -3, -1], [3, -1, 1])], "5/2"),
-    ("[-3, -1]", [([-3, 1, -5], [-1, 3, -3])], "-2"),
-]:
-    right, ifs = same(three, known, [point])
-    assert right, f"at {point}, inside {side}, your formula gives another value than the network"
-    unstable = sum(low < 0 < high for low, high in zip(*known[0], strict=True))
-    assert ifs >= unstable, f"{ifs} Ifs on {side}, where {unstable} of the three neurons are unstable"
-points = 6 if ifs == 0 else 3
-print("net_z3_on: equivalent here" + ("" if points == 6 else f", but {ifs} Ifs where no neuron is unstable"))
-### BEGIN HIDDEN TESTS
-import itertools
-
-import numpy as np
-
-drawn = np.random.RandomState(6)
-few = True
-for sizes in [(1, 5, 1), (2, 4, 3, 2), (1, 4, 4, 4, 1)]:
-    for _ in range(3):
-        net = []
-        for n, m in itertools.pairwise(sizes):
-            net.append(((drawn.randint(-6, 7, (m, n)) / 4).tolist(), (drawn.randint(-6, 7, m) / 4).tolist()))
-        below = drawn.randint(-4, 4, sizes[0]) / 4
-        above, known, count = below + 0.5, [], 0
-        low, high = below, above
-        for weight, bias in net[:-1]:
-            weight = np.array(weight)
-            middle, half = weight @ (low + high) / 2 + bias, np.abs(weight) @ (high - low) / 2
-            known.append(((middle - half).tolist(), (middle + half).tolist()))
-            count += int(((middle - half < 0) & (middle + half > 0)).sum())
-            low, high = np.maximum(middle - half, 0), np.maximum(middle + half, 0)
+    drawn = np.random.RandomState(6)
+    few = True
+    for sizes in [(1, 5, 1), (2, 4, 3, 2), (1, 4, 4, 4, 1)]:
         for _ in range(3):
-            share = [Fraction(int(drawn.randint(0, 8)), 7) for _ in below]
-            point = [str(Fraction(b) + s / 2) for b, s in zip(below.tolist(), share, strict=True)]
-            right, ifs = same(net, known, point)
-            assert right, "inside the bounds the formula must equal the network: which neurons are z, and which are 0?"
-            few &= ifs <= count
-wide = [([-9.0, -9.0, -9.0], [9.0, 9.0, 9.0])]
-assert same(three, wide, ["1/3"])[0] and same(three, wide, ["-7/3"])[0], "unstable neurons must keep both cases"
-points -= 3 if points == 6 and not few else 0
-### END HIDDEN TESTS
-points
+            net = []
+            for n, m in itertools.pairwise(sizes):
+                net.append(((drawn.randint(-6, 7, (m, n)) / 4).tolist(), (drawn.randint(-6, 7, m) / 4).tolist()))
+            below = drawn.randint(-4, 4, sizes[0]) / 4
+            above, known, count = below + 0.5, [], 0
+            low, high = below, above
+            for weight, bias in net[:-1]:
+                weight = np.array(weight)
+                middle, half = weight @ (low + high) / 2 + bias, np.abs(weight) @ (high - low) / 2
+                known.append(((middle - half).tolist(), (middle + half).tolist()))
+                count += int(((middle - half < 0) & (middle + half > 0)).sum())
+                low, high = np.maximum(middle - half, 0), np.maximum(middle + half, 0)
+            for _ in range(3):
+                share = [Fraction(int(drawn.randint(0, 8)), 7) for _ in below]
+                point = [str(Fraction(b) + s / 2) for b, s in zip(below.tolist(), share, strict=True)]
+                right, ifs = same(net, known, point)
+                assert right, (
+                    "inside the bounds the formula must equal the network: which neurons are z, and which are 0?"
+                )
+                few &= ifs <= count
+    wide = [([-9.0, -9.0, -9.0], [9.0, 9.0, 9.0])]
+    assert same(three, wide, ["1/3"])[0] and same(three, wide, ["-7/3"])[0], "unstable neurons must keep both cases"
+    points -= 3 if points == 6 and not few else 0
+    ### END HIDDEN TESTS
+    return points
+
+
+check()
 
 # %% [markdown]
 # Now take the slowest network with one input from above, 1-10-10-10-10-1. Cut $[-1, 1]$ into 16 pieces, bound each with CROWN, and ask Z3 piece
@@ -826,44 +872,48 @@ def run_float32(layers, point):
 
 # %% nbgrader={"grade": true, "grade_id": "run_float32_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: run_float32
-import numpy as np
+def check():
+    import numpy as np
 
-two = [([[1048576.0], [1048576.0]], [0.1, 0.0]), ([[1.0, -1.0]], [0.0])]
-got = run_float32(two, [0.0])
-assert len(got) == 1, f"{len(got)} outputs came back; the last layer has one row"
-assert float(got[0]) == float(np.float32(0.1)), f"at x = 0 the output is 0.1 as a float32, yours is {got[0]}"
-got = float(run_float32(two, [0.7])[0])
-assert abs(got - 0.1) > 1e-3, (
-    f"at x = 0.7 yours gives {got}; a float32 near 734003 is a multiple of 1/16: rounded where?"
-)
-print("run_float32: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
+    from course_utils.checks import passed
 
-drawn = np.random.RandomState(7)
+    two = [([[1048576.0], [1048576.0]], [0.1, 0.0]), ([[1.0, -1.0]], [0.0])]
+    got = run_float32(two, [0.0])
+    assert len(got) == 1, f"{len(got)} outputs came back; the last layer has one row"
+    assert float(got[0]) == float(np.float32(0.1)), f"at x = 0 the output is 0.1 as a float32, yours is {got[0]}"
+    got = float(run_float32(two, [0.7])[0])
+    assert abs(got - 0.1) > 1e-3, (
+        f"at x = 0.7 yours gives {got}; a float32 near 734003 is a multiple of 1/16: rounded where?"
+    )
+    passed("run_float32", 3)
+    ### BEGIN HIDDEN TESTS
+    import itertools
+
+    drawn = np.random.RandomState(7)
+
+    def rounded(value):
+        """Float64 holds a product of two float32 exactly, and rounding a sum of two twice changes nothing."""
+        return float(np.float32(value))
+
+    for sizes in [(1, 2, 1), (3, 4, 2), (2, 3, 3, 1), (5, 1)]:
+        net = []
+        for n, m in itertools.pairwise(sizes):
+            net.append((drawn.randn(m, n).astype(np.float32).tolist(), drawn.randn(m).astype(np.float32).tolist()))
+        for _ in range(5):
+            h = [rounded(v) for v in drawn.randn(sizes[0])]
+            got = [float(v) for v in run_float32(net, h)]
+            for place, (weight, bias) in enumerate(net):
+                z = []
+                for row, total in zip(weight, bias, strict=True):
+                    for w, v in zip(row, h, strict=True):
+                        total = rounded(total + rounded(w * v))
+                    z.append(total)
+                h = z if place == len(net) - 1 else [max(v, 0.0) for v in z]
+            assert got == h, "bit for bit: bias first, then one product after the other, each operation rounded"
+    ### END HIDDEN TESTS
 
 
-def rounded(value):
-    """Float64 holds a product of two float32 exactly, and rounding a sum of two twice changes nothing."""
-    return float(np.float32(value))
-
-
-for sizes in [(1, 2, 1), (3, 4, 2), (2, 3, 3, 1), (5, 1)]:
-    net = []
-    for n, m in itertools.pairwise(sizes):
-        net.append((drawn.randn(m, n).astype(np.float32).tolist(), drawn.randn(m).astype(np.float32).tolist()))
-    for _ in range(5):
-        h = [rounded(v) for v in drawn.randn(sizes[0])]
-        got = [float(v) for v in run_float32(net, h)]
-        for place, (weight, bias) in enumerate(net):
-            z = []
-            for row, total in zip(weight, bias, strict=True):
-                for w, v in zip(row, h, strict=True):
-                    total = rounded(total + rounded(w * v))
-                z.append(total)
-            h = z if place == len(net) - 1 else [max(v, 0.0) for v in z]
-        assert got == h, "bit for bit: bias first, then one product after the other, each operation rounded"
-### END HIDDEN TESTS
+check()
 
 # %% [markdown]
 # Z3 has a theory of floats. `z3.FPVal(value, z3.Float32())` is a constant, `z3.fpMul(z3.RNE(), a, b)` and `z3.fpAdd(z3.RNE(), a, b)` round to nearest,
@@ -911,41 +961,45 @@ def float_counterexample(layers, limit):
 
 # %% nbgrader={"grade": true, "grade_id": "net_fp_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: fp_outputs_at
-import numpy as np
+def check():
+    import numpy as np
 
-two = [([[1048576.0], [1048576.0]], [0.1, 0.0]), ([[1.0, -1.0]], [0.0])]
-got = list(fp_outputs_at(two, [0.0]))
-assert got == [float(np.float32(0.1))], f"at x = 0 the output is 0.1 as a float32, yours is {got}"
-got = list(fp_outputs_at(two, [float(np.float32(0.7))]))
-assert abs(got[0] - 0.1) > 1e-3, f"at x = 0.7 yours gives {got}; are the terms of the sort Float32?"
-print("net_fp: the visible tests pass")
-### BEGIN HIDDEN TESTS
-import itertools
+    from course_utils.checks import passed
 
-drawn = np.random.RandomState(8)
+    two = [([[1048576.0], [1048576.0]], [0.1, 0.0]), ([[1.0, -1.0]], [0.0])]
+    got = list(fp_outputs_at(two, [0.0]))
+    assert got == [float(np.float32(0.1))], f"at x = 0 the output is 0.1 as a float32, yours is {got}"
+    got = list(fp_outputs_at(two, [float(np.float32(0.7))]))
+    assert abs(got[0] - 0.1) > 1e-3, f"at x = 0.7 yours gives {got}; are the terms of the sort Float32?"
+    passed("net_fp", 3)
+    ### BEGIN HIDDEN TESTS
+    import itertools
+
+    drawn = np.random.RandomState(8)
+
+    def rounded(value):
+        """Float64 holds a product of two float32 exactly, and rounding a sum of two twice changes nothing."""
+        return float(np.float32(value))
+
+    for sizes in [(1, 2, 1), (3, 3, 2), (2, 3, 2, 1)]:
+        net = []
+        for n, m in itertools.pairwise(sizes):
+            net.append((drawn.randn(m, n).astype(np.float32).tolist(), drawn.randn(m).astype(np.float32).tolist()))
+        for _ in range(4):
+            h = [rounded(v) for v in drawn.randn(sizes[0])]
+            got = [float(v) for v in fp_outputs_at(net, h)]
+            for place, (weight, bias) in enumerate(net):
+                z = []
+                for row, total in zip(weight, bias, strict=True):
+                    for w, v in zip(row, h, strict=True):
+                        total = rounded(total + rounded(w * v))
+                    z.append(total)
+                h = z if place == len(net) - 1 else [max(v, 0.0) for v in z]
+            assert got == h, "bit for bit: the same order as in the exercise before, to nearest, ties to even"
+    ### END HIDDEN TESTS
 
 
-def rounded(value):
-    """Float64 holds a product of two float32 exactly, and rounding a sum of two twice changes nothing."""
-    return float(np.float32(value))
-
-
-for sizes in [(1, 2, 1), (3, 3, 2), (2, 3, 2, 1)]:
-    net = []
-    for n, m in itertools.pairwise(sizes):
-        net.append((drawn.randn(m, n).astype(np.float32).tolist(), drawn.randn(m).astype(np.float32).tolist()))
-    for _ in range(4):
-        h = [rounded(v) for v in drawn.randn(sizes[0])]
-        got = [float(v) for v in fp_outputs_at(net, h)]
-        for place, (weight, bias) in enumerate(net):
-            z = []
-            for row, total in zip(weight, bias, strict=True):
-                for w, v in zip(row, h, strict=True):
-                    total = rounded(total + rounded(w * v))
-                z.append(total)
-            h = z if place == len(net) - 1 else [max(v, 0.0) for v in z]
-        assert got == h, "bit for bit: the same order as in the exercise before, to nearest, ties to even"
-### END HIDDEN TESTS
+check()
 
 # %% [markdown]
 # The spec is $y \le 0.12$. Over the reals $y = 0.1$, so it holds, and the library proves it in a moment. Over the floats Z3 is asked

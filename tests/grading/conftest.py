@@ -4,13 +4,13 @@ nothing."""
 import shutil
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from grading.course import Course
 from grading.lab.build import build_lab
 from grading.run.many import close_sandboxes
 from grading.sandbox.bubblewrap import Sandbox
+from tests.grading.notebooks import edit as edit
 
 needs_sandbox = pytest.mark.needs_sandbox  # tests/conftest.py leaves such a test out where no sandbox works
 
@@ -27,20 +27,6 @@ def make_course(root: Path) -> Course:
     shutil.copy(Course.here().config, course.config)
     build_lab(course, LAB)
     return course
-
-
-def edit(source: Path, target: Path, changes: dict[str, str]) -> Path:
-    """Write a copy of a notebook in which the cells with these grade_ids have a new text."""
-    notebook = nbformat.read(source, as_version=4)
-    left = dict(changes)
-    for cell in notebook.cells:
-        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if grade_id in left:
-            cell.source = left.pop(grade_id)
-    assert not left, f"no such cells: {left}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, target)
-    return target
 
 
 @pytest.fixture(scope="module")

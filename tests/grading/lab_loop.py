@@ -16,7 +16,7 @@ from grading.book.nbgrader import feedback, points, release
 from grading.course import Course
 from grading.lab.contract import read_test_cells
 from grading.run import many
-from tests.grading.conftest import edit, needs_sandbox
+from tests.grading.notebooks import edit
 
 Answers = dict[str, str]  # the text of cells by grade_id
 
@@ -24,7 +24,7 @@ Answers = dict[str, str]  # the text of cells by grade_id
 def marks(lab: str) -> list[pytest.MarkDecorator]:
     """What holds for every test of a lab's loop; all of them run in one process, where the lab is graded once."""
     return [
-        needs_sandbox,
+        pytest.mark.needs_sandbox,
         pytest.mark.slow,
         pytest.mark.xdist_group(f"{lab}_loop"),
         pytest.mark.filterwarnings("default"),  # nbgrader, nbconvert and zmq remark on themselves

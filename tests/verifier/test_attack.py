@@ -11,7 +11,7 @@ from tests.verifier.networks import random_network
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.attack import MAX_WALKS, attack, thorough_attack
 from verifier.frontends.read import read_subject
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import (
     Box,
     OutputSpec,
@@ -23,6 +23,7 @@ from verifier.question.spec import (
     linear,
     output_spec,
 )
+from verifier.subject import Subject
 
 
 def ask(network: Network, box: Box, spec: OutputSpec) -> Question:

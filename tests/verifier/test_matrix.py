@@ -46,7 +46,7 @@ sizes = st.integers(1, 6)
 
 
 @given(st.integers(0, 10**6), sizes, sizes, st.lists(sizes, min_size=0, max_size=2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_both_forms_say_the_same(seed: int, rows: int, columns: int, leading: list[int]) -> None:
     array = some_matrix(seed, rows, columns)
     sparse = as_sparse(array)
@@ -123,7 +123,7 @@ def test_folding_sparse_layers_accounts_for_what_it_rounds(seed: int, all_sparse
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_only_moves_values_rounds_nothing(seed: int, sparse: bool) -> None:
     """Rows of at most one of 1, 2, 4, ... have their exact interval; the others a wider one."""
     rng = np.random.default_rng(seed)

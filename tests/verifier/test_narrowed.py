@@ -28,6 +28,7 @@ from verifier import (
     within,
 )  # fmt: skip
 from verifier.narrowed import parts_of
+from verifier.subject import Subject
 
 BOX = [[-0.05, 0.05]] * 3
 OUTPUTS = 40
@@ -100,7 +101,7 @@ def test_specs_that_do_not_fit_are_refused_as_ever(few_at_once: None) -> None:
 
 
 def test_limits_on_softmax_outputs_are_not_taken_apart() -> None:
-    subject = verifier.network.Subject.of_network(network(Head.SOFTMAX))
+    subject = Subject.of_network(network(Head.SOFTMAX))
     assert parts_of(subject, less_than(0.9)) is None
     assert parts_of(subject, argmax_is(0)) is not None
 

@@ -148,3 +148,33 @@ class ImageBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class BestBar:
+    """A bar for a search that improves: it counts what was found, and shows the best, its bound and the seconds.
+
+    Args:
+        what: What is searched for.
+        show: As in Budget.
+    """
+
+    def __init__(self, what: str, show: bool | None) -> None:
+        """Draw nothing yet."""
+        self._what, self._show = what, show
+        self._bar: Any = None
+        self._started = time.perf_counter()
+
+    def step(self, best: float, bound: float) -> None:
+        """Something better was found."""
+        if not _shows(self._show, time.perf_counter() - self._started):
+            return
+        if self._bar is None:
+            self._bar = _open_bar(self._what, " found")
+        self._bar.set_postfix_str(f"best {best:g}, bound {bound:g}", refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        """Remove it."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -24,11 +24,11 @@ from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import SpecError
 from verifier.narrowed import MANY_OUTPUTS
-from verifier.network import Subject
 from verifier.pipeline import check_options, whole_call
 from verifier.question.forms import Net, Numbers, Shape
 from verifier.question.numbers import shown
 from verifier.question.spec import Box, argmax_is
+from verifier.subject import Subject
 
 BATCH_BYTES = 128 * 2**20  # memory of the largest array that bounds of several images at once may take
 COMPARED_AT_ONCE = 16  # images; the values of every neuron are held for each

@@ -17,10 +17,11 @@ from verifier.errors import NetworkError, SpecError
 from verifier.frontends.read import read_subject
 from verifier.frontends.vnnlib.file import Problem, declared_inputs, problem, vnnlib_text
 from verifier.frontends.vnnlib.syntax import ReadingStopped
-from verifier.network import Network, Subject
+from verifier.network import Network
 from verifier.pipeline import check_options, verify_within, whole_call
 from verifier.question.forms import Net
 from verifier.question.spec import AllOf
+from verifier.subject import Subject
 
 ROUNDS = (0.1, 0.5, 1.0)  # of the time left that the open boxes share in each round: a box that one settles at once
 # does not wait for another that takes long, and what a round repeats is a small part of the next

@@ -15,10 +15,11 @@ from verifier.enclosure import Array
 from verifier.errors import NetworkError, SpecError
 from verifier.exact.bernstein import bernstein
 from verifier.frontends.read import read_subject
-from verifier.network import Head, Subject
+from verifier.network import Head
 from verifier.question.numbers import as_finite, shown
 from verifier.question.polynomial import Polynomial, read_polynomial
 from verifier.question.spec import AllOf, Box, within
+from verifier.subject import Subject
 
 MANY_COEFFICIENTS = 20_000  # of a Bernstein form, beyond which one box takes seconds
 

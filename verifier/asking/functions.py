@@ -24,6 +24,7 @@ from verifier.errors import BoundsError
 from verifier.exact.curve_error import DECIDE_AFTER, HALVINGS, CurveError
 from verifier.exact.pieces import linear_pieces
 from verifier.pipeline import LONGEST_S, check_options, output_bounds
+from verifier.question.forms import Net, Reference, Shape, XSpecs
 from verifier.question.spec import AllOf
 
 MAX_REJECTED = 10  # candidates that fail the replay before a question is given up: the error is below rounding there
@@ -80,8 +81,8 @@ class FunctionError:
 
 
 def verify_function(
-    net: Any, reference: Any, x_specs: Any, tolerance: float, counterexamples: list[Any] | None = None, *,
-    input_shape: tuple[int, ...] | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
+    net: Net, reference: Reference, x_specs: XSpecs, tolerance: float, counterexamples: list[Any] | None = None, *,
+    input_shape: Shape | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
     max_counterexamples: int = 10, method: str = "auto", seed: int = 0, progress: bool | None = None,
 ) -> Result:  # fmt: skip
     """Decide whether |net(x) - p(x)| <= tolerance for every x in a box, for a polynomial p.
@@ -156,8 +157,8 @@ def verify_function(
 
 
 def max_error(
-    net: Any, reference: Any, x_specs: Any, tolerance: float = 1e-6, *,
-    input_shape: tuple[int, ...] | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
+    net: Net, reference: Reference, x_specs: XSpecs, tolerance: float = 1e-6, *,
+    input_shape: Shape | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
     method: str = "auto", seed: int = 0, progress: bool | None = None,
 ) -> FunctionError:  # fmt: skip
     """Enclose the largest |net(x) - p(x)| over a box.

@@ -17,9 +17,9 @@ from verifier.asking.ball import Ball
 from verifier.attack import attack, thorough_attack
 from verifier.enclosure import Array, Mask
 from verifier.narrowed import MANY_OUTPUTS
-from verifier.network import Subject
 from verifier.question.question import Question
 from verifier.question.spec import argmax_is
+from verifier.subject import Subject
 
 STEPS = 32  # points on each ray, among which the first crossing is looked for
 HALVINGS = 45  # of the part that holds it

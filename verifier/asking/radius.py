@@ -11,7 +11,7 @@ from verifier.answer.budget import Budget
 from verifier.answer.verdict import Verdict
 from verifier.asking.ball import Ball
 from verifier.asking.nearest_example import NearestExample
-from verifier.network import Subject
+from verifier.subject import Subject
 
 _STATUS = {Verdict.VERIFIED: "robust", Verdict.FALSIFIED: "not robust", Verdict.UNKNOWN: "unknown"}
 

@@ -17,7 +17,6 @@ from verifier.enclosure import Array
 from verifier.errors import OptionError, SpecError, warn_caller
 from verifier.frontends.read import read_subject
 from verifier.narrowed import MANY_OUTPUTS
-from verifier.network import Subject
 from verifier.pipeline import check_options, verify_within, whole_call
 from verifier.question.box import Box
 from verifier.question.forms import Net, Numbers, Shape
@@ -26,6 +25,7 @@ from verifier.question.question import Question
 from verifier.question.spec import argmax_is
 from verifier.search.protocol import Replayer
 from verifier.stages import Run
+from verifier.subject import Subject
 
 RAW_PIXELS = 16.0  # inputs beyond this look like grey levels of 0 to 255: a normalised image stays within about 3
 MISCLASSIFIED = "the image itself: not robust at radius 0"

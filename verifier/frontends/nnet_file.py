@@ -20,7 +20,7 @@ from verifier.enclosure import Array
 from verifier.errors import NetworkError, warn_caller
 from verifier.frontends.lowering.lower import lower_steps
 from verifier.frontends.lowering.steps import Step
-from verifier.network import Subject
+from verifier.subject import Subject
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 

@@ -9,7 +9,8 @@ from typing import Any
 from verifier.enclosure import Array
 from verifier.errors import NetworkError
 from verifier.frontends.keras.subject import is_keras, read_keras
-from verifier.network import Network, Subject
+from verifier.network import Network
+from verifier.subject import Subject
 
 
 def read_subject(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from verifier.network import Network, Subject
+from verifier.network import Network
 from verifier.question.spec import Box, OutputSpec
+from verifier.subject import Subject
 
 if TYPE_CHECKING:
+    import sympy
     import torch
+    from numpy.polynomial import Polynomial
 
 Net: TypeAlias = "torch.nn.Module | Network | Subject | str | Path"
 """A torch module (a Keras model on torch's backend is one), a Network, or the path of a network file."""
@@ -31,3 +34,6 @@ YSpecs: TypeAlias = "OutputSpec | Limits"
 
 Shape: TypeAlias = "tuple[int, ...]"
 """The shape of one input, without the batch."""
+
+Reference: TypeAlias = "sympy.Expr | sympy.Poly | Polynomial | Callable[..., Any]"
+"""A polynomial of the inputs: sympy's, numpy's, or a function of one argument for each input that uses + - * **."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verifier.network import Network, Subject
+from verifier.network import Network
 from verifier.question.box import Box
 from verifier.question.carried import carry_functions
 from verifier.question.inequality import Clause
 from verifier.question.margins import Margins, compile_margins
 from verifier.question.spec import OutputSpec
+from verifier.subject import Subject
 
 
 @dataclass(frozen=True, eq=False)

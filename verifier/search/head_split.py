@@ -21,13 +21,14 @@ from verifier.answer.verdict import Counterexample, Question
 from verifier.attack import attack
 from verifier.bounds.crown import crown_bounds
 from verifier.enclosure import Array, Bounds, Mask
-from verifier.network import Head, Subject
+from verifier.network import Head
 from verifier.question.margins import ALWAYS, Margin, Term
 from verifier.question.spec import OutputSpec, any_of, linear
 from verifier.search.events import By, Event, Fate, Observer, Proof, Split
 from verifier.search.open_parts import InHand, OpenParts, Part
 from verifier.search.protocol import Replayer
 from verifier.search.relu.split import ReluSplit
+from verifier.subject import Subject
 
 CELL_SUBDOMAINS = 64  # of ReLU splitting in a cell before the cell is split instead; doubled with each split
 TANGENT_MOVES = 6  # of one cell before it is split

@@ -1,11 +1,11 @@
-"""Adapter for Z3: linear real arithmetic in exact rationals."""
+"""Adapter for Z3: linear real arithmetic in exact rationals, and whole numbers from small domains."""
 
 from __future__ import annotations
 
 import enum
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -169,3 +169,95 @@ class RationalSolver:
         """Read a variable's value in the last satisfiable answer."""
         found = self._model.eval(variable, model_completion=True)
         return Fraction(int(found.numerator_as_long()), int(found.denominator_as_long()))
+
+
+class Z3Integers(RationalSolver):
+    """Whole numbers from small domains, as `solvers/integers.py` says; improved by asking again until "unsat".
+
+    Raises:
+        MissingDependencyError: Z3 is not installed.
+    """
+
+    def __init__(self) -> None:
+        """Open a solver that chooses its own engine."""
+        super().__init__(None)
+        self._names = 0
+        self._domains: dict[int, tuple[int, ...]] = {}
+
+    def _new(self) -> Any:
+        self._names += 1
+        return self._z3.Int(f"v{self._names}", self._context)
+
+    def one_of(self, values: Sequence[int]) -> Any:
+        """Add a variable that has one of these values."""
+        variable = self._new()
+        self._solver.add(self._z3.Or([variable == int(value) for value in values]))
+        self._domains[variable.get_id()] = tuple(int(value) for value in values)
+        return variable
+
+    def whole(self, lower: int, upper: int) -> Any:
+        """Add a variable between two numbers."""
+        variable = self._new()
+        self._solver.add(variable >= lower, variable <= upper)
+        return variable
+
+    def total(self, parts: Sequence[Any]) -> Any:
+        """Write a sum of terms and numbers."""
+        return self._z3.Sum([self._z3.IntVal(0, self._context), *parts])
+
+    def product(self, hole: Any, term: Any, lower: int, upper: int) -> Any:
+        """Write hole * term as a case for each value of the hole, so that nothing is nonlinear."""
+        zero = self._z3.IntVal(0, self._context)
+        values = self._domains[hole.get_id()]
+        return self._z3.Sum([self._z3.If(hole == value, value * term, zero) for value in values if value] + [zero])
+
+    def positive_part(self, term: Any, lower: int, upper: int) -> Any:
+        """Write max(term, 0)."""
+        return self._z3.If(term >= 0, term, self._z3.IntVal(0, self._context))
+
+    def reaches(self, term: Any, limit: int) -> Any:
+        """Write 1 where term >= limit, and 0 elsewhere."""
+        return self._z3.If(term >= limit, self._z3.IntVal(1, self._context), self._z3.IntVal(0, self._context))
+
+    def as_sign(self, bit: Any) -> Any:
+        """Write 1 where a bit is 1, and -1 where it is 0."""
+        return 2 * bit - 1
+
+    def all_one(self, bits: Sequence[Any]) -> Any:
+        """Write 1 where all bits are 1, and 0 elsewhere."""
+        one, zero = self._z3.IntVal(1, self._context), self._z3.IntVal(0, self._context)
+        return self._z3.If(self._z3.And([bit == 1 for bit in bits]), one, zero)
+
+    def at_least(self, term: Any, limit: Any) -> None:
+        """Require term >= limit."""
+        self._solver.add(term >= limit)
+
+    def hint(self, term: Any, value: int) -> None:
+        """Take no notice: Z3 has no warm start."""
+
+    def best(
+        self, objective: Any, upper: int, *, timeout_s: float, tell: Callable[[int, int], None], **_: Any
+    ) -> tuple[Status, int | None, int]:
+        """Maximise by asking for more until it is impossible; the arguments as in `solvers/integers.py`."""
+        ends, value = time.perf_counter() + timeout_s, None
+        wanted: list[Any] = []
+        while True:
+            try:
+                answer = self.check(ends - time.perf_counter(), assuming=wanted)
+            except KeyboardInterrupt:
+                return Status.INTERRUPTED, value, upper
+            if answer is Answer.UNSATISFIABLE:
+                return (Status.INFEASIBLE, None, upper) if value is None else (Status.OPTIMAL, value, value)
+            if answer is Answer.UNKNOWN:
+                return self.status, value, upper
+            value = int(self.value_of(objective))
+            tell(value, upper)
+            if value >= upper:
+                return Status.OPTIMAL, value, value
+            wanted = [objective >= value + 1]
+
+    def value_of(self, term: Any) -> int:
+        """Read a term in the best answer so far."""
+        if isinstance(term, int):
+            return term
+        return int(self._model.eval(term, model_completion=True).as_long())

@@ -37,7 +37,7 @@ def test_uses_names_what_the_first_line_says():
         ("# uses: width\nassert width(0, 1) == length", "uses length, which its first line does not name"),
         ("# uses: width\ndef f():\n    return helper(1)\nassert width(0, f())", "uses helper, which its first line"),
         ("# uses: width, height\nassert width(0, 1)", "names height in its first line and does not use it"),
-        ("# uses: width\nwidth = width(0, 1)", "binds width anew"),
+        ("# uses: width\nwidth = width(0, 1)", "assigns to width"),
         ("# uses: width\n%timeit width(0, 1)", "magics do not run in the judge"),
         ("# uses: width\nassert width.__code__", "line 2: looks at the private attribute __code__"),
         ("# uses: width\nimport inspect\nassert inspect.getsource(width)", "line 2: imports inspect"),

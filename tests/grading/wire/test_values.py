@@ -37,7 +37,7 @@ def through_pipe(value, **hooks):
     return decode(parse_from(stream), **hooks)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(plain)
 def test_plain_data_arrives_as_it_left(value):
     arrived = through_pipe(value)

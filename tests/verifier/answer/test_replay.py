@@ -10,9 +10,10 @@ from torch import nn
 import verifier
 from verifier.answer.replay import Counterexample, Rejection, check_counterexample
 from verifier.frontends.read import read_subject
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.question import Question
 from verifier.question.spec import Box, less_than, output_spec, within
+from verifier.subject import Subject
 
 
 def identity_question(spec: object, lower: float = 0.0, upper: float = 1.0, factor: float = 1.0) -> Question:

@@ -171,7 +171,7 @@ ASKED = [
 
 
 @pytest.mark.parametrize(("method", "norm"), ASKED)
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(questions())
 def test_both_ends_enclose_the_distance_by_enumeration(method: str, norm: str, asked: tuple[Network, Any]) -> None:
     network, x0 = asked

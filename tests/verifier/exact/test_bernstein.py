@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from verifier.exact.bernstein import bernstein, halves
@@ -22,7 +22,6 @@ def test_a_parabola_worked_by_hand():
 
 
 @given(polynomials, small, small, st.fractions(0, 1, max_denominator=8), st.fractions(0, 1, max_denominator=8))
-@settings(deadline=None)
 def test_the_polynomial_lies_between_its_coefficients_and_meets_them_in_the_corners(p, start, width, s, t):
     low, high = [start, Fraction(-1)], [start + abs(width), Fraction(2)]
     coefficients = bernstein(p, low, high)
@@ -34,7 +33,6 @@ def test_the_polynomial_lies_between_its_coefficients_and_meets_them_in_the_corn
 
 
 @given(polynomials, st.integers(0, 1))
-@settings(deadline=None)
 def test_halves_are_the_forms_on_the_half_boxes(p, axis):
     low, high = [Fraction(-1), Fraction(0)], [Fraction(2), Fraction(1, 2)]
     middle = (low[axis] + high[axis]) / 2

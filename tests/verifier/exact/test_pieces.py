@@ -29,7 +29,7 @@ def test_a_hat_has_the_pieces_that_one_draws():
 
 
 @given(st.integers(0, 10_000), st.sampled_from([(1,), (3,), (4, 3), (2, 3, 2)]), st.integers(-12, 12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pieces_equal_the_network_in_rationals_everywhere(seed, hidden, exponent):
     rng = np.random.default_rng(seed)
     sizes = (1, *hidden, 2)

@@ -22,7 +22,7 @@ from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import Bounds
 from verifier.exact.linear.check import safe_lower_bound
 from verifier.exact.linear.leaf import leaf_check, leaf_program
-from verifier.network import Affine, Head, Network, Subject
+from verifier.network import Affine, Head, Network
 from verifier.question.spec import Box, OutputSpec, any_of, less_than, linear, output_spec
 from verifier.search.compiled.split import continue_compiled
 from verifier.search.events import By, Event, Fate, Lines
@@ -33,6 +33,7 @@ from verifier.search.relu.optimised_root import optimised_root
 from verifier.search.relu.split import ReluSplit
 from verifier.search.relu.subdomain_bounds import Contradiction
 from verifier.search.relu.subdomains import Open, RootWork
+from verifier.subject import Subject
 
 Vector = list[Fraction]
 ONE = Fraction(1)

@@ -17,7 +17,7 @@ from verifier.frontends.keras.layers import SUPPORTED, Reader, to_array
 from verifier.frontends.lowering.lower import lower_steps
 from verifier.frontends.lowering.steps import INPUT, Step
 from verifier.frontends.reading_check import check_reading
-from verifier.network import Subject
+from verifier.subject import Subject
 
 
 def is_keras(net: Any) -> bool:

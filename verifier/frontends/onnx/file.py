@@ -26,7 +26,7 @@ from verifier.frontends.onnx.constants import FOLDED, shape_of
 from verifier.frontends.onnx.node import Constant, Data, Node
 from verifier.frontends.onnx.operations import OPERATORS
 from verifier.frontends.reading_check import check_reading
-from verifier.network import Subject
+from verifier.subject import Subject
 
 _INPUT_TYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 11: np.dtype(np.float64)}
 SUPPORTED = ", ".join(sorted(OPERATORS))

@@ -31,7 +31,8 @@ from verifier.frontends.torch.module import (
 )
 from verifier.frontends.torch.refusals import overflowing, refuse_unreadable
 from verifier.frontends.torch.shadow import Shadow
-from verifier.network import Network, Subject
+from verifier.network import Network
+from verifier.subject import Subject
 
 _TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 

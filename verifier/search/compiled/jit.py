@@ -42,7 +42,7 @@ def compiled_entry(function: F) -> F:
 
     Numba renews what it kept when the entry's own file has changed, but not when a file that the entry calls has. An
     entry must therefore hold source_digest() as a variable of an enclosing function, which is part of Numba's key.
-    Where no folder can be written the code is compiled anew in every process.
+    Where no folder can be written the code is compiled again in every process.
     """
     try:
         return cast(F, numba.njit(cache=True, **_OPTIONS)(function))

@@ -25,7 +25,7 @@ SLICE_S = 0.05  # what a slice should last, so that limits and Ctrl-C are heeded
 MAX_BEST = 200_000  # open boxes kept best-first
 FIRST_DESCENT = 1000  # boxes before the first descent and between the first few
 DESCENT_GROWTH = 2.0  # later ones wait for as many boxes again as there have been
-FROM_BOXES, ANEW = 100, 200  # walks of a descent, over all clauses: from the best open boxes, and from random points
+FROM_BOXES, FROM_RANDOM = 100, 200  # walks of a descent over all clauses, from the best open boxes or not
 REPLAYED = 5  # the best points of a descent
 COMPILE_S = 60.0  # time that compilation may take where the machine code is not kept from an earlier process
 MAX_WORK = 200_000_000  # multiplications of one box, beyond which limits of time could not be kept
@@ -188,13 +188,13 @@ class CompiledSplit:
         return sum(int(worker.counts[self._loop.STUCK]) for worker in self._workers)
 
     def _descend(self) -> None:
-        """Look for a narrow counterexample from the best open boxes, and anew from random points."""
+        """Look for a narrow counterexample from the best open boxes, and again from random points."""
         rows = [self._queues.open_rows(worker.queue) for worker in self._workers]
         lower, upper, priority, _, number = (np.concatenate(parts) for parts in list(zip(*rows, strict=True))[:5])
         clauses = len(self.question.margins.clauses)
         chosen = np.lexsort((number, priority))[: max(2, FROM_BOXES // clauses)]
         points = attack(
-            self.question, starts=0.5 * lower[chosen] + 0.5 * upper[chosen], walks=max(2, ANEW // clauses),
+            self.question, starts=0.5 * lower[chosen] + 0.5 * upper[chosen], walks=max(2, FROM_RANDOM // clauses),
             steps=THOROUGH_STEPS, seed=self._descents + 1_000_003 * (self._seed + 1),
         )  # fmt: skip
         self._descents += 1

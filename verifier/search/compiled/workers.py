@@ -2,7 +2,7 @@
 
 The compiled loop runs without Python's lock, so threads are enough. Workers share nothing while they run but a flag
 that the first to end raises for the others: when it is out of boxes, met a candidate, or did its share. Between two
-slices the open boxes are dealt out anew, the most promising first and to each worker in turn, so that all work on
+slices the open boxes are shared out again, the most promising first and to each worker in turn, so that all work on
 what is most promising. One worker alone searches in an order that does not depend on time; several do not.
 """
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import verifier
-from tests.reference.random_problems import caller_spec, random_problem
+from judges.random_problems import caller_spec, random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.verdict import Question
@@ -17,10 +17,11 @@ from verifier.enclosure import Bounds
 from verifier.exact.linear.check import lp_check, safe_lower_bound
 from verifier.exact.linear.encode_margin import encode_clause
 from verifier.method_table import TABLE
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import Box, OutputSpec, any_of, argmax_is, greater_than, less_than, linear, output_spec
 from verifier.solvers import highs_solver
 from verifier.solvers.highs_solver import Program, Status, solve
+from verifier.subject import Subject
 
 VERIFIED, FALSIFIED, UNKNOWN = verifier.Verdict.VERIFIED, verifier.Verdict.FALSIFIED, verifier.Verdict.UNKNOWN
 

@@ -98,7 +98,7 @@ def test_a_cut_forbids_what_the_dependency_does_and_nothing_else(when, then, cut
 
 
 @given(st.integers(0, 10_000), st.sampled_from([(2, 4, 1), (2, 4, 3, 1), (3, 5, 4, 2)]), st.floats(-2, 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_configuration_that_occurs_is_left(seed, sizes, exponent):
     rng = np.random.default_rng(seed)
     layers = [

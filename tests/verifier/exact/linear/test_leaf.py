@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import verifier
-from tests.reference.judging import judge
-from tests.reference.random_problems import random_problem
+from judges.judging import judge
+from judges.random_problems import random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.exact.linear.leaf import leaf_check
-from verifier.network import Subject
 from verifier.question.spec import Box, linear
+from verifier.subject import Subject
 
 
 @pytest.mark.parametrize("seed", range(12))

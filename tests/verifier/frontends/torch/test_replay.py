@@ -9,7 +9,7 @@ from torch import nn
 
 import verifier
 from verifier import Box, Verdict, less_than, pointwise_robustness, verified_accuracy, verify, verify_robust
-from verifier.network import Subject
+from verifier.subject import Subject
 
 
 def relu_first(outputs: int, weight: list[list[float]], bias: list[float]) -> nn.Sequential:

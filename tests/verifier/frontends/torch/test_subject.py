@@ -13,7 +13,7 @@ import torch.nn.utils.prune
 from torch import nn
 
 import verifier
-from tests.reference.random_problems import random_problem
+from judges.random_problems import random_problem
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.read import read_subject
 from verifier.frontends.reading_check import own_error, sample_points

@@ -13,11 +13,12 @@ from tests.verifier.test_rounding import digit_losing_network
 from verifier.answer.verdict import Question
 from verifier.bounds.crown import crown_bounds
 from verifier.enclosure import Bounds
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import Box, OutputSpec, all_of, any_of, linear
 from verifier.search.compiled.bounds import bound_hidden, make_work
 from verifier.search.compiled.clauses import bound_margins, cut, make_planes, mix_margins
 from verifier.search.compiled.network import flatten
+from verifier.subject import Subject
 
 
 def bound(question: Question, low: np.ndarray, high: np.ndarray) -> tuple[Any, Any, Any]:

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.reference.random_problems import ROUNDING, Problem, random_problem
+from judges.random_problems import ROUNDING, Problem, random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.reason import BELOW_ROUNDING
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.bounds.crown import crown_bounds
 from verifier.frontends.read import read_subject
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import Box, all_of, any_of, argmax_is, greater_than, less_than, linear, output_spec, within
 from verifier.search.compiled.network import LARGEST, flatten
 from verifier.search.compiled.split import CompiledSplit
 from verifier.search.inputs.split import InputSplit
+from verifier.subject import Subject
 
 SEED = 33  # of the random problems
 

@@ -11,11 +11,12 @@ from verifier.answer.verdict import Question
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.enclosure import Bounds
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import Box, any_of, greater_than, less_than, linear, output_spec
 from verifier.search.events import Event, Fate
 from verifier.search.inputs.reduce import cut_boxes, margin_planes, mixtures
 from verifier.search.inputs.split import InputSplit
+from verifier.subject import Subject
 
 
 def hard_question(seed: int, room: float) -> Question:

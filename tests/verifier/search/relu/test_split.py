@@ -13,15 +13,15 @@ import torch
 from torch import nn
 
 import verifier
-from tests.reference.judging import judge
-from tests.reference.random_problems import random_problem
+from judges.judging import judge
+from judges.random_problems import random_problem
 from tests.verifier.networks import random_network
 from verifier.answer.budget import Budget
 from verifier.answer.verdict import Counterexample, Question, check_counterexample
 from verifier.bounds.crown import crown_bounds
 from verifier.enclosure import Bounds
 from verifier.frontends.read import read_subject
-from verifier.network import Affine, Network, Subject
+from verifier.network import Affine, Network
 from verifier.question.spec import Box, any_of, greater_than, less_than, linear, output_spec
 from verifier.search.relu import optimised_root, split_refinement, subdomain_bounds
 from verifier.search.relu import split as relu_split
@@ -31,6 +31,7 @@ from verifier.search.relu.clause_rows import ClauseRows
 from verifier.search.relu.folded_graph import FoldedGraph
 from verifier.search.relu.split import NOT_LINEAR, ReluSplit
 from verifier.search.relu.subdomains import RootWork
+from verifier.subject import Subject
 
 BATCH = 20  # problems a test item
 

@@ -9,7 +9,7 @@ import torch
 from tests.verifier.search.relu.test_alpha_crown import random_network
 from verifier.answer.verdict import Question
 from verifier.enclosure import Array, Bounds, Indices
-from verifier.network import Head, Network, Subject
+from verifier.network import Head, Network
 from verifier.question.spec import Box, OutputSpec, any_of, linear
 from verifier.search.relu.alpha_crown import Choice, Subdomains, default_choice
 from verifier.search.relu.clause_rows import ClauseRows
@@ -17,6 +17,7 @@ from verifier.search.relu.folded_graph import FoldedGraph
 from verifier.search.relu.optimised_root import optimised_root
 from verifier.search.relu.split_bounds import Rows
 from verifier.search.relu.subdomain_bounds import Unsafe, tighten_subdomains
+from verifier.subject import Subject
 
 
 def never_below(network: Network, level: float, both: bool) -> OutputSpec:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import verifier
-from tests.reference.random_modules import RandomModule, random_module
+from judges.random_modules import RandomModule, random_module
 from verifier.frontends.read import read_subject
 
 SAMPLES = 60

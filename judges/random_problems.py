@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.reference.enumeration import Answer, Atom, Every, Some, Spec, atom, exact_answer
+from judges.enumeration import Answer, Atom, Every, Some, Spec, atom, exact_answer
 
 Form = tuple[
     Any, ...

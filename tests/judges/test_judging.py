@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.reference.judging import check_bounds, check_replay, judge
-from tests.reference.random_problems import Problem
+from judges.judging import check_bounds, check_replay, judge
+from judges.random_problems import Problem
 
 # y = x on [0, 1]; the spec y < 0.5 is violated by 0.75, y < 2 is not
 LAYERS = [(np.array([[1.0]], dtype=np.float32), np.array([0.0], dtype=np.float32))]

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tests.reference.enumeration import (
+from judges.enumeration import (
     Every,
     ExactNetwork,
     Some,
@@ -17,7 +17,7 @@ from tests.reference.enumeration import (
     exact_range,
     holds_at,
 )
-from tests.reference.random_problems import exact_spec, random_problem
+from judges.random_problems import exact_spec, random_problem
 
 ABS = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]  # |x| = relu(x) + relu(-x)
 XOR = [([[1.0, 1.0], [1.0, 1.0]], [0.0, -1.0]), ([[1.0, -2.0]], [0.0])]  # relu(s) - 2 relu(s - 1), s = x1 + x2

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.reference.module_answers import ask
-from tests.reference.random_modules import STATEMENTS, random_module
+from judges.module_answers import ask
+from judges.random_modules import STATEMENTS, random_module
 
 MODULES = 100  # here; `python -m benchmarks.module_fuzzer` asks thousands
 

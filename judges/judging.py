@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tests.reference.enumeration import Answer, ExactNetwork, exact_range, holds_at
-from tests.reference.random_problems import ROUNDING, Problem, exact_spec
+from judges.enumeration import Answer, ExactNetwork, exact_range, holds_at
+from judges.random_problems import ROUNDING, Problem, exact_spec
 
 COMPLETE = ("auto", "split", "z3")  # methods that must settle whatever is not below rounding
 

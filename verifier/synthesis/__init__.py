@@ -1,0 +1,1 @@
+"""Synthesis: a solver finds a network's weights, and proves what no weights can do."""
