@@ -202,9 +202,9 @@ def check():
         assert not allows(-1.0, 3.0, z, h), f"on [-1, 3] the point z = {z}, h = {h} is outside: is a side missing?"
     stable = right(1.0, 2.0) and right(-2.0, -1.0)
     points = 5 if stable else 3
-    passed("triangle", points)
     if not stable:
         print("unstable neurons: right. On [1, 2] and on [-2, -1] a line is all that belongs there")
+    passed("triangle", points)
     ### BEGIN HIDDEN TESTS
     drawn = np.random.RandomState(5)
     for _ in range(40):
