@@ -42,7 +42,7 @@
 # %%
 from course_utils.checks import mine_or, start_lab
 
-start_lab(36)
+start_lab(points=36)
 
 
 # %% nbgrader={"grade": false, "grade_id": "states", "locked": false, "schema_version": 3, "solution": true, "task": false}
