@@ -23,7 +23,7 @@ from course_utils.milp_lab import cat_airplane
 from verifier import MilpOptions, Result, Verdict, argmax_is, verify, verify_files
 
 RESULTS = Path(__file__).parent / "results"
-LEVELS = 8  # of 255, for the images
+LEVELS = 4  # of 255, for the images
 KNOWN = {"unsat": Verdict.VERIFIED, "sat": Verdict.FALSIFIED}
 # the first seven differ from "all" in one thing each, the others in what is left away
 COMBINATIONS = {
@@ -66,7 +66,7 @@ def files(data: Path, family: str, count: int) -> list[Asked]:
 
 
 def images(count: int) -> list[Asked]:
-    """Lab 6's images of CIFAR-10 with up to 8 levels of change in each value; no verdict is known."""
+    """Lab 6's images of CIFAR-10 with up to 4 levels of change in each value; no verdict is known."""
     net, pictures, labels = cat_airplane()
     found: list[Asked] = []
     for k in range(count):

@@ -21,7 +21,7 @@ Source:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,7 +73,12 @@ class Dependency:
 
 
 def find_dependencies(
-    network: Network, box: Bounds, pre: Sequence[Bounds], *, kinds: Sequence[str] = ("intra-layer", "consecutive")
+    network: Network,
+    box: Bounds,
+    pre: Sequence[Bounds],
+    *,
+    kinds: Sequence[str] = ("intra-layer", "consecutive"),
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Dependency, ...]:
     """Find the dependencies within each layer and between consecutive layers, each once (not its contrapositive too).
 
@@ -83,6 +88,7 @@ def find_dependencies(
         pre: Bounds on z of each hidden layer, (neurons,) each, that hold under the states fixed so far: fixing a
             neuron is giving it bounds of one sign.
         kinds: Which are looked for.
+        stop: Asked now and then whether time is up; then those found so far are all.
 
     Returns:
         Dependencies between neurons that these bounds leave unstable. Sound: at every x of the box at which the
@@ -92,7 +98,7 @@ def find_dependencies(
     found: list[Dependency] = []
     for index, (h, z) in enumerate(zip(entering, pre, strict=True)):
         if "intra-layer" in kinds:
-            found.extend(_within(network.layers[index], index, h, z))
+            found.extend(_within(network.layers[index], index, h, z, stop))
         if "consecutive" in kinds and index + 1 < len(pre):
             found.extend(_between(network.layers[index + 1], index, z, pre[index + 1]))
     return tuple(dict.fromkeys(min(one, one.contrapositive, key=_order) for one in found))
@@ -106,7 +112,7 @@ def _unstable(z: Bounds) -> Indices:
     return np.flatnonzero((z.lower < 0) & (z.upper > 0))
 
 
-def _within(layer: Affine, index: int, h: Bounds, z: Bounds) -> Iterator[Dependency]:
+def _within(layer: Affine, index: int, h: Bounds, z: Bounds, stop: Callable[[], bool]) -> Iterator[Dependency]:
     """Dependencies of two neurons of one layer: Lemma on intra-layer dependencies.
 
     The paper finds the sign of z_r on the half z_q <= 0 at any of its points; here that is where z_q is least.
@@ -119,6 +125,8 @@ def _within(layer: Affine, index: int, h: Bounds, z: Bounds) -> Iterator[Depende
     for half in (False, True):  # q inactive, then q active
         sign = -1.0 if half else 1.0
         for r in range(neurons.size):
+            if stop():
+                return
             away = _least_on_line(sign * weight, sign * bias, weight[r], bias[r], h, error, error[r]) > 0
             away[r] = False
             for q in np.flatnonzero(away):

@@ -104,7 +104,7 @@ class Branching:
         """Bound one node, and close it or split it; why it could not be done, where time ran out in it."""
         (node,) = step.parts
         self.work.nodes += 1
-        bounded = self._bounded(node)
+        bounded = self._bounded(node, budget)
         if bounded is None:
             return None
         node, found = bounded
@@ -138,7 +138,7 @@ class Branching:
         self.work.neuron_splits += 1
         return None
 
-    def _bounded(self, node: Node) -> tuple[Node, Configured] | None:
+    def _bounded(self, node: Node, budget: Budget) -> tuple[Node, Configured] | None:
         """Take what follows from a node's states; None where nothing has them, or where bounds alone settle it."""
         found: Configured | None = self._root
         if node.parent is not None:
@@ -147,7 +147,7 @@ class Branching:
                 return None
             if self.options.cuts == "during":
                 count = len(node.rules.dependencies)
-                kept = find_rules(self.question, node.pre, self.options, node.rules)
+                kept = find_rules(self.question, node.pre, self.options, node.rules, budget.time_is_up)
                 node.rules = kept
                 if len(kept.dependencies) > 0 and len(kept.dependencies) != count:
                     found = self._again(node)

@@ -7,7 +7,7 @@ of the box whose configuration agrees with the states fixed so far; where bounds
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -168,7 +168,10 @@ class Rules:
         return tuple(Bounds(low, high) for low, high in sides), np.where(new, state, 0)
 
 
-def find_rules(question: Question, pre: Pre, options: MilpOptions, known: Rules | None = None) -> Rules:
+def find_rules(
+    question: Question, pre: Pre, options: MilpOptions, known: Rules | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Rules:  # fmt: skip
     """Find the dependencies that hold under a partial configuration, besides those known of a larger part.
 
     Args:
@@ -176,9 +179,10 @@ def find_rules(question: Question, pre: Pre, options: MilpOptions, known: Rules 
         pre: Bounds that say the states fixed so far.
         options: Which kinds are looked for.
         known: Rules that hold already; those that can still say something are kept.
+        stop: Asked now and then whether time is up.
     """
     box = Bounds(question.box.lower, question.box.upper)
-    found = find_dependencies(question.network, box, pre, kinds=options.dependencies)
+    found = find_dependencies(question.network, box, pre, kinds=options.dependencies, stop=stop)
     kept: tuple[Dependency, ...] = ()
     if known is not None:
         kept = tuple(one for one in known.dependencies if _open(pre, one.first) and _open(pre, one.second))

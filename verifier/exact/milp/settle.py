@@ -64,7 +64,7 @@ def _settle(
         return Found(why=Why(Reason.MEMORY, "the extended formulation takes too many columns; use 'big-M'"))
     rules = Rules()
     if options.cuts != "none" and options.dependencies:
-        rules = find_rules(here, root.pre, options)
+        rules = find_rules(here, root.pre, options, stop=budget.time_is_up)
         for one in rules.dependencies:
             work.intra_layer += one.kind == "intra-layer"
             work.consecutive += one.kind == "consecutive"

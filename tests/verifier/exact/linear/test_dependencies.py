@@ -132,3 +132,14 @@ def test_weights_known_only_up_to_a_radius_blur_a_dependency():
     layer = Affine(np.array([[1.0], [1.0]]), np.array([0.5, -0.5]), np.ones((2, 1)), np.zeros(2))
     net = Network((layer, Affine(np.ones((1, 2)), np.zeros(1))))
     assert find_dependencies(net, square(1), hidden_bounds(net, square(1))) == ()
+
+
+def test_a_search_that_is_stopped_returns_what_it_has():
+    net = network(([[1], [1]], [0.5, -0.5]), ([[2, 0], [-2, 0]], [-1, 1]), ([[1, 1]], [0]))
+    pre = hidden_bounds(net, square(1))
+    everything, stopped = (
+        find_dependencies(net, square(1), pre),
+        find_dependencies(net, square(1), pre, stop=lambda: True),
+    )
+    assert {one.kind for one in everything} == {"intra-layer", "consecutive"}
+    assert {one.kind for one in stopped} == {"consecutive"} and set(stopped) <= set(everything)
