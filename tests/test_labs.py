@@ -20,7 +20,15 @@ from grading.run.many import judge_notebook
 ROOT = Path(__file__).resolve().parent.parent
 LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
-POINTS = {"lab1_circle": 40, "lab2_digits": 40, "lab3_verifier": 40, "lab4_curve": 40, "lab5_relaxations": 40}
+POINTS = {
+    "lab1_circle": 40,
+    "lab2_digits": 40,
+    "lab3_verifier": 40,
+    "lab4_curve": 40,
+    "lab5_relaxations": 40,
+    "lab6_milp": 40,
+    "lab7_synthesis": 40,
+}
 PUBLIC_ROOMS = {"verifier.synthesis"}  # packages besides `verifier` itself whose __all__ is promised
 
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)

@@ -77,7 +77,7 @@ def draw_over_time(line: Sequence[Sequence[float]], seconds: float, proved: bool
 
 @in_course_style
 def draw_weights(weights: Any, titles: Sequence[str]) -> Axes:
-    """Draw each unit's weights as a picture: blue for negative, white for zero, orange for positive."""
+    """Draw each unit's weights as a picture: purple for negative, white for zero, brown for positive."""
     rows = np.asarray(weights)
     side = round(rows.shape[1] ** 0.5)
     grid = plt.subplots(1, len(rows), figsize=(1.5 * len(rows) + 0.4, 1.9), squeeze=False)[1][0]

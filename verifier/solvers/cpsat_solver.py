@@ -140,7 +140,11 @@ class CpSatIntegers:
             return Status.INFEASIBLE, None, upper
         if status not in (self._cp.FEASIBLE, self._cp.UNKNOWN):
             return Status.OTHER, value, upper
-        bound = min(upper, math.floor(self._solver.best_objective_bound + 1e-6)) if not constant else upper
+        bound = upper
+        if (
+            value is not None and not constant
+        ):  # without a solution CP-SAT's bound is 0, which is nothing that it proved
+            bound = min(upper, math.floor(self._solver.best_objective_bound + 1e-6))
         if time.perf_counter() - started >= INTERRUPTED_BEFORE * timeout_s:
             return Status.TIME_LIMIT, value, bound
         worked = self._solver.response_proto.deterministic_time

@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import threading
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 pytest.importorskip("ortools")
 pytest.importorskip("z3")
 
+from verifier.answer.budget import BestBar
 from verifier.errors import SketchError
 from verifier.solvers.status import Status
 from verifier.synthesis.metasketch import search_grid, smallest
@@ -151,14 +151,23 @@ def test_a_limit_of_time_or_work_gives_the_best_found_and_a_bound():
     assert synthesise(sketch, examples, timeout_s=0).status is Status.TIME_LIMIT
 
 
-def test_ctrl_c_gives_the_best_found():
+def test_a_search_that_ends_before_it_finds_anything_has_proved_nothing():
+    """CP-SAT itself reports a bound of 0 then."""
     sketch, examples = hard()
-    timer = threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    try:
-        found = synthesise(sketch, examples, timeout_s=120)
-    finally:
-        timer.cancel()
+    found = synthesise(sketch, examples, work=1e-6, workers=1)
+    assert found.network is None and found.bound == 120 and found.status is Status.NODE_LIMIT and not found.proved
+
+
+def test_ctrl_c_gives_the_best_found(monkeypatch):
+    """Pressed as soon as there is something to give."""
+
+    class Pressing(BestBar):
+        def step(self, best, bound):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("verifier.synthesis.synthesise.BestBar", Pressing)
+    sketch, examples = hard()
+    found = synthesise(sketch, examples, timeout_s=300)
     assert found.status is Status.INTERRUPTED and found.network is not None
     assert found.correct == int(found.network.right(examples).sum())
 

@@ -26,9 +26,7 @@ RUN = 5_000  # comparisons between two looks at the clock
 _INDEX = r"(?:0|[1-9][0-9]{0,8}+)"
 _NUMBER = r"[-+]?(?:[0-9]{1,50}+(?:\.[0-9]{0,50}+)?|\.[0-9]{1,50}+)(?:[eE][-+]?[0-9]{1,2}+)?"
 _BOUND = rf"\(\s*([<>])=\s+X_({_INDEX})\s+({_NUMBER})\s*\)\s*"
-_ROW = (
-    rf"\(\s*(?:([<>]=?\s+Y_{_INDEX})\s+(?:(Y_{_INDEX})|({_NUMBER}))|([<>]=?)\s+({_NUMBER})\s+(Y_{_INDEX}))\s*\)\s*"
-)
+_ROW = rf"\(\s*(?:([<>]=?\s+Y_{_INDEX})\s+(?:(Y_{_INDEX})|({_NUMBER}))|([<>]=?)\s+({_NUMBER})\s+(Y_{_INDEX}))\s*\)\s*"
 _TERM = rf"(?:\(\s*\*\s+({_NUMBER})\s+Y_({_INDEX})\s*\)|Y_({_INDEX})(?=[\s()]))\s*"
 _ASSERTED = rf"\(\s*assert\s*{_BOUND}\)\s*"
 _DECLARED = rf"\(\s*declare-(?:const\s+([XY])_({_INDEX})|fun\s+([XY])_({_INDEX})\s*\(\s*\))\s+Real\s*\)\s*"
