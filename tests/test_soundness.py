@@ -20,6 +20,7 @@ from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod
 from verifier.bounds.lirpa import CROWN_OPTIMIZED, IBP, lirpa_bounds
 from verifier.bounds.symbolic import symbolic_bounds
+from verifier.method_table import bounding
 from verifier.network import Affine, Network
 
 SEED = 30
@@ -76,6 +77,15 @@ def test_optimised_bounds_contain_the_exact_range(index: int) -> None:
     problem = random_problem(SEED + 1, index)
     method = functools.partial(lirpa_bounds, method=CROWN_OPTIMIZED)
     rows = method(network_of(problem), box_of(problem), np.eye(problem.outputs)).rows
+    logits = Problem(**{**vars(problem), "sigmoid": False})
+    assert not check_bounds(logits, rows.lower[0], rows.upper[0])
+
+
+@pytest.mark.parametrize("method", ["lp", "sdp"])
+@pytest.mark.parametrize("index", range(6))
+def test_bounds_by_programs_contain_the_exact_range(method: str, index: int) -> None:
+    problem = random_problem(SEED + 2, index)
+    rows = bounding(method)(network_of(problem), box_of(problem), np.eye(problem.outputs)).rows
     logits = Problem(**{**vars(problem), "sigmoid": False})
     assert not check_bounds(logits, rows.lower[0], rows.upper[0])
 
