@@ -91,8 +91,9 @@ test-all: $(READY) ## run all tests, also those that grade whole labs
 coverage: $(READY) ## run the tests of `make test`, and report which lines ran in build/coverage/index.html
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow' --cov --cov-report=term:skip-covered --cov-report=html $(PYTEST_ARGS)
 
-lint: $(READY) ## ruff, and mypy on the verifier
+lint: $(READY) ## ruff's rules and format, and mypy on all that is not a test or a lab
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 demo: $(READY) ## train, verify, draw, release lab 1 and grade two submissions, in under three minutes

@@ -109,11 +109,11 @@ def summarise(rows: list[dict[str, Any]], methods: list[str], arguments: str, ti
     lines += ["", "By spec, milliseconds (boxes; for Marabou, tree states), `-` where the method left it open:", ""]
     lines += ["| seed | spec | verdict | " + " | ".join(methods) + " |", "|---" * (3 + len(methods)) + "|"]
     for key in dict.fromkeys((row["seed"], row["name"]) for row in rows):
-        mine = {row["method"]: row for row in rows if (row["seed"], row["name"]) == key}
-        verdict = next((row["verdict"] for row in mine.values() if row["verdict"] != "unknown"), "unknown")
+        answers = {row["method"]: row for row in rows if (row["seed"], row["name"]) == key}
+        verdict = next((row["verdict"] for row in answers.values() if row["verdict"] != "unknown"), "unknown")
         cells = []
         for method in methods:
-            row = mine[method]
+            row = answers[method]
             text = f"{1000 * row['seconds']:.1f} ({row['boxes']})"
             cells.append(text if row["verdict"] != "unknown" else f"- {text}")
         lines.append(f"| {key[0]} | {key[1]} | {verdict} | " + " | ".join(cells) + " |")

@@ -77,8 +77,9 @@ def dense(seed: int, *sizes: int) -> nn.Sequential:
     torch.manual_seed(seed)
     parts: list[nn.Module] = []
     for a, b in pairwise(sizes):
-        parts += [nn.Linear(a, b), nn.ReLU()]
-        nn.init.normal_(parts[-2].weight, std=1.4 / a**0.5)
+        layer = nn.Linear(a, b)
+        parts += [layer, nn.ReLU()]
+        nn.init.normal_(layer.weight, std=1.4 / a**0.5)
     return nn.Sequential(*parts[:-1]).eval()
 
 

@@ -183,7 +183,9 @@ def draw(family: str, tools: list[str], expected: Path) -> None:
     files = {name: RESULTS / f"peers_{family}_{name}.csv" for name in tools}
     ax = draw_solved_over_time(files, expected=expected, seconds="cpu_seconds")
     ax.set_title(f"{family}: whole process, one core")
-    ax.figure.savefig(RESULTS / f"peers_{family}.png", dpi=90)
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # it was just drawn
+    figure.savefig(RESULTS / f"peers_{family}.png", dpi=90)
 
 
 if __name__ == "__main__":

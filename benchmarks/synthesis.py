@@ -139,7 +139,7 @@ def run_digits() -> Rows:
     for digit in (0, 3):
         train, test = one_against_rest(digits(), digit, 125), one_against_rest(digits("test"), digit)
         found = synthesise(binary_sketch(64, 1), train, timeout_s=30, keep=True)
-        line = [
+        found_at = [
             [
                 round(one.seconds, 2),
                 round(one.network.accuracy(train), 4),
@@ -148,7 +148,7 @@ def run_digits() -> Rows:
             for one in found.moments
             if one.network is not None
         ]
-        rows.append(row(f"{digit}: 64-1, CP-SAT alone", found, test, line=line))
+        rows.append(row(f"{digit}: 64-1, CP-SAT alone", found, test, line=found_at))
     return rows
 
 
@@ -176,7 +176,7 @@ def run_pairs() -> Rows:
         votes, began = np.zeros((len(tests), 10), int), time.perf_counter()
         for a, b in itertools.combinations(range(10), 2):
             first, second = (np.flatnonzero(y == digit)[:count] for digit in (a, b))
-            train = Examples(np.vstack([x[first], x[second]]), [1] * count + [0] * count)
+            train = Examples(np.vstack([x[first], x[second]]), np.repeat([1, 0], count))
             if method == "margin":
                 sketch = Sketch((784, 1), (-1, 1), (0,), "sign")
                 net = synthesise(sketch, train, objective="margin", timeout_s=4, workers=1).network

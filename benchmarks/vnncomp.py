@@ -191,9 +191,8 @@ def warm_up(folder: Path, instance: Instance) -> None:
 
     network = str(folder / instance.onnx)
     inputs = read_subject(network, None, None).network.inputs
-    verify(
-        network, Box([-0.3] * inputs, [0.3] * inputs), argmax_is(0), method="split", max_subdomains=600, progress=False
-    )
+    box = Box.from_pairs([(-0.3, 0.3)] * inputs, inputs)
+    verify(network, box, argmax_is(0), method="split", max_subdomains=600, progress=False)
 
 
 if __name__ == "__main__":

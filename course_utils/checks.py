@@ -24,6 +24,7 @@ PACKAGES = {
     "ipywidgets": "sliders, and progress bars in a notebook",
     "auto-LiRPA": "bounds at the root of verify()",
     "z3-solver": "the exact method of last resort",
+    "highspy": "linear and mixed-integer programs",
 }
 # white on these grounds has a contrast of at least 4.5, in a light and in a dark notebook
 GROUNDS = {"good": "#117733", "bad": "#b2182b", "note": "#8a6d00"}

@@ -188,8 +188,8 @@ def ask_in_pieces(
     ends = np.linspace(-1, 1, count + 1).tolist()
     for lower, upper in tqdm(list(itertools.pairwise(ends)), desc="pieces", unit="piece", leave=False):
         started = time.process_time()
-        sides = (torch.tensor([end], dtype=torch.float64) for end in (lower, upper))
-        known = [(low.tolist(), high.tolist()) for low, high in library_pairs(net, *sides, "crown")[:-1]]
+        low_end, high_end = (torch.tensor([end], dtype=torch.float64) for end in (lower, upper))
+        known = [(low.tolist(), high.tolist()) for low, high in library_pairs(net, low_end, high_end, "crown")[:-1]]
         unstable = sum(low < 0 < high for pair in known for low, high in zip(*pair, strict=True))
         x = z3.Real("x")
         error = net_z3_on(plain(net), known, [x])[0] - formula(x)

@@ -138,9 +138,7 @@ def least_value(
     return answer.objective, answer.point[: len(lower)].tolist()
 
 
-def with_multipliers(
-    rows: Sequence[Row], cost: Mapping[str, float], lower: Any, upper: Any
-) -> dict[str, list[Any]]:
+def with_multipliers(rows: Sequence[Row], cost: Mapping[str, float], lower: Any, upper: Any) -> dict[str, list[Any]]:
     """The same program as lists of numbers, with the multipliers that HiGHS proposes, one for each row."""
     program, _ = program_of(rows, cost, lower, upper)
     matrix = np.zeros((len(rows), len(program.cost)))

@@ -92,7 +92,8 @@ def ask_cats(largest: int, fewer_than: int) -> int | None:
 def xor_by_library(shapes: Sequence[tuple[int, ...]], largest: int = 2) -> list[Any]:
     """What the library finds for XOR, shape by shape, until one can."""
     sketches = [Sketch(tuple(shape), between(-largest, largest), output="value", output_relu=True) for shape in shapes]
-    return list(smallest(sketches, Examples([[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]])))
+    xor = Examples(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0], [1], [1], [0]]))
+    return list(smallest(sketches, xor))
 
 
 def parcels_above(limit: int, below: int = 80) -> int | None:

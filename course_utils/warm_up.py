@@ -68,7 +68,7 @@ def compile_search() -> str:
     from verifier.subject import Subject
 
     network = Network((Affine(np.ones((2, 1)), np.zeros(2)), Affine(np.ones((1, 2)), np.zeros(1))))
-    question = Question.ask(Subject.of_network(network), Box([0.0], [1.0]), less_than(3.0))
+    question = Question.ask(Subject.of_network(network), Box(np.zeros(1), np.ones(1)), less_than(3.0))
     net = flatten(question)
     if net is None:
         return "the compiled search was not needed"

@@ -273,13 +273,13 @@ def _violation(forms: list[list[int]], strict: list[bool], cell: Polytope, bit: 
     The closed part is a polytope P. As P is convex, if each closed atom is negative at some vertex of P, then all of
     them are negative at the mean of its vertices.
     """
-    part: Polytope | None = cell
+    part = cell
     for form in forms:
-        part = _keep([-a for a in form], part, bit)
-        if part is None:
+        kept = _keep([-a for a in form], part, bit)
+        if kept is None:
             return None
+        part = kept
         bit <<= 1
-    assert part is not None
     for form, is_strict in zip(forms, strict, strict=True):
         if not is_strict and min(evaluate(form, part)) >= 0:
             return None

@@ -11,7 +11,7 @@ from torch import nn
 from judges.enumeration import Answer, ExactNetwork, exact_range, holds_at
 from judges.random_problems import ROUNDING, Problem, exact_spec
 
-COMPLETE = ("auto", "split", "z3")  # methods that must settle whatever is not below rounding
+COMPLETE = ("auto", "split", "z3", "milp")  # methods that must settle whatever is not below rounding
 
 
 @dataclass(frozen=True)

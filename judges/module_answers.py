@@ -48,7 +48,7 @@ def _written(values: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 def _fresh(net: RandomModule) -> RandomModule:
     """The module with a buffer of its own: its only state that a forward may read and write."""
     fresh = copy.copy(net)
-    fresh._buffers = {name: value.clone() for name, value in net._buffers.items()}
+    fresh._buffers = {name: value if value is None else value.clone() for name, value in net._buffers.items()}
     return fresh
 
 

@@ -72,7 +72,10 @@ def pytest_runtest_setup(item):
 
 def pytest_terminal_summary(terminalreporter):
     """Say in one line what was left out, and what adds it; pytest itself lists the files."""
-    left_out = sum("needs_sandbox" in report.keywords for report in terminalreporter.stats.get("skipped", []))
+    # of a whole file that was skipped there is a report without keywords
+    left_out = sum(
+        "needs_sandbox" in getattr(report, "keywords", ()) for report in terminalreporter.stats.get("skipped", [])
+    )
     if left_out:
         terminalreporter.write_line(
             f"LEFT OUT: {left_out} tests that run submissions in a sandbox: {lacks_sandbox()}", yellow=True

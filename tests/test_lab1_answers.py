@@ -27,8 +27,7 @@ WRONG = {
         "always": INSIDE + "return 1",
     },
     "gen_test": {
-        "one value for both": POINTS
-        + "t = torch.rand(num)\n"
+        "one value for both": POINTS + "t = torch.rand(num)\n"
         "    pairs = [(l + (u - l) * t) for l, u in (x1_bound, x2_bound)]\n"
         "    return torch.stack(pairs, dim=1)",
         "bounds not used": POINTS + "return torch.rand(num, 2)",

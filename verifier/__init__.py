@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from verifier.errors import VerifierWarning as VerifierWarning
     from verifier.exact.equivalence import same_box as same_box
     from verifier.exact.equivalence import same_output_spec as same_output_spec
+    from verifier.exact.milp.options import MilpOptions as MilpOptions
     from verifier.frontends.layers import Layer as Layer
     from verifier.frontends.layers import layers as layers
     from verifier.method_table import methods as methods
@@ -68,6 +69,7 @@ _HOME = {
         "errors",
     ),
     **dict.fromkeys(("same_box", "same_output_spec"), "exact.equivalence"),
+    **dict.fromkeys(("MilpOptions",), "exact.milp.options"),
     **dict.fromkeys(("verify_files",), "asking.files"),
     **dict.fromkeys(("Layer", "layers"), "frontends.layers"),
     **dict.fromkeys(("methods",), "method_table"),

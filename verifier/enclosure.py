@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.errors import BoundsError
+from verifier.errors import BoundsError, EmptyBoundsError
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -38,8 +38,8 @@ class Bounds:
         upper: Array of the same shape.
 
     Raises:
-        BoundsError: One of them holds no numbers, the shapes differ, a bound is NaN, or a lower bound exceeds its
-            upper bound.
+        BoundsError: One of them holds no numbers, the shapes differ, or a bound is NaN; EmptyBoundsError where a lower
+            bound exceeds its upper bound.
     """
 
     lower: Array
@@ -55,7 +55,8 @@ class Bounds:
             raise BoundsError(f"lower has shape {self.lower.shape}, upper {self.upper.shape}; they must be equal")
         if not np.all(self.lower <= self.upper):  # false for NaN as well
             where = tuple(int(i) for i in np.argwhere(~(self.lower <= self.upper))[0])
-            raise BoundsError(
+            kind = BoundsError if np.isnan(self.lower).any() or np.isnan(self.upper).any() else EmptyBoundsError
+            raise kind(
                 f"lower[{where}] = {self.lower[where]:g} does not lie below upper[{where}] = {self.upper[where]:g}; "
                 "were the two swapped, or is one NaN?"
             )

@@ -27,6 +27,10 @@ class BoundsError(VerifierError, ValueError):
     """Bounds that are not bounds: swapped, NaN, or of the wrong shape."""
 
 
+class EmptyBoundsError(BoundsError):
+    """A lower bound exceeds its upper bound: where both were proved, that no value exists."""
+
+
 class OptionError(VerifierError, ValueError):
     """An option of verify() is not one of those it takes."""
 

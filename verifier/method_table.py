@@ -134,8 +134,8 @@ TABLE: dict[str, Method] = {
                "many inputs"),
         Method("lp", "lp", BOTH, "", "rounded", ("exact",),
                "the triangle relaxation; the tightest bound that looks at neurons one by one", _lp),
-        Method("milp", "milp", BOTH, "up to the solver's tolerance", "solver tolerance", ("exact",),
-               "an independent second opinion; never part of `auto`"),
+        Method("milp", "milp", BOTH, "but for margins within a solver's tolerance", "rounded", ("exact",),
+               "one hidden layer; dependencies as cuts; its ingredients by `milp=MilpOptions(...)`"),
         Method("z3", "z3", BOTH, "on small networks", "exact", ("exact",),
                "small networks, margins of exactly 0; cannot be stopped at once inside a simplification"),
     )

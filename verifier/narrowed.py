@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from verifier.answer.budget import Budget
+from verifier.answer.milp_work import MilpWork
 from verifier.answer.reason import Reason, Why
 from verifier.answer.verdict import Counterexample, Question, Result, Verdict
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import Array, Bounds, Indices
+from verifier.exact.milp.options import MilpOptions
 from verifier.network import Head, Network
 from verifier.question.spec import Box, OutputSpec
 from verifier.stages import UNDECIDED, Run
@@ -79,16 +81,17 @@ class NarrowedRun:
         spec: What must hold of all outputs.
         parts: parts_of() them; None for a question that has none, and is not asked.
         budget: Shared by all parts.
-        seed, method, wanted, bounds: As for Run.
+        seed, method, wanted, bounds, milp: As for Run.
     """
 
     def __init__(
         self, subject: Subject, box: Box, spec: OutputSpec, parts: list[Part] | None, budget: Budget, seed: int,
-        method: str, wanted: int, bounds: str = "crown",
+        method: str, wanted: int, bounds: str = "crown", milp: MilpOptions | None = None,
     ) -> None:  # fmt: skip
         """Know nothing yet."""
         self.subject, self.box, self.spec, self.budget = subject, box, spec, budget
         self.seed, self.method, self.wanted, self.bounds = seed, method, wanted, bounds
+        self.milp = milp or MilpOptions()
         self.counterexamples: list[Counterexample] = []
         self._open = list(parts or ())
         self._runs: dict[int, Run] = {}  # the last one of each part
@@ -120,8 +123,9 @@ class NarrowedRun:
 
     def _ask(self, part: Part, method: str) -> Run:
         run = Run(
-            Question.ask(part.subject, self.box, part.spec), self.budget, self.seed, method, self.wanted, self.bounds
-        )
+            Question.ask(part.subject, self.box, part.spec), self.budget, self.seed, method, self.wanted, self.bounds,
+            self.milp,
+        )  # fmt: skip
         run.pre = self._pre
         self._runs[id(part)] = run
         run.go()
@@ -151,6 +155,11 @@ class NarrowedRun:
         weakest = max((run.guarantee for run in runs), key=_STRENGTH.index, default="exact")
         guarantee = falsified.guarantee if falsified is not None else weakest if verdict is Verdict.VERIFIED else ""
         case = falsified.counterexamples[0] if falsified is not None else None
+        work = None
+        for run in runs:
+            if run.milp_work is not None:
+                work = work or MilpWork()
+                work.add(run.milp_work)
         return Result(
             verdict=verdict, stage="" if settled_by is None else settled_by.stage, guarantee=guarantee,
             reason="" if why is None else str(why), cause=None if why is None else why.reason,
@@ -161,4 +170,5 @@ class NarrowedRun:
             counterexample=None if case is None else self.subject.to_caller(case.x),
             counterexample_output=None if case is None else self.subject.run(case.x[None].copy())[0],
             counterexamples=tuple(self.subject.to_caller(one.x) for one in self.counterexamples[: max(1, self.wanted)]),
+            milp=work,
         )  # fmt: skip

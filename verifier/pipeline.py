@@ -18,6 +18,7 @@ from verifier.bounds.interval import interval_bounds
 from verifier.bounds.outputs import head_bounds
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, OptionError
+from verifier.exact.milp.options import MilpOptions
 from verifier.frontends.read import read_subject
 from verifier.method_table import bounding, find_bounding, find_method
 from verifier.narrowed import MANY_OUTPUTS, WHOLE_OUTPUTS, NarrowedRun, parts_of
@@ -35,7 +36,7 @@ def verify(
     net: Net, x_specs: XSpecs, y_specs: YSpecs, counterexamples: list[Any] | None = None, *,
     input_shape: Shape | None = None, timeout_s: float | None = 60.0, max_subdomains: int | None = None,
     max_counterexamples: int = 10, method: str = "auto", seed: int = 0, progress: bool | None = None,
-    bounds: str | None = None,
+    bounds: str | None = None, milp: MilpOptions | None = None,
 ) -> Result:  # fmt: skip
     """Decide whether a network meets a spec for every input in a box.
 
@@ -59,11 +60,13 @@ def verify(
         max_subdomains: Limit on the parts of the box that are bounded, for repeatable runs; None for no limit.
         max_counterexamples: How many are appended at most.
         method: "auto", or one by name: "ibp" (or "interval"), "symbolic", "crown", "crown_optimized",
-            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "sdp", "attack", "split", "relu_split", "lp", "milp"
-            (verified only up to the solver's tolerance), "z3". verifier.methods() says what each can claim.
+            "auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized", "sdp", "attack", "split", "relu_split", "lp",
+            "milp", "z3". verifier.methods() says what each can claim.
         seed: For the random starts of the attack.
         progress: True or False for a progress bar or none; None for one that appears after a second.
         bounds: The bounding method inside method="split", by name; None for "crown".
+        milp: The ingredients of method="milp": dependencies, cuts, splitting, workers and others; None for the usual
+            ones. Result.milp says what each did.
 
     Returns:
         A Result: VERIFIED, FALSIFIED with a counterexample, or UNKNOWN with a reason and the best bounds.
@@ -82,12 +85,12 @@ def verify(
         >>> verify(relu_pair, [(-1, 1)], [(0, 1)]).verdict  # relu(x) + relu(-x) is |x|
         <Verdict.VERIFIED: 'verified'>
     """
-    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds)
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds, milp)
     budget = whole_call(timeout_s, max_subdomains, progress)
     subject, box, spec = _read(net, x_specs, y_specs, input_shape)
     return verify_within(
         budget, subject, box, spec, counterexamples, max_counterexamples=max_counterexamples, method=method, seed=seed,
-        bounds=bounds,
+        bounds=bounds, milp=milp,
     )  # fmt: skip
 
 
@@ -101,6 +104,7 @@ def whole_call(timeout_s: float | None, max_subdomains: int | None, progress: bo
 def verify_within(
     budget: Budget, subject: Subject, box: Box, spec: OutputSpec, counterexamples: list[Any] | None = None, *,
     max_counterexamples: int = 10, method: str = "auto", seed: int = 0, bounds: str | None = None,
+    milp: MilpOptions | None = None,
 ) -> Result:  # fmt: skip
     """verify(), for questions put together from it: what was read is given, and the budget may be a share of another.
 
@@ -109,20 +113,20 @@ def verify_within(
         subject: The network.
         box: The inputs.
         spec: What must hold of the outputs.
-        counterexamples, max_counterexamples, method, seed, bounds: As for verify(), checked before.
+        counterexamples, max_counterexamples, method, seed, bounds, milp: As for verify(), checked before.
 
     Raises:
         SpecError: Box or spec do not fit the network.
         MissingDependencyError: As for verify().
     """
     method, inner = find_method(method).name, "crown" if bounds is None else find_bounding(bounds, "bounds").name
-    wanted = 1 if counterexamples is None else max_counterexamples
+    wanted, ingredients = 1 if counterexamples is None else max_counterexamples, milp or MilpOptions()
     run: Run | NarrowedRun
     parts = parts_of(subject, spec) if subject.network.outputs > MANY_OUTPUTS else None
     if parts is not None or subject.network.outputs > WHOLE_OUTPUTS:
-        run = NarrowedRun(subject, box, spec, parts, budget, seed, method, wanted, inner)
+        run = NarrowedRun(subject, box, spec, parts, budget, seed, method, wanted, inner, ingredients)
     else:
-        run = Run(Question.ask(subject, box, spec), budget, seed, method, wanted, inner)
+        run = Run(Question.ask(subject, box, spec), budget, seed, method, wanted, inner, ingredients)
     try:
         run.go()
     except KeyboardInterrupt:
@@ -270,12 +274,12 @@ def split_trace(
 
 def check_options(
     counterexamples: Any = None, timeout_s: Any = None, max_subdomains: Any = None, max_counterexamples: Any = 10,
-    method: Any = "auto", seed: Any = 0, bounds: Any = None, **more_timeouts: Any,
+    method: Any = "auto", seed: Any = 0, bounds: Any = None, milp: Any = None, **more_timeouts: Any,
 ) -> None:  # fmt: skip
     """Refuse options of verify() that it does not take.
 
     Args:
-        counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds: As for verify().
+        counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds, milp: As for verify().
         more_timeouts: Others of its kind, by the names that callers know them by.
 
     Raises:
@@ -286,6 +290,11 @@ def check_options(
         find_bounding(bounds, "bounds")
         if chosen.name != "split":
             raise OptionError(f"bounds: only method='split' takes a bounding method inside, found method={method!r}")
+    if milp is not None:
+        if not isinstance(milp, MilpOptions):
+            raise OptionError(f"milp: expected a MilpOptions, found {type(milp).__name__}; e.g. MilpOptions(workers=2)")
+        if chosen.name != "milp":
+            raise OptionError(f"milp: only method='milp' takes these options, found method={method!r}")
     for name, seconds in {"timeout_s": timeout_s, **more_timeouts}.items():
         if seconds is not None and not (_is_number(seconds) and seconds > 0):
             raise OptionError(f"{name}: expected a number of seconds > 0, or None for no limit, found {seconds!r}")

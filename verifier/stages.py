@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from verifier.answer.budget import Budget
+from verifier.answer.milp_work import MilpWork
 from verifier.answer.outcome import Outcome
 from verifier.answer.reason import BELOW_ROUNDING, Reason, Why, time_is_up
 from verifier.answer.verdict import Counterexample, Question, Result, Verdict, into_box
@@ -25,6 +26,7 @@ from verifier.bounds.outputs import head_bounds
 from verifier.bounds.sdp import TooManyValues
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
 from verifier.errors import BoundsError, MissingDependencyError
+from verifier.exact.milp.options import MilpOptions
 from verifier.matrix import is_sparse
 from verifier.method_table import TABLE, bounding
 from verifier.network import Affine, propagate_interval
@@ -64,6 +66,8 @@ class Run:
     method: str
     wanted: int = 1
     bounds: str = "crown"  # the bounding method of method="split"; only CROWN is compiled
+    milp: MilpOptions = field(default_factory=MilpOptions)  # the ingredients of method="milp"
+    milp_work: MilpWork | None = None  # what it did
     verdict: Verdict = Verdict.UNKNOWN
     stage: str = ""
     guarantee: str = ""
@@ -133,6 +137,9 @@ class Run:
                     self.split(InputSplit(self.question, bounding(self.bounds)))
             elif self.method == "relu_split":
                 self.split_relus()
+            elif self.method == "milp":
+                self.bound_root(self.milp.bounds, self.bound_for_milp(), may_settle=False)
+                self.search_milp()
             else:
                 self.bound_root("crown", self.crown_in_time, may_settle=False)
                 if self.method == "z3":
@@ -380,11 +387,22 @@ class Run:
         self.margin = max(self.margin, found.margin)
 
     def ask_highs(self) -> None:
-        """Ask HiGHS about a linear relaxation, or exactly up to its tolerances: by name only, never in "auto"."""
-        from verifier.exact.linear.check import lp_check, milp_check
+        """Ask HiGHS about a linear relaxation: by name only, never in "auto"."""
+        from verifier.exact.linear.check import lp_check
 
-        check = lp_check if self.method == "lp" else milp_check
-        self.unfold(self.method, check(self.question, self.pre, self.logits, self.budget))
+        self.unfold(self.method, lp_check(self.question, self.pre, self.logits, self.budget))
+
+    def bound_for_milp(self) -> BoundingMethod:
+        """The bounding method that the MILP's options name, CROWN with the clock."""
+        return self.crown_in_time if self.milp.bounds == "crown" else bounding(self.milp.bounds)
+
+    def search_milp(self) -> None:
+        """Search configurations by linear programs with dependencies as cuts, or by HiGHS's own search."""
+        from verifier.exact.milp.search import MilpSearch
+
+        search = MilpSearch(self.question, self.milp, self.pre)
+        self.milp_work = search.work
+        self.unfold("milp", search.run(self.budget))
 
     def ask_z3(self, budget: Budget) -> None:
         """Ask Z3, with rational arithmetic."""
@@ -418,5 +436,5 @@ class Run:
             clauses=question.clauses,
             counterexample=None if counterexample is None else question.subject.to_caller(counterexample.x),
             counterexample_output=None if counterexample is None else counterexample.y, note=question.subject.note,
-            counterexamples=tuple(question.subject.to_caller(one.x) for one in kept),
+            counterexamples=tuple(question.subject.to_caller(one.x) for one in kept), milp=self.milp_work,
         )  # fmt: skip

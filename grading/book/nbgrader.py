@@ -15,7 +15,8 @@ from typing import Any
 
 from nbgrader.apps.api import NbGraderAPI
 from sqlalchemy.exc import SAWarning
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
 
 from grading.book.changed_cells import change_cells, changed_cells
 from grading.course import Course, CourseError

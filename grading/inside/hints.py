@@ -72,5 +72,5 @@ def _written_message(source: str, line: int) -> str | None:
     if isinstance(found, ast.Constant) and isinstance(found.value, str):
         return found.value
     if isinstance(found, ast.JoinedStr):
-        return "".join(part.value if isinstance(part, ast.Constant) else "..." for part in found.values)
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "..." for part in found.values)
     return None

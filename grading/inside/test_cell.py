@@ -46,10 +46,10 @@ def judge_cell(test: TestCell, values: Mapping[str, Any]) -> Outcome:
     earlier = [value for value in values.values() if isinstance(value, Exception)]
     if earlier:  # all of this was said before any test ran
         first = earlier[0]
-        lost = first.loss if isinstance(first, WorkerLostError) else None
-        said = one_line(type(first).__name__, str(first)) if lost is None else str(first)
+        before = first.loss if isinstance(first, WorkerLostError) else None
+        said = one_line(type(first).__name__, str(first)) if before is None else str(first)
         return Outcome(
-            test.grade_id, 0.0, test.max_points, said, said, out_of_time=lost is Loss.TIME, lost=lost
+            test.grade_id, 0.0, test.max_points, said, said, out_of_time=before is Loss.TIME, lost=before
         )  # fmt: skip
     calls_functions = _holds_function(list(values.values()))
     printed = io.StringIO()

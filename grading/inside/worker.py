@@ -185,7 +185,7 @@ class Session:
         outputs = self._outputs
 
         class Publisher(DisplayPublisher):  # type: ignore[misc]
-            def publish(self, data: Any, metadata: Any = None, **named: Any) -> None:
+            def publish(self, data: Any, metadata: Any = None, **named: Any) -> None:  # type: ignore[override]
                 outputs.add({"output_type": "display_data", "data": _plain_bundle(data)})
 
             def clear_output(self, wait: bool = False) -> None:

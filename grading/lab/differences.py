@@ -23,7 +23,7 @@ def differences(cells: Sequence[tuple[str, str, str | None]], blueprint: Mapping
         released, without its hidden part, is unchanged.
     """
     counts = Counter(name for _, _, name in cells if name in blueprint)
-    last = {name: (index, source) for index, (_, source, name) in enumerate(cells) if name in blueprint}
+    last = {name: (index, source) for index, (_, source, name) in enumerate(cells) if name and name in blueprint}
     changed = [
         name
         for name, (_, source) in last.items()

@@ -114,7 +114,8 @@ def read_submission(folder: Path, lab: str, names: set[str]) -> Submission:
         raise CourseError(f"{folder} is a symbolic link; a submission is a folder")
     if not folder.is_dir():
         raise CourseError(f"{folder} does not exist; {WHERE.format(lab=lab)}")
-    submission, budget, notebooks, every = Submission(b""), MAX_FILES_BYTES, [], []
+    submission, budget, notebooks = Submission(b""), MAX_FILES_BYTES, []
+    every: list[str] = []
     for number, (path, refused) in enumerate(_files(folder)):  # those of the folder itself come first
         name = path.relative_to(folder).as_posix()
         every = [*every[:FOUND], name]

@@ -99,9 +99,11 @@ def _with_guesses(
     cells: list[tuple[str, str, str | None]], tests: Mapping[str, GradedCell], pairs: list[tuple[str, str]]
 ) -> tuple[Submission, dict[str, GradedCell], dict[str, tuple[str, str]]]:
     """The notebook as it is released, with guesses before copies of the tests; the plan; which copy is which guess."""
-    plan, tried, made = {}, {}, []
+    plan: dict[str, GradedCell] = {}
+    tried: dict[str, tuple[str, str]] = {}
+    made: list[tuple[str, str, str | None]] = []
     for kind, source, name in cells:
-        if name not in tests:
+        if name is None or name not in tests:
             made.append((kind, SOLUTION.sub(NOTHING, source), None))
             continue
         test = tests[name]
@@ -186,7 +188,7 @@ def needed(cells: list[tuple[str, str, str | None]], tests: set[str]) -> list[tu
     Statements that only draw, print or train for a later cell are left out; tests stay where they are.
     """
     wanted: set[str] = set()
-    kept = []
+    kept: list[tuple[str, str, str | None]] = []
     for kind, source, name in reversed(cells):
         if name in tests:
             kept.append((kind, source, name))

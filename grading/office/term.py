@@ -17,7 +17,7 @@ def read_term(course: Course) -> tuple[dict[str, float], list[Row]]:
         CourseError: No lab was graded yet.
     """
     most: dict[str, float] = {}
-    found = {}
+    found: dict[str, tuple[str, dict[str, tuple[float | None, int]]]] = {}
     for lab in course.lab_names():
         try:
             exercises, results = read_results(course, lab)

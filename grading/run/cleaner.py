@@ -69,7 +69,7 @@ class Cleaner:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-W", "ignore", "-c", _START], stdin=theirs, stdout=subprocess.DEVNULL,
+                [sys.executable, "-I", "-W", "ignore", "-c", _START], stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )  # fmt: skip
         self._channel = Channel(ours)
@@ -101,7 +101,7 @@ def serve() -> None:
         soft = int(used.ru_utime + used.ru_stime) + 1 + CPU_S
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         try:
-            said = [clean(kind, text), ""]
+            said: list[str | None] = [clean(kind, text), ""]
         except RefusedError as error:
             said = [None, str(error)]
         except Exception as error:  # parsers fail in many ways, and none may be shown for clean

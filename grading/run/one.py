@@ -246,7 +246,8 @@ def _notebook(
     """The graded notebook, as nbformat's JSON."""
     by_name = {outcome.grade_id: outcome for outcome in outcomes}
     ran = iter(cells)
-    made, first_lost, left_out, budget = [], True, 0, Budget()
+    first_lost, left_out, budget = True, 0, Budget()
+    made: list[dict[str, Any]] = []
     for index, part in enumerate(parts):
         if part.name is None and len(made) >= MAX_SHOWN_CELLS:  # a page of many thousands would keep a browser busy
             left_out += 1

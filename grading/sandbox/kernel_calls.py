@@ -139,9 +139,7 @@ def refuse_system_calls() -> bool:
         decided["mmap"], [*flags, *_jump(_MAP_SHARED_ANONYMOUS, 0, 1), _give(_ERRNO | _EPERM), _give(_ALLOW)]
     )
     for name in ("socket", "socketpair"):
-        program += _when(
-            decided[name], [_load(16), *_jump(_UNIX, 0, 1), _give(_ALLOW), _give(_ERRNO | _EAFNOSUPPORT)]
-        )
+        program += _when(decided[name], [_load(16), *_jump(_UNIX, 0, 1), _give(_ALLOW), _give(_ERRNO | _EAFNOSUPPORT)])
     program += [*_jump(decided["flock"], 0, 1), _give(_ERRNO | _ENOLCK)]
     locks = [step for command in _SHARED_BY_FCNTL for step in (*_jump(command, 0, 1), _give(_ERRNO | _ENOLCK))]
     program += _when(decided["fcntl"], [_load(24), *locks, _give(_ALLOW)])

@@ -246,7 +246,7 @@ def _read_network(content: Any) -> Any:
         read = {name: read_array(array) for name, array in arrays.items()}
         steps.append(Step(kind, where, read, options, tuple(shape), tuple(sources)))
     try:
-        module = rebuild(tuple(steps))
+        module: Any = rebuild(tuple(steps))
     except Exception as error:  # layers that lie about their shapes fail in torch in many ways; none may end the judge
         raise WireError(f"a network cannot be rebuilt: {type(error).__name__}: {error}") from None
     module.input_shape = tuple(input_shape)  # for the next time that it is written

@@ -274,6 +274,7 @@ model = regression_model(nn_circle)
 losses = train(model, dataset, epochs=60)
 ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "nn_circle_layers", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_circle
 def check():
@@ -308,6 +309,7 @@ def check():
 
 
 check()
+
 
 # %% nbgrader={"grade": true, "grade_id": "nn_circle_accuracy", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_circle
@@ -436,6 +438,7 @@ draw_circle()
 testing_points = torch.cat([gen_test(10, [0.7, 0.85], [0.7, 0.85]), gen_test(10, [0.86, 0.9], [0.86, 0.9])])
 picture = draw_points(testing_points)
 
+
 # %% nbgrader={"grade": true, "grade_id": "gen_test_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: gen_test
 def check():
@@ -544,6 +547,7 @@ for name, bound in [("property 1", [0.7, 0.85]), ("property 2", [0.86, 0.9])]:
     failing = net_test(network, gen_test(10, bound, bound))
     print(f"{name}: {len(failing)} of 10 random points fail")
 
+
 # %% nbgrader={"grade": true, "grade_id": "net_test_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: net_test
 def check():
@@ -645,6 +649,7 @@ for name, own in [("your property 1", x_specs_1), ("your property 2", x_specs_2)
 zoom([0.68, 0.92], [0.68, 0.92])
 picture = draw_circle()
 
+
 # %% nbgrader={"grade": true, "grade_id": "specs_1_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: x_specs_1, y_specs_1
 def check():
@@ -679,6 +684,7 @@ def check():
 
 
 check()
+
 
 # %% nbgrader={"grade": true, "grade_id": "specs_2_check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 # uses: x_specs_2, y_specs_2
@@ -748,6 +754,7 @@ for corners in LADDER:
     print(f"corners at {corners[0]} and {corners[1]}: {len(cases)} counterexamples")
     if cases:
         break
+
 
 # %% nbgrader={"grade": true, "grade_id": "find_counterexamples_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: find_counterexamples, network
@@ -1091,6 +1098,7 @@ for repair_round in range(40):
     train(model, CircleDataset(points, labels), epochs=10, seed=repair_round, live=False)
 ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "repair_check", "locked": true, "points": 8, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_repaired, network
 def check():
@@ -1113,7 +1121,9 @@ def check():
         if not all(before):
             break
     after = [verified(nn_repaired, *spec) for spec in boxes(*corners)]
-    for name, was, now in zip((f"inner box to {corners[0]}", f"outer box from {corners[1]}"), before, after, strict=True):
+    for name, was, now in zip(
+        (f"inner box to {corners[0]}", f"outer box from {corners[1]}"), before, after, strict=True
+    ):
         print(f"{name}: {'verified' if was else 'not verified'} before, {'verified' if now else 'not verified'} after")
     assert all(before) or any(now and not was for was, now in zip(before, after, strict=True)), (
         "nothing was repaired: no box is verified that was not verified before"

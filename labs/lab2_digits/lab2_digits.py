@@ -132,6 +132,7 @@ nn_digits = nn.Sequential(
 losses = train(classification_model(nn_digits), train_set, epochs=12)
 ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "nn_digits_check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_digits
 def check():
@@ -317,6 +318,7 @@ lower, upper = perturb_one_pixel(x, 5, 0.15)
 x_specs = list(zip(lower.tolist(), upper.tolist(), strict=True))
 ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "x_specs_check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 # uses: x_specs
 def check():
@@ -412,9 +414,7 @@ check()
 from course_utils.stand_ins import limits_at, pixel_box
 from verifier import argmax_is, output_bounds, verify
 
-x_specs_5 = mine_or(
-    lambda: x_specs if len(x_specs) == 784 else None, lambda: pixel_box(x, 5, -0.15, 0.15), "x_specs"
-)
+x_specs_5 = mine_or(lambda: x_specs if len(x_specs) == 784 else None, lambda: pixel_box(x, 5, -0.15, 0.15), "x_specs")
 
 first_y_specs = mine_or(
     lambda: y_specs_around(network, *two_images(perturb_one_pixel, x, 5, 0.15)(x, 5, 0.15), 0.01),
@@ -484,6 +484,7 @@ y_specs_tuned = [
     [low - 0.001, high + 0.001] for low, high in zip(bounds.lower.tolist(), bounds.upper.tolist(), strict=True)
 ]
 ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "y_specs_tuned_check", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
 # uses: network, y_specs_tuned
@@ -961,6 +962,7 @@ losses = train_for_proofs(
 )
 ### END SOLUTION
 
+
 # %% nbgrader={"grade": true, "grade_id": "nn_proof_check", "locked": true, "points": 5, "schema_version": 3, "solution": false, "task": false}
 # uses: nn_proof
 def check():
@@ -984,7 +986,9 @@ def check():
 
     proof = proved(0, 100, 0.04)
     earned = sum(proof.verified >= wanted for wanted in (0.5, 0.6, 0.7))
-    print(f"verified at 0.04: {proof.verified:.0%} of 100 digits, clean {proof.clean:.0%}; 50, 60, 70 % give a point each")
+    print(
+        f"verified at 0.04: {proof.verified:.0%} of 100 digits, clean {proof.clean:.0%}; 50, 60, 70 % give a point each"
+    )
     earned += 2 if earned > 0 else 0  # for the hidden part, which may take them away again
     passed("nn_proof", earned)
     ### BEGIN HIDDEN TESTS
@@ -1032,9 +1036,7 @@ for name, net in variants.items():
     clean = class_accuracy(net, test_set.images, test_set.labels)
     row = f"{name:<24} {clean:>7.1%}"
     for (grey, method), width in zip(asked, (26, 15, 14), strict=True):
-        table = verified_accuracy(
-            net, exam_images, exam_labels, grey, clip=VALID_RANGE, method=method, progress=False
-        )
+        table = verified_accuracy(net, exam_images, exam_labels, grey, clip=VALID_RANGE, method=method, progress=False)
         row += f"{table.verified:>{width}.0%}"
     print(row)
 

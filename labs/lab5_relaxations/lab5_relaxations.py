@@ -314,8 +314,26 @@ def check():
         for _ in range(10):
             point = drawn.uniform(-0.7, 0.9, sizes[0]).tolist()
             assert holds(layers, bounds, point), "a relaxation encloses the network: no forward pass may break a row"
-        got, wanted = least(layers, bounds, lower, upper), library_least(layers, bounds, lower, upper)
-        assert got is not None and abs(got - wanted) < 1e-5, "deeper networks, more outputs: is every neuron there?"
+        plain_rows, before = [], [f"x{i}" for i in range(sizes[0])]
+        for k, (weight, bias) in enumerate(layers):
+            last = k == len(layers) - 1
+            after = [f"y{j}" if last else f"z{k}_{j}" for j in range(len(bias))]
+            for z, row, by in zip(after, weight, bias, strict=True):
+                sums = {z: 1.0} | {name: -w for name, w in zip(before, row, strict=True)}
+                plain_rows += [(sums, by), ({name: -w for name, w in sums.items()}, -by)]
+            before = [f"h{k}_{j}" for j in range(len(bias))]
+            for z, h, low, high in zip(after, before, *bounds[k], strict=True) if not last else ():
+                if low >= 0:
+                    plain_rows += [({z: 1, h: -1}, 0), ({z: -1, h: 1}, 0)]
+                elif high <= 0:
+                    plain_rows += [({h: 1}, 0), ({h: -1}, 0)]
+                else:
+                    plain_rows += [({h: -1}, 0), ({z: 1, h: -1}, 0)]
+                    plain_rows += [({h: 1, z: -high / (high - low)}, -low * high / (high - low))]
+        loosest = least_value(plain_rows, {"y0": 1.0}, lower, upper)[0]  # who adds rows for l <= z <= u may be tighter
+        got, tightest = least(layers, bounds, lower, upper), library_least(layers, bounds, lower, upper)
+        assert got is not None, "deeper networks: do your rows contradict each other?"
+        assert loosest - 1e-5 <= got <= tightest + 1e-5, "deeper networks, more outputs: is every neuron there?"
     ### END HIDDEN TESTS
 
 

@@ -27,6 +27,7 @@ class Reason(enum.Enum):
     TOO_LARGE = "Values are too large for bounds in float64: scale the inputs or the weights down."
     SOLVER_TOLERANCE = "The margin is within the solver's own tolerance: method='auto' or 'z3' is more exact."
     SOLVER_GAVE_UP = "The solver ended without an answer: choose another method, or method='auto'."
+    WORKER_DIED = "A worker process died on one sub-problem three times: it may need more memory or fewer workers."
     LIBRARY_MISSING = "A library that this needs is not installed: the message names it."
     UNDECIDED = "No stage settled it: choose a complete method by name, or a smaller box."
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from verifier.answer.milp_work import MilpWork
 from verifier.answer.page import bounds_table, numbers, plain
 from verifier.answer.reason import Reason
 from verifier.answer.replay import Counterexample as Counterexample
@@ -57,6 +58,7 @@ class Result:
         spec: The spec that was asked.
         counterexamples: All that were met and confirmed, as `counterexample`; more than one only where verify() was
             given a list for them.
+        milp: What method="milp" did, in numbers; None for other methods.
         note: What else to know, e.g. that onnxruntime took no part in the replay; "" for nothing.
     """
 
@@ -75,6 +77,7 @@ class Result:
     cause: Reason | None = None
     note: str = ""
     counterexamples: tuple[Any, ...] = ()
+    milp: MilpWork | None = None
 
     @property
     def timed_out(self) -> bool:
@@ -97,7 +100,7 @@ class Result:
             "margin": plain(self.margin)[0], "subdomains": self.subdomains, "seconds": self.seconds,
             "output_bounds": {"lower": plain(outputs.lower), "upper": plain(outputs.upper)},
             "counterexample": point, "counterexamples": [plain(one) for one in self.counterexamples],
-            "note": self.note,
+            "note": self.note, "milp": None if self.milp is None else self.milp.to_dict(),
         }  # fmt: skip
 
     def __bool__(self) -> bool:
@@ -134,6 +137,8 @@ class Result:
         if self.counterexample is not None and self.counterexample_output is not None:
             x, y = numbers(self.counterexample), numbers(self.counterexample_output)
             lines.append(f"  counterexample x = {x} gives y = {y}")
+        if self.milp is not None:
+            lines.append(f"  {self.milp}")
         return "\n".join(lines)
 
     __repr__ = __str__

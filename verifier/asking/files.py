@@ -14,6 +14,7 @@ from verifier.answer.reason import Why, time_is_up
 from verifier.answer.verdict import Result, Verdict
 from verifier.enclosure import Bounds
 from verifier.errors import NetworkError, SpecError
+from verifier.exact.milp.options import MilpOptions
 from verifier.frontends.read import read_subject
 from verifier.frontends.vnnlib.file import Problem, declared_inputs, problem, vnnlib_text
 from verifier.frontends.vnnlib.syntax import ReadingStopped
@@ -30,7 +31,7 @@ ROUNDS = (0.1, 0.5, 1.0)  # of the time left that the open boxes share in each r
 def verify_files(
     onnx: Net, vnnlib: str | Path, counterexamples: list[Any] | None = None, *, timeout_s: float | None = 60.0,
     max_subdomains: int | None = None, max_counterexamples: int = 10, method: str = "auto", seed: int = 0,
-    progress: bool | None = None, bounds: str | None = None,
+    progress: bool | None = None, bounds: str | None = None, milp: MilpOptions | None = None,
 ) -> Result:  # fmt: skip
     """Decide whether a network file meets a VNN-LIB property.
 
@@ -43,7 +44,8 @@ def verify_files(
     Args:
         onnx: Path of the network.
         vnnlib: Path of the property, .vnnlib or .vnnlib.gz.
-        counterexamples, max_subdomains, max_counterexamples, method, seed, progress, bounds: As for verify().
+        counterexamples, max_subdomains, max_counterexamples, method, seed, progress, bounds, milp: As for
+            verify().
         timeout_s: Wall time in seconds, reading included; None for no limit.
 
     Returns:
@@ -58,12 +60,12 @@ def verify_files(
         raise NetworkError(f"onnx: expected the path of a network file, found {type(onnx).__name__}; use verify()")
     if not isinstance(vnnlib, str | Path):
         raise SpecError(f"vnnlib: expected the path of a property file, found {type(vnnlib).__name__}")
-    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds)
+    check_options(counterexamples, timeout_s, max_subdomains, max_counterexamples, method, seed, bounds, milp)
     budget = whole_call(timeout_s, max_subdomains, progress)
     try:
         return _ask_boxes(
             budget, onnx, Path(vnnlib), counterexamples, max_counterexamples=max_counterexamples, method=method,
-            seed=seed, bounds=bounds,
+            seed=seed, bounds=bounds, milp=milp,
         )  # fmt: skip
     finally:
         budget.close()

@@ -56,10 +56,7 @@ def solve(
     Raises:
         MissingDependencyError: highspy is not installed.
     """
-    try:
-        import highspy
-    except ImportError as error:
-        raise missing("HiGHS (the package highspy) is not installed", "exact") from error
+    highspy = require_highs()
     solver = _silent_solver(highspy)
     solver.setOptionValue("threads", 1)
     solver.setOptionValue("random_seed", 0)
@@ -93,10 +90,31 @@ def solve(
     info = solver.getInfo()
     objective = float(program.cost @ point) if point is not None else math.inf
     if not program.whole.any():
-        bound = objective if status is Status.OPTIMAL else -math.inf
-        return Answer(status, point, duals, objective, bound, 0.0 if status is Status.OPTIMAL else math.inf)
+        optimal = status is Status.OPTIMAL
+        ray = _ray(solver, len(program.rows)) if status is Status.INFEASIBLE else None
+        bound, gap = (objective, 0.0) if optimal else (-math.inf, math.inf)
+        return Answer(status, point, duals, objective, bound, gap, ray=ray)
     gap = math.inf if point is None else float(info.mip_gap)
     return Answer(status, point, duals, objective, float(info.mip_dual_bound), gap, max(int(info.mip_node_count), 0))
+
+
+def require_highs() -> Any:
+    """HiGHS's own module.
+
+    Raises:
+        MissingDependencyError: highspy is not installed.
+    """
+    try:
+        import highspy
+    except ImportError as error:
+        raise missing("HiGHS (the package highspy) is not installed", "exact") from error
+    return highspy
+
+
+def _ray(solver: Any, rows: int) -> Array | None:
+    """Multipliers that HiGHS says show infeasibility, where it has any."""
+    _, has_ray, ray = solver.getDualRay()
+    return np.array(ray, dtype=np.float64) if has_ray and len(ray) == rows else None
 
 
 def _silent_solver(highspy: Any) -> Any:

@@ -50,6 +50,7 @@ class Answer:
         bound: The solver's lower bound on the minimum; -inf where it has none.
         gap: (objective - bound) / |objective|, as the solver says it; 0 for a linear program at its optimum.
         nodes: Branch-and-bound nodes; 0 for a linear program.
+        ray: Multipliers of the rows, (rows,), that are to show that a linear program is infeasible, or None.
     """
 
     status: Status
@@ -59,3 +60,4 @@ class Answer:
     bound: float = -math.inf
     gap: float = math.inf
     nodes: int = 0
+    ray: Array | None = None

@@ -48,6 +48,11 @@ class Builder:
             self._whole.append(added)
         return added
 
+    def limits(self, columns: Columns) -> tuple[Array, Array]:
+        """The bounds of some columns, (n,) each."""
+        lower, upper = np.concatenate(self.lower), np.concatenate(self.upper)
+        return lower[columns], upper[columns]
+
     def row(self, columns: Sequence[Any], values: Sequence[float], lower: float, upper: float) -> None:
         """Add lower <= values . columns <= upper; coefficients of zero are left out."""
         index, value = np.asarray(columns, dtype=np.int32), np.asarray(values, dtype=np.float64)

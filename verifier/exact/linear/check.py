@@ -1,32 +1,26 @@
-"""Linear and mixed-integer programming as methods: HiGHS proposes, and what it says is made good where it can be."""
+"""Linear programming as a method: HiGHS proposes, and what it says is made good."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from verifier.answer.budget import Budget
 from verifier.answer.outcome import Outcome
-from verifier.answer.reason import Reason, Why, time_is_up
+from verifier.answer.reason import Reason, Why
 from verifier.answer.verdict import Question
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
-from verifier.exact.linear.encode_margin import encode_clause, tolerance_gain
+from verifier.exact.linear.encode_margin import encode_clause
 from verifier.search.protocol import Replayer
-from verifier.solvers.highs_solver import FEASIBILITY_ATOL, Program, solve
-from verifier.solvers.status import Status
-
-# "Infeasible" counts only with room for ten times the solver's tolerance on every row, as the margins see it.
-MILP_ROOM = 10 * FEASIBILITY_ATOL
-
+from verifier.solvers.highs_solver import Program, solve
 
 LP_NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "LP does not support limits on Softmax outputs")
-MILP_NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "MILP does not support limits on Softmax outputs")
 RELAXATION_OPEN = Why(Reason.BOUNDS_OPEN, "the linear relaxation does not settle it; method='auto' goes on")
-WITHIN_TOLERANCE = Why(Reason.SOLVER_TOLERANCE, "margin within the tolerance of the MILP solver")
 
 
-def _open_clauses(question: Question) -> list[tuple[int, ...]]:
+def open_clauses(question: Question) -> list[tuple[int, ...]]:
     """Clauses that do not hold whatever the logits are."""
     margins = question.margins
     return [clause for clause in margins.clauses if all(margins.margins[i].offset != np.inf for i in clause)]
@@ -51,7 +45,7 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
         return Outcome.left_open(LP_NOT_LINEAR)
     margins = question.margins
     lows, verified, replayer = [], True, Replayer(question)
-    for clause in _open_clauses(question):
+    for clause in open_clauses(question):
         if budget.seconds_left <= 0:  # writing a program down takes seconds where a network is large
             lows, verified = [-np.inf], False
             break
@@ -70,6 +64,16 @@ def lp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: 
     if replayer.counterexample is not None:
         return Outcome.refuted(replayer.counterexample, margin=margin)
     return Outcome.left_open(budget.exhausted() or RELAXATION_OPEN, margin=margin, near=replayer.near)
+
+
+def proves_infeasible(program: Program, ray: Array | None) -> bool:
+    """Whether multipliers show that a program's rows and columns contradict each other (Farkas), rounding included.
+
+    With no cost the program's minimum is 0 where it has a point at all, so a bound above 0 shows that it has none.
+    """
+    if ray is None:
+        return False
+    return safe_lower_bound(dataclasses.replace(program, cost=np.zeros(len(program.cost))), ray) > 0
 
 
 def safe_lower_bound(program: Program, duals: Array) -> float:
@@ -100,46 +104,3 @@ def safe_lower_bound(program: Program, duals: Array) -> float:
     magnitude = float(np.abs(y * side).sum() + (size * reach).sum())
     rounding = float((error * reach).sum()) + gamma(len(y) + len(reduced)) * magnitude
     return total - 1.001 * rounding - UNDERFLOW
-
-
-def milp_check(question: Question, pre: Sequence[Bounds], logits: Bounds, budget: Budget) -> Outcome:
-    """Decide every clause by a mixed-integer program: complete, but only up to HiGHS's own tolerances.
-
-    Asked is whether the clause's best margin can be at most MILP_ROOM, times what the weights make of a tolerance;
-    "infeasible", said with and without presolve, is the only status that verifies.
-
-    Args:
-        question: Its margins must be linear in the logits.
-        pre: Bounds on each hidden layer over the box, (neurons,) each: the big-M.
-        logits: Bounds on the logits over the box, (outputs,).
-        budget: Seconds and, as branch-and-bound nodes, subdomains left.
-    """
-    if not question.margins.linear:
-        return Outcome.left_open(MILP_NOT_LINEAR)
-    replayer = Replayer(question)
-    for clause in _open_clauses(question):
-        if budget.seconds_left <= 0:
-            return Outcome.left_open(budget.exhausted())
-        room = MILP_ROOM * tolerance_gain(question, clause)
-        program = encode_clause(question, clause, pre, logits, switches=True, room=room)
-        nodes = None if budget.max_subdomains is None else int(budget.subdomains_left)
-        answer = solve(program, timeout_s=budget.seconds_left, max_nodes=nodes)
-        if answer.status is Status.INFEASIBLE:  # nothing can be re-computed of that, so it has to be said twice
-            answer = solve(program, timeout_s=budget.seconds_left, max_nodes=nodes, presolve=False)
-        if answer.status is Status.INFEASIBLE:
-            continue
-        if answer.point is not None:
-            replayer.confirms(answer.point[program.columns["x"]])
-            if replayer.counterexample is not None:
-                return Outcome.refuted(replayer.counterexample)
-        if answer.status is Status.OPTIMAL:
-            return Outcome.left_open(WITHIN_TOLERANCE, near=replayer.near)
-        return Outcome.left_open(budget.exhausted() or _why(answer.status, budget), near=replayer.near)
-    return Outcome.proved("solver tolerance")
-
-
-def _why(status: Status, budget: Budget) -> Why:
-    """What a status without an answer means; by its own clock the solver may be ahead of ours."""
-    if status is Status.TIME_LIMIT:
-        return time_is_up(budget.timeout_s)
-    return Why(status.reason, f"MILP solver ended with status {status.value!r}")

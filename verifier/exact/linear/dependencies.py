@@ -72,7 +72,9 @@ class Dependency:
         return bool(first) is not self.when or bool(second) is self.then
 
 
-def find_dependencies(network: Network, box: Bounds, pre: Sequence[Bounds]) -> tuple[Dependency, ...]:
+def find_dependencies(
+    network: Network, box: Bounds, pre: Sequence[Bounds], *, kinds: Sequence[str] = ("intra-layer", "consecutive")
+) -> tuple[Dependency, ...]:
     """Find the dependencies within each layer and between consecutive layers, each once (not its contrapositive too).
 
     Args:
@@ -80,6 +82,7 @@ def find_dependencies(network: Network, box: Bounds, pre: Sequence[Bounds]) -> t
         box: The input box, (inputs,).
         pre: Bounds on z of each hidden layer, (neurons,) each, that hold under the states fixed so far: fixing a
             neuron is giving it bounds of one sign.
+        kinds: Which are looked for.
 
     Returns:
         Dependencies between neurons that these bounds leave unstable. Sound: at every x of the box at which the
@@ -88,8 +91,9 @@ def find_dependencies(network: Network, box: Bounds, pre: Sequence[Bounds]) -> t
     entering = [box, *(Bounds(np.maximum(z.lower, 0.0), np.maximum(z.upper, 0.0)) for z in pre[:-1])]
     found: list[Dependency] = []
     for index, (h, z) in enumerate(zip(entering, pre, strict=True)):
-        found.extend(_within(network.layers[index], index, h, z))
-        if index + 1 < len(pre):
+        if "intra-layer" in kinds:
+            found.extend(_within(network.layers[index], index, h, z))
+        if "consecutive" in kinds and index + 1 < len(pre):
             found.extend(_between(network.layers[index + 1], index, z, pre[index + 1]))
     return tuple(dict.fromkeys(min(one, one.contrapositive, key=_order) for one in found))
 

@@ -12,14 +12,15 @@ import numpy as np
 
 from verifier.answer.verdict import Question
 from verifier.enclosure import Bounds
-from verifier.exact.linear.builder import Builder, Columns
-from verifier.exact.linear.encode_network import encode_network
+from verifier.exact.linear.builder import NONE, Builder, Columns
+from verifier.exact.linear.dependencies import Dependency
+from verifier.exact.linear.encode_network import NetworkColumns, encode_network
 from verifier.solvers.highs_solver import Program
 
 
 def encode_clause(
     question: Question, clause: tuple[int, ...], pre: Sequence[Bounds], logits: Bounds, *, switches: bool,
-    room: float = np.inf,
+    room: float = np.inf, cuts: Sequence[Dependency] = (), balas: bool = False,
 ) -> Program:  # fmt: skip
     """Write "how small can the best margin of this clause get?".
 
@@ -30,16 +31,28 @@ def encode_clause(
         logits: As for encode_network().
         switches: As for encode_network().
         room: Margins above this are not asked for.
+        cuts: Dependencies that become rows on the switches.
+        balas: As for encode_network().
 
     Returns:
         The program, its columns by name: those of encode_network(), and "margin".
     """
     builder = Builder()
-    network = encode_network(builder, question.network, question.box, pre, logits, switches=switches)
+    network = encode_network(builder, question.network, question.box, pre, logits, switches=switches, balas=balas)
+    add_cuts(builder, network, cuts)
     size = _size(question, clause, logits)
     margin = builder.columns(np.array([-size]), np.array([min(room, size)]), "margin")
     above_margins(builder, question, clause, network.y, margin)
     return builder.program({int(margin[0]): 1.0})
+
+
+def add_cuts(builder: Builder, network: NetworkColumns, cuts: Sequence[Dependency]) -> None:
+    """Write dependencies between neurons that have switches as rows: a d_first + b d_second >= c."""
+    for one in cuts:
+        first, second = (network.switches[layer][neuron] for layer, neuron in (one.first, one.second))
+        if first != NONE and second != NONE:
+            a, b, least = one.cut()
+            builder.row([first, second], [a, b], least, np.inf)
 
 
 def above_margins(

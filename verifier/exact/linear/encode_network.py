@@ -16,6 +16,7 @@ import numpy as np
 from verifier.bounds.relaxation import relax_relu
 from verifier.enclosure import Array, Bounds
 from verifier.exact.linear.builder import NONE, Builder, Columns
+from verifier.exact.linear.encode_balas import add_halves
 from verifier.network import Network
 from verifier.question.spec import Box
 
@@ -41,8 +42,9 @@ class NetworkColumns:
 
 
 def encode_network(
-    builder: Builder, network: Network, box: Box, pre: Sequence[Bounds], logits: Bounds, *, switches: bool
-) -> NetworkColumns:
+    builder: Builder, network: Network, box: Box, pre: Sequence[Bounds], logits: Bounds, *, switches: bool,
+    balas: bool = False,
+) -> NetworkColumns:  # fmt: skip
     """Write a network over a box into a program.
 
     Args:
@@ -52,6 +54,8 @@ def encode_network(
         pre: Bounds on each hidden layer's z over the box, (neurons,) each: they make neurons stable and are the big-M.
         logits: Bounds on the logits over the box, (logits,).
         switches: True for a mixed-integer program, in which ReLU is exact; False for its relaxation by triangles.
+        balas: With switches, whether what enters an unstable neuron is written in two parts, one for each state, beside
+            the big-M (encode_balas.py). A layer whose weights are known up to a radius only goes without.
 
     Source:
         Tjeng, Xiao, Tedrake. Evaluating Robustness of Neural Networks with Mixed Integer Programming. ICLR 2019;
@@ -79,6 +83,8 @@ def encode_network(
     for index, (z, h, bounds) in enumerate(zip(before, after, pre, strict=True)):
         if switches:
             made.append(_add_switches(builder, z, h, bounds, f"switch{index}"))
+            if balas and network.layers[index].exact:
+                add_halves(builder, network.layers[index], x if index == 0 else after[index - 1], h, made[-1])
         else:
             _add_chords(builder, z, h, bounds)
     return NetworkColumns(x, tuple(before), tuple(after), y, tuple(made))

@@ -228,6 +228,10 @@ def continue_compiled(search: InputSplit, budget: Budget, seed: int = 0) -> Comp
     It takes margins linear in the logits and networks of which a box costs well below a second. Where Numba is missing,
     where an observer is told of every box, or where its code would have to be compiled first and the time left is
     short, the numpy search goes on.
+
+    An observed search stays in numpy because an observer is told of each closed box what proves it: slopes, mixture,
+    and the part that was left. The compiled loop drops these with the box, and would have to hand Python a record for
+    each. Without a limit on subdomains its workers also take boxes in an order that depends on time.
     """
     if search.observed or not search.question.margins.linear or network_work(search.question.network) > MAX_WORK:
         return None

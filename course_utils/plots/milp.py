@@ -1,0 +1,188 @@
+"""The pictures of lab 6: constants, bounds, dependencies, configurations, splits, advisories, a flight, the race.
+
+Colours and style are those of `course_utils.plots`. Each function also prints in one line what its picture shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from torch import nn
+
+from course_utils.acas import ADVISORIES, DEGREES_PER_S, advisory, flight, physical, scaled
+from course_utils.milp_lab import Constant, Lap, Link
+from course_utils.plots.style import COLOURS, in_course_style
+
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222")  # Okabe and Ito
+MARKERS = "osD^vPX"
+ADVICE = ("#DDDDDD", "#56B4E9", "#F0E442", "#0072B2", "#D55E00")
+
+
+@in_course_style
+def draw_constants(found: Sequence[Constant], bounded: Constant) -> Axes:
+    """Draw what a program with one constant M everywhere says is largest, and the nodes that it took."""
+    upper, lower = plt.subplots(2, 1, figsize=(7.6, 5.2), sharex=True)[1]
+    m = [one.m for one in found]
+    upper.plot(m, [one.largest for one in found], "o-", color=COLOURS["upper bound"], label="one constant M")
+    upper.axhline(bounded.largest, color=COLOURS["truth"], linestyle="--", label="constants from bounds")
+    upper.set_ylabel("largest output found (no unit)")
+    lower.plot(m, [max(one.nodes, 1) for one in found], "s-", color=COLOURS["upper bound"], label="one constant M")
+    lower.axhline(max(bounded.nodes, 1), color=COLOURS["truth"], linestyle="--", label="constants from bounds")
+    lower.set(xscale="log", yscale="log", xlabel="M (no unit)", ylabel="nodes of the search")
+    upper.legend(loc="lower right")
+    wrong = [one.m for one in found if one.largest < bounded.largest - 1e-6]
+    print(f"the true largest output is {bounded.largest:.4f}; too small with M = {', '.join(f'{v:g}' for v in wrong)}")
+    return upper
+
+
+@in_course_style
+def draw_widths(radii: Sequence[float], widths: Mapping[str, Sequence[float]]) -> Axes:
+    """Draw the mean width of the output bounds of several methods against the size of the box."""
+    ax = plt.subplots(figsize=(7.6, 3.6))[1]
+    for (name, width), colour, marker in zip(widths.items(), SERIES, MARKERS, strict=False):
+        ax.plot(radii, width, marker=marker, color=colour, label=name)
+    ax.set(xscale="log", yscale="log", xlabel="share of property 1's box (no unit)", ylabel="mean width (no unit)")
+    ax.legend()
+    last = ", ".join(f"{name} {width[-1]:.3g}" for name, width in widths.items())
+    print(f"mean width of the five output bounds on the whole box: {last}")
+    return ax
+
+
+def _sign(active: bool) -> str:
+    return "+" if active else "-"
+
+
+@in_course_style
+def draw_dependencies(sizes: Sequence[int], links: Sequence[Link]) -> Axes:
+    """Draw neurons by layer, and an arrow from one state to the state that it implies."""
+    ax = plt.subplots(figsize=(7.6, 4.6))[1]
+    place = {(k, j): (2.6 * k, -(j - (size - 1) / 2)) for k, size in enumerate(sizes) for j in range(size)}
+    for (first, when, second, then), colour in zip(links, SERIES * len(links), strict=False):
+        (x0, y0), (x1, y1) = place[first], place[second]
+        bend = 0.9 / abs(first[1] - second[1]) ** 0.3 if first[0] == second[0] else 0.08
+        ax.annotate(
+            "", (x1, y1), (x0, y0),
+            arrowprops={"arrowstyle": "->", "color": colour, "shrinkA": 14, "shrinkB": 14, "linewidth": 1.6,
+                        "connectionstyle": f"arc3,rad={bend}"},
+        )  # fmt: skip
+        dx, dy = x1 - x0, y1 - y0
+        ax.text(
+            (x0 + x1) / 2 + 0.3 * bend * dy, (y0 + y1) / 2 - 0.3 * bend * dx, f"{_sign(when)} to {_sign(then)}",
+            color=colour, fontsize=9, ha="center", va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
+    for (k, j), (x, y) in place.items():
+        ax.plot(x, y, "o", markersize=22, color="white", markeredgecolor=COLOURS["truth"])
+        ax.text(x, y, f"{k},{j}", ha="center", va="center", fontsize=9)
+    ax.set(xlim=(-1.2, 2.6 * len(sizes) - 1.2), ylim=(-max(sizes) / 2 - 0.4, max(sizes) / 2 + 0.4))
+    ax.axis("off")
+    ax.set_title("neuron (layer, place); an arrow '- to +': inactive there implies active here")
+    words = [f"({q[0]},{q[1]}){_sign(a)} implies ({r[0]},{r[1]}){_sign(b)}" for q, a, r, b in links]
+    print("; ".join(words) or "no dependencies")
+    return ax
+
+
+@in_course_style
+def draw_counts(counts: Mapping[str, int]) -> Axes:
+    """Draw numbers of configurations as bars."""
+    ax = plt.subplots(figsize=(7.6, 2.6))[1]
+    names = list(counts)
+    bars = ax.barh(names[::-1], [counts[name] for name in names[::-1]], color=COLOURS["lower bound"])
+    ax.bar_label(bars, padding=3)
+    ax.set(xlabel="configurations", xscale="log")
+    ax.margins(x=0.15)
+    print("; ".join(f"{name}: {count}" for name, count in counts.items()))
+    return ax
+
+
+@in_course_style
+def draw_ratios(ratios: Mapping[str, Sequence[float]], roots: Mapping[str, float]) -> Axes:
+    """Draw what splitting each input does to the stability ratio, one panel for each network."""
+    axes = plt.subplots(1, len(ratios), figsize=(7.6, 3.2), sharey=True)[1]
+    for ax, (name, values) in zip(axes, ratios.items(), strict=True):
+        ax.bar(range(len(values)), values, color=COLOURS["inside"], label="mean of the halves")
+        ax.axhline(roots[name], color=COLOURS["truth"], linestyle="--", label="whole box")
+        ax.set(title=name, xlabel="input that is halved")
+        best = int(np.argmax(values))
+        print(f"{name}: {roots[name]:.3f} before, at best {values[best]:.3f} by halving input {best}")
+    axes[0].set_ylabel("stability ratio (no unit)")
+    axes[0].legend(loc="lower right", fontsize=8)
+    return axes[0]
+
+
+@in_course_style
+def draw_advisories(net: nn.Module, heading: float, own_speed: float, speed: float, reach: float = 20_000.0) -> Axes:
+    """Draw which advisory the network gives for each place of the intruder, seen from above; the own ship flies up."""
+    ax = plt.subplots(figsize=(7.2, 5.0))[1]
+    axis = np.linspace(-reach, reach, 161)
+    x, y = np.meshgrid(axis, axis)
+    distance, angle = np.hypot(x, y), np.arctan2(y, x) - np.pi / 2
+    angle = (angle + np.pi) % (2 * np.pi) - np.pi
+    rest = [np.full_like(x, value) for value in (heading, own_speed, speed)]
+    advice = advisory(net, scaled(np.stack([distance, angle, *rest], axis=-1)))
+    colours = ListedColormap(ADVICE)
+    ax.pcolormesh(
+        x, y, advice, cmap=colours, norm=BoundaryNorm(np.arange(6) - 0.5, 5), rasterized=True, shading="nearest"
+    )
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.plot(0, 0, "^", color=COLOURS["truth"], markersize=12, label="own ship")
+    ax.set(xlabel="intruder to the right (ft)", ylabel="intruder ahead (ft)", aspect="equal")
+    legend = [Patch(color=colour, label=name) for colour, name in zip(ADVICE, ADVISORIES, strict=True)]
+    ax.legend(handles=legend, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
+    shares = [f"{name} {float((advice == k).mean()):.0%}" for k, name in enumerate(ADVISORIES)]
+    print("share of the picture: " + ", ".join(shares))
+    return ax
+
+
+@in_course_style
+def draw_flight(net: nn.Module, point: Any) -> Axes:
+    """Draw the next minute from one input of the network: straight on, and turning as the network advises."""
+    ax = plt.subplots(figsize=(7.2, 4.6))[1]
+    state = physical(point).reshape(-1)
+    number = int(advisory(net, np.asarray(point, dtype=np.float64).reshape(1, 5))[0])
+    own, other = flight(state, DEGREES_PER_S[number])
+    for path, colour, name, marker in (
+        (own, COLOURS["lower bound"], f"own ship: {ADVISORIES[number]}", "^"),
+        (other, COLOURS["counterexample"], "intruder", "s"),
+    ):
+        ax.plot(path[:, 0], path[:, 1], color=colour, linewidth=1.6)
+        ax.plot(path[::20, 0], path[::20, 1], marker, color=colour, label=f"{name}, every 20 s")
+        ax.annotate("start", path[0], xytext=(6, 6), textcoords="offset points", fontsize=9)
+    ax.set(xlabel="to the right (ft)", ylabel="ahead (ft)", aspect="equal")
+    ax.margins(0.15)
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
+    gap = float(np.hypot(*(own - other).T).min())
+    words = [
+        f"{name} {value:,.4g}"
+        for name, value in zip(("distance", "angle", "heading", "own speed", "its speed"), state, strict=True)
+    ]
+    print(f"{', '.join(words)}; advice: {ADVISORIES[number]}; nearest in a minute: {gap:,.0f} ft")
+    return ax
+
+
+@in_course_style
+def draw_race(laps: Sequence[Lap], limit: float = 10.0) -> Axes:
+    """Draw how many questions each method has settled by each time, all of them begun together."""
+    ax = plt.subplots(figsize=(7.6, 4.2))[1]
+    methods = list(dict.fromkeys(lap.method for lap in laps))
+    total = len({lap.instance for lap in laps})
+    said = []
+    for method, colour, marker in zip(methods, SERIES, MARKERS, strict=False):
+        times = np.sort([lap.seconds for lap in laps if lap.method == method and lap.verdict != "unknown"])
+        said.append(f"{method} {len(times)}")
+        x = [1e-3, *np.maximum(times, 1e-3), max(limit, float(times.max(initial=0.0)))]
+        ax.step(x, [*range(len(times) + 1), len(times)], where="post", color=colour)
+        ax.plot(x[1:-1], range(1, len(times) + 1), marker, color=colour, markersize=4, label=method)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set(xscale="log", xlabel="CPU time for each question (s)", ylabel=f"settled, of {total} questions")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
+    print(f"settled of {total}: " + ", ".join(said))
+    return ax

@@ -1,0 +1,1 @@
+"""Mixed-integer search with dependency analysis: method="milp"."""
