@@ -68,7 +68,7 @@ def draw_over_time(line: Sequence[Sequence[float]], seconds: float, proved: bool
         ax.step(times, [*values, values[-1]], where="post", color=colour, linestyle=look, label=name)
     end = ("proved optimal", "verified") if proved else ("time was up, no proof", "unknown")
     ax.axvline(seconds, color=COLOURS[end[1]], linestyle=":", label=end[0])
-    ax.set(xlabel="wall time (s)", ylabel="images read correctly (share)", xscale="log", ylim=(0.4, 1.02))
+    ax.set(xlabel="wall time (s)", ylabel="images read correctly (share)", ylim=(0.4, 1.02))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     draw_legend(ax)
     in_words(ax, f"At the end {line[-1][1]:.1%} on training and {line[-1][2]:.1%} on test images; {end[0]}.")
