@@ -123,7 +123,8 @@ def as_tensor(value: Any) -> Tensor:
         if len(shapes) > 1:
             raise ValueError(f"found rows of different shapes: {sorted(shapes)}")
         return torch.stack(parts) if parts else torch.empty(0, dtype=torch.float64)
-    return torch.as_tensor(value).detach().double()
+    # a Python float holds more than torch's default dtype
+    return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None).detach().double()
 
 
 def two_images(perturb: Images, x: Any, *example: Any) -> Images:

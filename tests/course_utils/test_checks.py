@@ -86,6 +86,10 @@ def test_as_tensor_reads_what_students_return(value, expected):
     assert found.dtype == torch.float64 and torch.equal(found, expected.double())
 
 
+def test_as_tensor_keeps_every_digit_of_a_float():
+    assert checks.as_tensor([0.1, 1 / 3]).tolist() == [0.1, 1 / 3]
+
+
 def test_as_tensor_says_when_nothing_came_back():
     with pytest.raises(TypeError, match="does the function end with `return`"):
         checks.as_tensor(None)
