@@ -126,8 +126,8 @@ def dependency_links(net: Any, x_specs: Any, kinds: Sequence[str] = ("intra-laye
 def network_of(*layers: tuple[Any, Any]) -> nn.Sequential:
     """A network of (weight, bias) pairs with ReLU between them."""
     made: list[nn.Module] = []
-    for weight, bias in layers:
-        w, b = torch.tensor(weight, dtype=torch.float32), torch.tensor(bias, dtype=torch.float32)
+    for matrix, offset in layers:
+        w, b = torch.tensor(matrix, dtype=torch.float32), torch.tensor(offset, dtype=torch.float32)
         linear_layer = nn.Linear(w.shape[1], w.shape[0])
         linear_layer.load_state_dict({"weight": w, "bias": b})
         made += [linear_layer, nn.ReLU()]

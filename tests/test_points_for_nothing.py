@@ -6,6 +6,7 @@ import io
 import os
 import pkgutil
 import re
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -22,6 +23,7 @@ from tests.test_labs import LABS, is_test, nbgrader, read, released
 
 # what a check takes from the notebook besides the answer itself
 GIVEN = {"repair_check": {"network"}, "find_counterexamples_check": {"network"}, "y_specs_tuned_check": {"network"}}
+ROOM = 6 * 2**30  # bytes of address space for one process, besides what it has already
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -54,6 +56,17 @@ def run_released(lab):
     return names
 
 
+@pytest.fixture
+def little_memory():
+    """A name that was never meant as an answer may ask for tens of gigabytes: it gets a MemoryError instead."""
+    resource = pytest.importorskip("resource")
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def earned(source, names, points):
     """What a check gives with these names, hidden tests included."""
     last = source.rstrip().rpartition("\n")[2]
@@ -70,7 +83,7 @@ def earned(source, names, points):
 @pytest.mark.parametrize(
     "lab", [lab for lab in LABS if lab.stem.startswith(("lab1", "lab2", "lab6"))], ids=lambda lab: lab.stem
 )
-def test_no_name_at_hand_earns_points_as_an_answer(lab, monkeypatch, tmp_path):
+def test_no_name_at_hand_earns_points_as_an_answer(lab, monkeypatch, tmp_path, little_memory):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(os.environ, "MPLBACKEND", "agg")
     torch.set_num_threads(1)

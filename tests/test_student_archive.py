@@ -132,7 +132,7 @@ def test_pyproject_of_the_archive_declares_the_same_dependencies(archive):
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert given["dependencies"] == wanted["dependencies"]
     extras = given["optional-dependencies"]
-    assert set(extras) == {"labs", "torch", "fast", "exact", "lirpa"}  # labs, and what it names
+    assert set(extras) == {"labs", "torch", "fast", "exact", "lirpa", "synthesis"}  # labs, and what it names
     assert extras == {name: wanted["optional-dependencies"][name] for name in extras}
     assert "grading" not in student_pyproject((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 

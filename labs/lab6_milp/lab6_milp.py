@@ -699,7 +699,7 @@ from course_utils.plots.milp import draw_ratios
 
 def ratio_of(net, x_specs):
     """The stability ratio in a box."""
-    flat = [(low, high) for lower, upper in hidden_bounds(net, x_specs) for low, high in zip(lower, upper, strict=True)]
+    flat = [pair for below, above in hidden_bounds(net, x_specs) for pair in zip(below, above, strict=True)]
     return sum(not low < 0 < high for low, high in flat) / len(flat)
 
 

@@ -97,9 +97,10 @@ def unstable_neurons(pre: Sequence[Bounds]) -> int:
 
 def fix_state(pre: Pre, layer: int, neuron: int, active: bool) -> Pre:
     """Fix one neuron's state, which its bounds leave open."""
-    lower, upper = pre[layer].lower.copy(), pre[layer].upper.copy()
-    (lower if active else upper)[neuron] = 0.0
-    return (*pre[:layer], Bounds(lower, upper), *pre[layer + 1 :])
+    before = pre[layer]
+    after = Bounds(before.lower.copy(), before.upper.copy())
+    (after.lower if active else after.upper)[neuron] = 0.0
+    return (*pre[:layer], after, *pre[layer + 1 :])
 
 
 @dataclass(frozen=True, eq=False)
