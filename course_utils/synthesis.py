@@ -203,7 +203,7 @@ def random_cnf(variables: int, clauses: int, seed: int) -> list[list[int]]:
     """A random formula with three literals in each clause; a literal is a variable's number from 1 on, or minus it."""
     order = np.random.RandomState(seed)
     return [
-        [int(v) * int(s) for v, s in zip(drawn.permutation(variables)[:3] + 1, drawn.choice([-1, 1], 3), strict=True)]
+        [int(v) * int(s) for v, s in zip(order.permutation(variables)[:3] + 1, order.choice([-1, 1], 3), strict=True)]
         for _ in range(clauses)
     ]
 
