@@ -1,7 +1,7 @@
 """One lab through release, submissions, autograde and feedback, run once for all tests that look at it.
 
-A lab's file, such as `tests/grading/test_lab4_loop.py`, names its `LAB`, its `SUBMISSIONS` and, with `pytestmark =
-marks(LAB)`, that it is slow and needs the sandbox; its tests take the fixture `graded_lab`.
+A lab's file, such as `tests/grading/test_lab4_loop.py`, names its `LAB`, its `SUBMISSIONS`, the points `EXPECTED` of
+each and, with `pytestmark = marks(LAB)`, that it is slow and needs the sandbox; its class inherits the tests.
 """
 
 from dataclasses import dataclass
@@ -115,3 +115,29 @@ def grade_lab(root: Path, lab: str, submissions: dict[str, Answers]) -> GradedLa
         rows = autograde(course, lab, list(submissions))
     assert [(row.student, row.note) for row in rows if row.failed] == []
     return GradedLab(course, lab, dict(zip(submissions, said, strict=True)))
+
+
+class LabLoop:
+    """The tests that every lab passes; a subclass in the lab's file says which answer is written, and may add tests."""
+
+    written: str  # the grade_id of the answer that the instructor reads
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test for every student of the file's SUBMISSIONS."""
+        if "student" in metafunc.fixturenames:
+            metafunc.parametrize("student", metafunc.module.SUBMISSIONS)
+
+    @pytest.fixture
+    def expected(self, request: pytest.FixtureRequest, student: str) -> Any:
+        """Points by test cell."""
+        return request.module.EXPECTED[student]
+
+    def test_gradebook_holds_the_points_expected(self, graded_lab, student, expected):
+        assert graded_lab.in_gradebook(student) == expected
+        assert graded_lab.by_hand(student) == (set() if student == "untouched" else {self.written})
+
+    def test_the_judge_gives_the_same_points(self, graded_lab, student, expected):
+        assert graded_lab.judged[student] == expected
+
+    def test_the_student_receives_a_feedback_page(self, graded_lab, student):
+        assert graded_lab.feedback_page(student).stat().st_size > 10_000

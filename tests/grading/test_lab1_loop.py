@@ -1,8 +1,6 @@
 """Lab 1 through release, autograde and judge: a solved, a half-solved and an untouched submission."""
 
-import pytest
-
-from tests.grading.lab_loop import full_points, marks, solutions
+from tests.grading.lab_loop import LabLoop, full_points, marks, solutions
 
 LAB = "lab1_circle"
 pytestmark = marks(LAB)
@@ -24,12 +22,5 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_gradebook_holds_the_points_expected(graded_lab, student):
-    assert graded_lab.in_gradebook(student) == EXPECTED[student]
-    assert graded_lab.by_hand(student) == (set() if student == "untouched" else {"proved"})
-
-
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_the_judge_gives_the_same_points(graded_lab, student):
-    assert graded_lab.judged[student] == EXPECTED[student]
+class TestLab1(LabLoop):
+    written = "proved"

@@ -1,8 +1,6 @@
 """Lab 2 through release, autograde and judge: a solved, a wrong and an untouched submission."""
 
-import pytest
-
-from tests.grading.lab_loop import Below, full_points, marks, points_without, solutions
+from tests.grading.lab_loop import Below, LabLoop, full_points, marks, points_without, solutions
 
 LAB = "lab2_digits"
 pytestmark = marks(LAB)
@@ -53,17 +51,5 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_gradebook_holds_the_points_expected(graded_lab, student):
-    assert graded_lab.in_gradebook(student) == EXPECTED[student]
-    assert graded_lab.by_hand(student) == (set() if student == "untouched" else {"robust_claim"})
-
-
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_the_judge_gives_the_same_points(graded_lab, student):
-    assert graded_lab.judged[student] == EXPECTED[student]
-
-
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_the_student_receives_a_feedback_page(graded_lab, student):
-    assert graded_lab.feedback_page(student).stat().st_size > 10_000
+class TestLab2(LabLoop):
+    written = "robust_claim"

@@ -1,8 +1,6 @@
 """Lab 5 through release, autograde and judge: a solved, a wrong and an untouched submission."""
 
-import pytest
-
-from tests.grading.lab_loop import full_points, marks, points_without, solutions
+from tests.grading.lab_loop import LabLoop, full_points, marks, points_without, solutions
 
 LAB = "lab5_relaxations"
 pytestmark = marks(LAB)
@@ -45,16 +43,5 @@ SUBMISSIONS = {"solved": solutions(LAB), "wrong": solutions(LAB) | WRONG, "untou
 EXPECTED = {"solved": FULL, "wrong": points_without(LAB, WRONG), "untouched": dict.fromkeys(FULL, 0.0)}
 
 
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_gradebook_holds_the_points_expected(graded_lab, student):
-    assert graded_lab.in_gradebook(student) == EXPECTED[student]
-    assert graded_lab.by_hand(student) == (set() if student == "untouched" else {"what_it_means"})
-
-
-@pytest.mark.parametrize("student", SUBMISSIONS)
-def test_the_judge_gives_the_same_points(graded_lab, student):
-    assert graded_lab.judged[student] == EXPECTED[student]
-
-
-def test_feedback_is_a_page(graded_lab):
-    assert graded_lab.feedback_page("solved").stat().st_size > 10_000
+class TestLab5(LabLoop):
+    written = "what_it_means"
