@@ -345,7 +345,7 @@ def convolved(net: RandomModule, values: Values) -> Statement:
         place = net.layer(nn.Conv1d(1, 1, 3, padding=1, padding_mode=mode))
     elif form == 1:
         place = net.layer(nn.Conv1d(1, 1, 2, stride=int(net.rng.integers(1, 3)), padding=2, dilation=2))
-    else:  # a picture of 3 x 4, small enough that what comes of it is no wider than a value may be
+    else:  # a picture of 3 x 4, so small that its result is not wider than a value may be
         place = net.layer(nn.Conv2d(1, 2, 2, stride=int(net.rng.integers(1, 3)), bias=bool(net.rng.random() < 0.5)))
 
     def run(net: RandomModule, values: Values) -> None:

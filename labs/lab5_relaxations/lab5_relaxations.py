@@ -450,7 +450,7 @@ def check():
     assert said(0.0, [1.5, 1.5], 1) == "falsified", "at a tie the higher place loses its class"
     assert said(-2.0, [1.0, 2.0], 1) == "falsified", "is the candidate compared with the label?"
     assert said(1e-9, [3.0, 2.0]) == "verified", "a bound that was made good needs no candidate"
-    assert said(-1e-9, [2.0, 1.0], 1) == "unknown", "a bound below 0 is no proof, however close"
+    assert said(-1e-9, [2.0, 1.0], 1) == "unknown", "a bound below 0 proves nothing, however close to 0 it is"
     ### END HIDDEN TESTS
 
 

@@ -381,7 +381,7 @@ check()
 
 # %% [markdown]
 # A **metasketch** is a family of sketches in order of cost, searched with a bound that they share. When a cheap sketch gets 9 images wrong, a more expensive one is asked for *fewer than* 9; a
-# `None` then means: it is no better, proved. When 0 is reached, the rest need not be asked.
+# `None` then means: it is proved that this one is not better. When 0 is reached, you need not ask about the rest.
 #
 # **Exercise (5 points).** Write `cheapest_best(sketches, ask)`. `sketches` is a list of `(cost, name)` in any order; `ask(name, fewer_than)` gives the fewest errors of that sketch if there are fewer than
 # `fewer_than`, else `None`. Start with `fewer_than` = 41. It gives two things: the fewest errors in the family and the name of the cheapest sketch that has them, or `(None, None)`. Ask each sketch at most once, in order of cost.

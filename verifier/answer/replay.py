@@ -55,7 +55,7 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
         A Counterexample, or a Rejection that says which of the checks failed.
 
     Raises:
-        SpecError: The candidate is no point of so many numbers.
+        SpecError: The candidate does not have one number for each input.
     """
     subject, box = question.subject, question.box
     if not isinstance(candidate, np.ndarray) or candidate.shape != box.lower.shape:

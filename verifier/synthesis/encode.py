@@ -33,8 +33,15 @@ def make_holes(model: IntegerModel, sketch: Sketch) -> Holes:
 
 
 def break_symmetry(model: IntegerModel, sketch: Sketch, holes: Holes) -> None:
-    """Order the neurons of each hidden layer by their first weight: swapping two of them changes nothing."""
-    for rows in holes.weights[:-1]:
+    """Order the neurons of each hidden layer by their first weight, where swapping two of them changes nothing.
+
+    That is so where the next layer's weights are unknown, too, and its inputs all count alike.
+    """
+    if sketch.activation == "halves":
+        return
+    for rows, following in itertools.pairwise(holes.weights):
+        if all(isinstance(one, int) for row in following for one in row):
+            continue
         for before, after in itertools.pairwise(rows):
             if not isinstance(before[0], int):
                 model.at_least(after[0], before[0])

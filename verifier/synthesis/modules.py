@@ -30,7 +30,7 @@ class BinaryNetwork(nn.Module):
     def __init__(self, network: WholeNetwork) -> None:
         """Store the bits, and the thresholds: 2 popcount - inputs + bias >= 0."""
         super().__init__()
-        if network.sketch.activation != "sign" or set(network.sketch.weights) - {-1, 1}:
+        if network.sketch.activation != "sign" or any((abs(weight) != 1).any() for weight in network.weights):
             raise SketchError("network: expected activation 'sign' and weights of -1 and 1")
         self.layers = len(network.weights)
         for place, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):

@@ -58,13 +58,13 @@ class Synthesis:
 
     @property
     def proved(self) -> bool:
-        """Whether nothing better exists: the optimum, or that there is no such network at all."""
+        """Whether the solver ended with a proof: of the optimum, or that no network does what was asked."""
         return self.status in (Status.OPTIMAL, Status.INFEASIBLE)
 
     def __str__(self) -> str:
         """One line."""
         if self.network is None:
-            found = "no network exists" if self.proved else "none found"
+            found = "no network does what was asked" if self.proved else "none found"
         else:
             found = f"{self.correct} of {self.examples} right, {self.network.nonzero} weights"
             found += ", optimal" if self.proved else f", value {self.value}, bound {self.bound}"
@@ -103,7 +103,7 @@ def solver_named(name: str) -> Any:
     """A model of a solver by its name.
 
     Raises:
-        SketchError: There is no solver of that name.
+        SketchError: No solver has that name.
         MissingDependencyError: It is not installed.
     """
     if name == "cpsat":

@@ -33,8 +33,14 @@ class FlipAnswer:
 
 
 def flips_of(x: Any, flips: int) -> Iterator[Whole]:
-    """Every input of -1 and 1 that differs from one in 1 to `flips` places."""
+    """Every input of -1 and 1 that differs from one in 1 to `flips` places.
+
+    Raises:
+        SketchError: There are not that many places, or fewer than one is asked for.
+    """
     given = np.asarray(x, dtype=np.int64)
+    if not 1 <= flips <= len(given):
+        raise SketchError(f"flips: found {flips}, expected 1 to {len(given)}, the number of inputs")
     for count in range(1, flips + 1):
         for places in itertools.combinations(range(len(given)), count):
             changed = given.copy()

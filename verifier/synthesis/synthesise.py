@@ -48,7 +48,7 @@ def synthesise(
         solver: "cpsat", or "z3" for tiny networks and second opinions.
         start: A network to start from (CP-SAT).
         freeze: Layers, from 0 on, that keep the weights of `start`: one step of a search layer by layer.
-        symmetry: Whether hidden neurons are ordered.
+        symmetry: Whether hidden neurons are ordered, in layers where swapping two of them changes nothing.
         most_weights: At most so many weights are not zero, which their domain must hold; None for any number.
         keep: Whether the time line holds each network, not only its value.
         timeout_s: Wall time in seconds; Ctrl-C ends the search sooner. Either way the best found comes back.
@@ -61,12 +61,14 @@ def synthesise(
         What was found. Every count of right examples was confirmed by running the network.
 
     Raises:
-        SketchError: Sketch and examples do not fit, or all examples are required and two of them contradict.
+        SketchError: Sketch, examples and options do not fit, or all examples are required and two of them contradict.
         MissingDependencyError: The solver is not installed.
     """
     check_fit(sketch, examples)
     if objective not in ("correct", "weights", "margin", "any"):
         raise SketchError(f"objective: found {objective!r}, expected 'correct', 'weights', 'margin' or 'any'")
+    if objective == "margin" and sketch.output == "value":
+        raise SketchError("objective: 'margin' asks how clear a class is, and output='value' names none")
     if freeze and start is None:
         raise SketchError("freeze: layers keep the weights of `start`, which is missing")
     if objective != "correct":
@@ -155,7 +157,8 @@ def _goal(model: Any, sketch: Sketch, examples: Examples, holes: encode.Holes, o
     largest = int(np.abs(examples.inputs).max())
     margin: Any = 0
     if objective == "margin":
-        margin = model.whole(0, most := ranges(sketch, largest)[-1][1])
+        most = 2 * ranges(sketch, largest)[-1][1]  # of two outputs, one may be as high as the other is low
+        margin = model.whole(0, most)
     right = []
     for x, label in zip(examples.inputs.tolist(), encode.labels_of(examples), strict=True):
         y = encode.outputs(model, sketch, holes, x, largest)

@@ -16,6 +16,9 @@ from verifier.synthesis.sketch import Examples, Sketch, between
 def test_flips_are_all_inputs_within_that_many_places():
     assert {tuple(one) for one in flips_of([1, 1, -1], 1)} == {(-1, 1, -1), (1, -1, -1), (1, 1, 1)}
     assert len(list(flips_of(np.ones(6), 2))) == 6 + 15
+    for flips in (0, 7):
+        with pytest.raises(SketchError, match=f"flips: found {flips}, expected 1 to 6"):
+            next(flips_of(np.ones(6), flips))
 
 
 @pytest.mark.parametrize("activation", ["sign", "halves"])
@@ -48,7 +51,7 @@ def test_a_network_that_is_robust_by_construction_survives_every_flip():
     examples = Examples(signs, [1, 0, 1, 0])
     sketch = Sketch((6, 1), between(-1, 1), between(-2, 2), "sign")
     done = synthesise_robust(sketch, examples, 1)
-    assert done.robust and done.added >= 0
+    assert done.robust and done.rounds > 1 and done.added > 0, "the examples alone leave room for flips that fail"
     for x, label in zip(signs, examples.labels, strict=True):
         assert flip_by_enumeration(done.last.network, x, int(label), 1).status is Status.INFEASIBLE
 
