@@ -125,6 +125,11 @@ def test_the_courses_own_network_earns_nothing_as_ones_own():
     for name in ("nn_circle_layers", "nn_circle_accuracy"):
         with pytest.raises(AssertionError, match="the course's own network"):
             ANSWERS.points(name, {"nn_circle": circle_network()})
+        steeper = circle_network()  # 2 y - 0.5 is 0.5 where y is
+        steeper[-1].weight.data *= 2
+        steeper[-1].bias.data.mul_(2).sub_(0.5)
+        with pytest.raises(AssertionError, match="the course's own network"):
+            ANSWERS.points(name, {"nn_circle": steeper})
 
 
 def test_a_network_of_its_own_class_keeps_the_points_for_its_layers():

@@ -227,6 +227,12 @@ def test_a_network_earns_by_its_size_and_by_how_well_it_reads(steps, size, point
         assert earned("nn_small", code) == points
 
 
-def test_the_courses_own_network_earns_nothing():
+@pytest.mark.parametrize(
+    "disguise",
+    ["", "nn_small[-1].weight.data *= 2", "nn_small[-1].bias.data += 1", "nn_small[0].weight.data *= 1.02",
+     "torch.manual_seed(0)\nfor one in nn_small.parameters():\n    one.data += 0.05 * torch.randn_like(one)"],
+)  # fmt: skip
+def test_the_courses_own_network_earns_nothing(disguise):
+    own = "import torch\nfrom course_utils.relaxations import small_digit_network\nnn_small = small_digit_network()\n"
     with pytest.raises(AssertionError, match="the course's own network: train"):
-        earned("nn_small", "from course_utils.relaxations import small_digit_network\nnn_small = small_digit_network()")
+        earned("nn_small", own + disguise)
