@@ -96,7 +96,7 @@ samples = 2 * torch.rand(500, 1) - 1
 dataset = TensorDataset(samples, t4(samples))
 
 # %% nbgrader={"grade": false, "grade_id": "nn_curve", "locked": false, "schema_version": 3, "solution": true, "task": false}
-torch.manual_seed(1)
+torch.manual_seed(4)
 ### BEGIN SOLUTION
 nn_curve = nn.Sequential(nn.Linear(1, 20), nn.ReLU(), nn.Linear(20, 25), nn.ReLU(), nn.Linear(25, 1))
 losses = train(regression_model(nn_curve), dataset, epochs=100)
@@ -109,6 +109,7 @@ def check():
     import torch
 
     from course_utils.checks import passed
+    from course_utils.curve import is_curve_network
     from verifier import layers
 
     found = layers(nn_curve)
@@ -116,6 +117,7 @@ def check():
     assert kinds <= {"Linear", "ReLU"}, f"found {sorted(kinds - {'Linear', 'ReLU'})}; Linear and ReLU are enough here"
     sizes = [layer.arrays["weight"].shape for layer in found if layer.kind == "Linear"]
     assert [int(size[0]) for size in sizes] == [20, 25, 1], f"the Linear layers have weights of shapes {sizes}"
+    assert not is_curve_network(nn_curve), "this is the course's own network; train one of your own"
     grid = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
     with torch.no_grad():
         fitted = nn_curve(grid.to(next(nn_curve.parameters()).dtype)).double()
@@ -295,6 +297,7 @@ def check():
 
     from course_utils.checks import passed
 
+    assert isinstance(exact_text(0.375), str), f"exact_text gives a {type(exact_text(0.375)).__name__}, not a text"
     for value in [0.375, -2.5, 0.0, 3]:
         assert Fraction(exact_text(value)) == Fraction(value), f"{value} becomes {exact_text(value)}"
     assert Fraction(exact_text(0.1)) != Fraction(1, 10), "the float 0.1 becomes 1/10; which rational is it exactly?"
