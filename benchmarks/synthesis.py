@@ -275,7 +275,7 @@ def as_table(stored: dict[str, Any]) -> str:
         "",
         "`OMP_NUM_THREADS=1 python -m benchmarks.synthesis`, two cores, CP-SAT with two threads. Other work ran on the",
         "same cores: seconds are of wall time and upper bounds; an idle machine proves more in them. `right` counts",
-        "training examples, `bound` is proved of `value`, `test` is the (balanced) accuracy on unseen ones. In `pairs`,",
+        "training examples, `bound` is proved of `value`, `test` is the (balanced) accuracy on unseen ones. In `pairs`",
         "`test` is the mean of five draws, `of` the test images (10,000: with `--mnist FOLDER`), `seconds` CPU time.",
         "In `formulas`, times are CPU seconds. A part of fewer solvers than the others was measured earlier.",
         "",

@@ -644,7 +644,7 @@ show_rows("pairs")
 
 # %% [markdown]
 # "test" is the mean over five draws of the training images, on all 10,000 test images of MNIST; "seconds" is for all 45 units. Each is a single unit of 784 weights of -1, 0 and 1, without hidden layers. A linear program finds nearly the widest gap between two digits, and its multipliers
-# prove how wide a gap can be. Then most of the weights are given up again for a part of the gap. Bits of half the inputs each, without the gap as a goal, had reached 46.5 and 73.1 %.
+# prove how wide a gap can be. Then most of the weights are given up again for a part of the gap.
 #
 # ## 5. Robust by construction
 # Lab 2 trained robust networks and then proved robustness. A solver can be *asked* for it: a training image keeps its label when any one of its 64 bits flips. All flips at once would be 65 times the examples. **Counterexample-guided**: train, look for flips that change a label,
