@@ -47,7 +47,7 @@ def encode_clause(
 
 
 def add_cuts(builder: Builder, network: NetworkColumns, cuts: Sequence[Dependency]) -> None:
-    """Write dependencies between neurons that have switches as rows, which cut off the pair of states that each forbids.
+    """Write dependencies between neurons that have switches as rows: each cuts off the pair of states that it forbids.
 
     Written out, "q active fixes r as active" is d_q <= d_r. The rows live here alone, since lab 6 asks for them.
     """
