@@ -50,7 +50,9 @@ def check_own_notebook(
         told(f"{lab}: the notebook with its solutions was not judged: {wrong.splitlines()[0]}")
         return
     told(f"{lab}: judging the notebook with its solutions, once for each change of it")
-    graded = run_notebook(source, source, limits=limits, unsafe=unsafe, lab_files=beside, blueprint=term_blueprint(course, lab))
+    graded = run_notebook(
+        source, source, limits=limits, unsafe=unsafe, lab_files=beside, blueprint=term_blueprint(course, lab)
+    )
     short = [one for one in graded.outcomes if one.points < one.max_points]
     if short or graded.notes:
         said = [
