@@ -398,6 +398,8 @@ def check():
 
     said = tuple(within_layer((1.0, 0.0, -0.5), (1.0, 0.0, 0.5), *square))
     assert said == (None, "+"), "an active q may fix r as well"
+    said = tuple(within_layer((1.0, 0.0, 1 + 2**-26), (1.0, 0.0, 1.0), [-2.0, -1.0], [2.0, 1.0]))
+    assert said[0] == "-", "z_q may lie above z_r by very little, in float64: where q is off, so is r"
     drawn, tried = np.random.RandomState(11), 0
     for _ in range(400):
         q, r = (tuple(float(v) for v in drawn.uniform(-1, 1, 3)) for _ in range(2))
