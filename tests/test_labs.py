@@ -1,4 +1,4 @@
-"""Labs run with their solutions; released, they hold none, and who skips every exercise still reads them to the end."""
+"""Labs run with their solutions; released, they hold none; their checks keep the contract."""
 
 import ast
 import builtins
@@ -49,11 +49,13 @@ def released(lab: Path) -> NotebookNode:
     return notebook
 
 
-def run(notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch, allow_errors: bool) -> NotebookNode:
+def run(
+    notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch, allow_errors: bool, seconds: int = 300
+) -> NotebookNode:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     NotebookClient(
         notebook,
-        timeout=300,
+        timeout=seconds,
         kernel_name="python3",
         allow_errors=allow_errors,
         resources={"metadata": {"path": str(folder)}},
@@ -98,18 +100,6 @@ def test_lab_runs_with_its_solutions_and_earns_every_point(lab, tmp_path, monkey
             given = [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
             # nbgrader's rule: a number as last expression is the points; without one, a cell that ran has them all
             assert given in ([], [str(nbgrader(cell)["points"])]), nbgrader(cell)["grade_id"]
-
-
-@pytest.mark.slow
-@each_lab
-def test_who_skips_every_exercise_still_reads_the_lab_to_its_end(lab, tmp_path, monkeypatch):
-    """Errors appear in the exercises themselves and in their checks, nowhere else; and every check notices."""
-    notebook = run(released(lab), tmp_path, monkeypatch, allow_errors=True)
-    for cell in notebook.cells:
-        if not nbgrader(cell):
-            assert not errors(cell), f"{errors(cell)} in\n{cell.source}"
-        elif is_test(cell):
-            assert errors(cell), f"{nbgrader(cell)['grade_id']} passes though its exercise was skipped"
 
 
 @each_lab

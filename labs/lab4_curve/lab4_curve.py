@@ -96,7 +96,7 @@ samples = 2 * torch.rand(500, 1) - 1
 dataset = TensorDataset(samples, t4(samples))
 
 # %% nbgrader={"grade": false, "grade_id": "nn_curve", "locked": false, "schema_version": 3, "solution": true, "task": false}
-torch.manual_seed(1)
+torch.manual_seed(4)
 ### BEGIN SOLUTION
 nn_curve = nn.Sequential(nn.Linear(1, 20), nn.ReLU(), nn.Linear(20, 25), nn.ReLU(), nn.Linear(25, 1))
 losses = train(regression_model(nn_curve), dataset, epochs=100)
