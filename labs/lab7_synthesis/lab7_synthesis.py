@@ -507,9 +507,8 @@ def show_rows(section):
     for one in stored[section]["rows"]:
         right = "" if "right" not in one else f"{one['right']:>3} of {one['of']}"
         test = "" if "test" not in one else f"test {one['test']:.1%}"
-        print(
-            f"{one['what']:<62} {right:<11} {one.get('status', 'nothing proved'):<15} {test:<11} {one.get('seconds', '')} s"
-        )
+        took = "" if "seconds" not in one else f"{one['seconds']} s"
+        print(f"{one['what']:<62} {right:<11} {one.get('status', 'nothing proved'):<15} {test:<11} {took}".rstrip())
 
 
 show_rows("cats")
