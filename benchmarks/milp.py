@@ -23,7 +23,6 @@ from course_utils.milp_lab import cat_airplane
 from verifier import MilpOptions, Result, Verdict, argmax_is, verify, verify_files
 
 RESULTS = Path(__file__).parent / "results"
-LEVELS = 4  # of 255, for the images
 KNOWN = {"unsat": Verdict.VERIFIED, "sat": Verdict.FALSIFIED}
 # the first seven differ from "all" in one thing each, the others in what is left away
 COMBINATIONS = {
@@ -65,13 +64,13 @@ def files(data: Path, family: str, count: int) -> list[Asked]:
     ]
 
 
-def images(count: int) -> list[Asked]:
-    """Lab 6's images of CIFAR-10 with up to 4 levels of change in each value; no verdict is known."""
+def images(count: int, levels: int) -> list[Asked]:
+    """Lab 6's images of CIFAR-10 with up to so many of 255 levels of change in each value; no verdict is known."""
     net, pictures, labels = cat_airplane()
     found: list[Asked] = []
     for k in range(count):
         x = pictures[k].reshape(-1).double()
-        box = torch.stack([(x - LEVELS / 255).clamp(0, 1), (x + LEVELS / 255).clamp(0, 1)], dim=1)
+        box = torch.stack([(x - levels / 255).clamp(0, 1), (x + levels / 255).clamp(0, 1)], dim=1)
         ask = partial(verify, net, box, argmax_is(labels[k]), input_shape=(3, 32, 32))
         found.append(("cat_airplane", f"image {k}", "", ask))
     return found
@@ -86,10 +85,9 @@ def _cpu() -> float:
     return sum(os.times()[:4])
 
 
-def measure(data: Path, family: str, count: int, timeout_s: float, names: list[str]) -> list[dict[str, object]]:
+def measure(family: str, asked: list[Asked], timeout_s: float, names: list[str]) -> list[dict[str, object]]:
     """Run every combination on every instance."""
     rows: list[dict[str, object]] = []
-    asked = images(count) if family == "cifar" else files(data, family, count)
     for network, question, known, ask in asked:
         for name in names:
             wall, started = time.perf_counter(), _cpu()
@@ -140,6 +138,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--family", nargs="+", default=["acasxu", "mnist_fc", "safenlp"])
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--levels", type=int, default=7, help="of change in an image of cifar (default 7 of 255)")
     parser.add_argument("--timeout", type=float, default=10.0)
     parser.add_argument("--combinations", nargs="+", default=list(COMBINATIONS), choices=list(COMBINATIONS))
     parser.add_argument("--csv", type=Path, default=RESULTS / "milp.csv")
@@ -147,7 +146,9 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     for family in given.family:
         names = [one for one in given.combinations if family == "acasxu" or one not in ONLY_SPLIT]
-        rows += measure(given.data, family, given.count, given.timeout, names)
+        cifar = family == "cifar"
+        asked = images(given.count, given.levels) if cifar else files(given.data, family, given.count)
+        rows += measure(family, asked, given.timeout, names)
     fields = list(dict.fromkeys(key for row in rows for key in row))
     with given.csv.open("w", newline="") as file:
         writer = csv.DictWriter(file, fields, lineterminator="\n")

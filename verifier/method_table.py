@@ -33,7 +33,9 @@ class Method:
         needs: Extras of the package that it needs, e.g. "exact"; () for none.
         use: What to ask it for, in a few words.
         bound: The bounding method, where it is one.
-        stoppable: Whether `bound` takes `stop`, and gives what it has when time is up.
+        takes: What else `bound` takes where one question is asked: "stop", to give what it has when time is up;
+            "seconds" or "seconds_left" of the call; "influence", whether to say what each neuron does to the rows.
+        cost: Seconds that it takes at least, which no `stop` cuts short; it is not begun where fewer are left.
     """
 
     name: str
@@ -44,7 +46,8 @@ class Method:
     needs: tuple[str, ...]
     use: str
     bound: BoundingMethod | None = None
-    stoppable: bool = False
+    takes: tuple[str, ...] = ()
+    cost: Callable[[Network], float] | None = None
 
 
 def _ibp(network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None) -> LayerBounds:
@@ -107,6 +110,15 @@ def _lirpa(kind: str) -> Callable[..., LayerBounds]:
     return bound
 
 
+def _lirpa_cost(optimised: bool = False) -> Callable[[Network], float]:
+    def cost(network: Network) -> float:
+        from verifier.bounds.lirpa_cost import lirpa_seconds
+
+        return lirpa_seconds(network, optimised)
+
+    return cost
+
+
 BOTH = "verified and falsified"
 TABLE: dict[str, Method] = {
     one.name: one
@@ -115,18 +127,21 @@ TABLE: dict[str, Method] = {
                "nearly every question: the others in turn, from cheap to expensive"),
         Method("ibp", "interval", "verified", "", "rounded", (), "the loosest bounds, fastest", _ibp),
         Method("symbolic", "symbolic", "verified", "", "rounded", (), "linear bounds in one pass forward", _symbolic),
-        Method("crown", "crown", "verified", "", "rounded", (), "linear bounds in passes backward", _crown, True),
+        Method("crown", "crown", "verified", "", "rounded", (), "linear bounds in passes backward", _crown,
+               ("stop", "influence")),
         Method("crown_optimized", "crown optimized", "verified", "", "rounded", ("torch",),
                "the tightest linear bounds here: slopes optimised by gradient, hidden layers too", _crown_optimized,
-               True),
+               ("stop",)),
         Method("auto_lirpa_ibp", "auto-LiRPA IBP", "verified", "", "rounded", ("torch", "lirpa"),
-               "intervals by auto-LiRPA", _lirpa("IBP")),
+               "intervals by auto-LiRPA", _lirpa("IBP"), ("seconds",), _lirpa_cost()),
         Method("auto_lirpa", "auto-LiRPA CROWN", "verified", "", "rounded", ("torch", "lirpa"),
-               "CROWN by auto-LiRPA; it agrees with `crown` to 1e-5", _lirpa("CROWN")),
+               "CROWN by auto-LiRPA; it agrees with `crown` to 1e-5", _lirpa("CROWN"), ("seconds",), _lirpa_cost()),
         Method("auto_lirpa_optimized", "auto-LiRPA CROWN-Optimized", "verified", "", "rounded", ("torch", "lirpa"),
-               "optimised slopes by auto-LiRPA; seconds", _lirpa("CROWN-Optimized")),
+               "optimised slopes by auto-LiRPA; seconds", _lirpa("CROWN-Optimized"), ("seconds",),
+               _lirpa_cost(optimised=True)),
         Method("sdp", "sdp", "verified", "", "rounded", ("exact", "sdp"),
-               "small dense networks: neurons bounded together, tighter than `lp`; seconds to minutes", _sdp, True),
+               "small dense networks: neurons bounded together, tighter than `lp`; seconds to minutes", _sdp,
+               ("stop", "seconds_left")),
         Method("attack", "attack", "falsified", "", "", (), "whether the spec fails obviously"),
         Method("split", "split", BOTH, "with few inputs", "rounded", (),
                "few inputs; with `bounds=` any bounding method inside; fast with [fast]"),

@@ -95,57 +95,71 @@ class Run:
 
     def go(self) -> None:
         """Run the stages of the method."""
-        if self.too_large():
+        if not self.too_large():
+            RUNS.get(self.method, Run.run_bounds)(self)
+
+    def run_bounds(self) -> None:
+        """Bound the outputs and the margins by the method, and nothing else."""
+        method, left = TABLE[self.method], self.budget.seconds_left
+        assert method.bound is not None  # all others stand in RUNS
+        if method.cost is not None and method.cost(self.question.network) > left:
+            self.why = time_is_up(self.budget.timeout_s, f"leaves too little for {method.label}")
             return
-        method = TABLE[self.method]
-        if method.bound is not None and method.name != "lp":  # which also looks for counterexamples
-            bound: Callable[..., LayerBounds] = method.bound
-            if method.stoppable:
-                bound = partial(bound, stop=self.budget.time_is_up)
-            if method.name == "crown":
-                bound = partial(bound, influence=False)
-            if method.name == "sdp":
-                bound = partial(bound, seconds_left=lambda: self.budget.seconds_left)
-            if "lirpa" in method.needs:
-                optimised = method.name == "auto_lirpa_optimized"
-                if lirpa_seconds(self.question.network, optimised) > self.budget.seconds_left:
-                    self.why = time_is_up(self.budget.timeout_s, "leaves too little for auto-LiRPA")
-                    return
-                bound = partial(bound, seconds=self.budget.seconds_left)
-            try:
-                self.bound_root(method.label, bound)
-            except TooManyValues as error:
-                self.why = Why(Reason.NOT_SUPPORTED, str(error))
-            if not self.settled and self.why is None:
-                words = f"the bounds of {self.method} do not settle it; method='auto' goes on"
-                self.why = self.budget.exhausted() or Why(Reason.BOUNDS_OPEN, words)
-        elif self.method == "auto":
-            self.run_auto()
+        offered: dict[str, Any] = {
+            "stop": self.budget.time_is_up,
+            "seconds": left,
+            "seconds_left": lambda: self.budget.seconds_left,
+            "influence": False,  # only a search asks which neuron to split
+        }
+        bound = partial(method.bound, **{name: offered[name] for name in method.takes})
+        try:
+            self.bound_root(method.label, bound)
+        except TooManyValues as error:
+            self.why = Why(Reason.NOT_SUPPORTED, str(error))
+        if not self.settled and self.why is None:
+            words = f"the bounds of {self.method} do not settle it; method='auto' goes on"
+            self.why = self.budget.exhausted() or Why(Reason.BOUNDS_OPEN, words)
+
+    def run_attack(self) -> None:
+        """Attack, and attack again from where linear bounds are lowest."""
+        self.bound_root("interval", interval_bounds, may_settle=False)
+        self.attack()
+        if not self.settled:
+            self.bound_root("crown", self.crown_in_time, may_settle=False)
+            self.attack_thoroughly()
+        if not self.settled:
+            self.why = self.budget.exhausted() or ATTACK_OPEN
+
+    def run_split(self) -> None:
+        """Split the inputs, compiled where the bounds are CROWN's."""
+        self.bound_root("interval", interval_bounds, may_settle=False)
+        if self.bounds == "crown":
+            self.split_inputs(InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up)))
         else:
-            self.bound_root("interval", interval_bounds, may_settle=False)
-            if self.method == "attack":
-                self.attack()
-                if not self.settled:
-                    self.bound_root("crown", self.crown_in_time, may_settle=False)
-                    self.attack_thoroughly()
-                if not self.settled:
-                    self.why = self.budget.exhausted() or ATTACK_OPEN
-            elif self.method == "split":
-                if self.bounds == "crown":
-                    self.split_inputs(InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up)))
-                else:
-                    self.split(InputSplit(self.question, bounding(self.bounds)))
-            elif self.method == "relu_split":
-                self.split_relus()
-            elif self.method == "milp":
-                self.bound_root(self.milp.bounds, self.bound_for_milp(), may_settle=False)
-                self.search_milp()
-            else:
-                self.bound_root("crown", self.crown_in_time, may_settle=False)
-                if self.method == "z3":
-                    self.ask_z3(self.budget)
-                else:
-                    self.ask_highs()
+            self.split(InputSplit(self.question, bounding(self.bounds)))
+
+    def run_relu_split(self) -> None:
+        """Split ReLUs."""
+        self.bound_root("interval", interval_bounds, may_settle=False)
+        self.split_relus()
+
+    def run_milp(self) -> None:
+        """Search by MILP, on the bounds that its options name."""
+        self.bound_root("interval", interval_bounds, may_settle=False)
+        self.bound_root(self.milp.bounds, self.bound_for_milp(), may_settle=False)
+        self.search_milp()
+
+    def run_lp(self) -> None:
+        """Ask HiGHS about the relaxation, whose points may be counterexamples."""
+        self.bound_root("interval", interval_bounds, may_settle=False)
+        self.bound_root("crown", self.crown_in_time, may_settle=False)
+        self.ask_highs()
+
+    def run_z3(self) -> None:
+        """Ask Z3."""
+        self.bound_root("interval", interval_bounds, may_settle=False)
+        self.bound_root("crown", self.crown_in_time, may_settle=False)
+        self.ask_z3(self.budget)
 
     def too_large(self) -> bool:
         """Whether bounds could overflow; then nothing is asked, and the reason says so."""
@@ -438,3 +452,15 @@ class Run:
             counterexample_output=None if counterexample is None else counterexample.y, note=question.subject.note,
             counterexamples=tuple(question.subject.to_caller(one.x) for one in kept), milp=self.milp_work,
         )  # fmt: skip
+
+
+# How a method runs that does more than bound the outputs once.
+RUNS: dict[str, Callable[[Run], None]] = {
+    "auto": Run.run_auto,
+    "attack": Run.run_attack,
+    "split": Run.run_split,
+    "relu_split": Run.run_relu_split,
+    "milp": Run.run_milp,
+    "lp": Run.run_lp,
+    "z3": Run.run_z3,
+}

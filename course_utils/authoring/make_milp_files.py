@@ -1,11 +1,9 @@
-"""Make lab 6's files: three ACAS Xu networks with four properties, a small network for CIFAR-10 images, and the race.
+"""Make lab 6's files: three ACAS Xu networks with four properties, and a small network for CIFAR-10 images.
 
 python -m course_utils.authoring.make_milp_files --data <folder with vnncomp/acasxu and cifar10> [--only ...]
 """
 
 import argparse
-import csv
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ import torch
 from torch import nn
 
 from course_utils.acas import NETWORKS
-from course_utils.milp_lab import RACE_METHODS, race_instances, run_race
 from verifier.frontends.read import read_subject
 from verifier.frontends.vnnlib.file import problem, vnnlib_text
 
@@ -70,31 +67,16 @@ def make_cifar(data: Path) -> None:
     )
 
 
-def make_race() -> None:
-    """Run every method on every question with ten seconds each, and store how long each took."""
-    with (FILES / "race.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["method", "instance", "verdict", "cpu_s"])
-        for method in RACE_METHODS:
-            started = time.process_time()
-            for row in run_race(method, race_instances(), timeout_s=10.0):
-                writer.writerow([row.method, row.instance, row.verdict, f"{row.seconds:.3f}"])
-            file.flush()
-            print(method, f"{time.process_time() - started:.0f} s", flush=True)
-
-
 def main() -> None:
     """Make what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", choices=["acas", "cifar", "race"], default=["acas", "cifar", "race"])
+    parser.add_argument("--only", nargs="+", choices=["acas", "cifar"], default=["acas", "cifar"])
     given = parser.parse_args()
     if "acas" in given.only:
         make_acas(given.data)
     if "cifar" in given.only:
         make_cifar(given.data)
-    if "race" in given.only:
-        make_race()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Colours and style are those of `course_utils.plots`. Each picture also says in w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,9 @@ from course_utils.acas import ADVISORIES, DEGREES_PER_S, advisory, flight, physi
 from course_utils.milp_lab import Constant, Lap, Link
 from course_utils.plots.style import COLOURS, draw_legend, in_course_style, in_words
 
-SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222")  # Okabe and Ito
-MARKERS = "osD^vPX"
+# Okabe and Ito's colours, and a grey
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222", "#8A8A8A")
+MARKERS = "osD^vPX*"
 LAYER_GAP = 5.0  # between two layers, in units of the distance between two neurons
 WITHIN, BETWEEN = "#0072B2", "#B34700"  # dependencies of one layer, of two; both can be read on white
 ADVICE = ("#DDDDDD", "#56B4E9", "#F0E442", "#0072B2", "#D55E00")
@@ -200,7 +202,7 @@ def draw_race(laps: Sequence[Lap], limit: float = 10.0) -> Axes:
     methods = list(dict.fromkeys(lap.method for lap in laps))
     total = len({lap.instance for lap in laps})
     said = []
-    for method, colour, marker in zip(methods, SERIES, MARKERS, strict=False):
+    for method, colour, marker in zip(methods, itertools.cycle(SERIES), itertools.cycle(MARKERS), strict=False):
         times = np.sort([lap.seconds for lap in laps if lap.method == method and lap.verdict != "unknown"])
         said.append(f"{method} {len(times)}")
         x = [1e-3, *np.maximum(times, 1e-3), max(limit, float(times.max(initial=0.0)))]

@@ -118,12 +118,12 @@ def test_same_seed_gives_the_same_counterexamples() -> None:
 
 def test_time_limit_gives_unknown_with_what_is_known() -> None:
     network = random_network(0, 10, 60, 60, 1)
-    started = time.perf_counter()
+    started = time.process_time()
     result = verifier.verify(network, [(-1, 1)] * 10, [(None, 20.0)], timeout_s=1.5, progress=False)
     assert result.verdict is UNKNOWN
     assert "time limit of 1.5 s" in result.reason
     assert np.isfinite(result.output_bounds.upper).all()
-    assert time.perf_counter() - started < 5  # far above the limit: this is not a measure of speed
+    assert time.process_time() - started < 5  # of CPU time, far above the limit: this is not a measure of speed
 
 
 @pytest.mark.parametrize("method", ["crown", "attack", "lp", "milp", "z3"])

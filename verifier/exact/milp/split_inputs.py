@@ -23,6 +23,7 @@ from verifier.exact.milp.options import MilpOptions
 from verifier.question.box import Box
 
 TRIED_INPUTS = 16  # that are tried at most, the widest as the first layer sees them
+FEW_UNSTABLE = 8  # ReLUs up to which a box is not split: at most 2^8 configurations are left to linear programs
 SPLIT_INPUTS = 16  # inputs that vary, up to which the box is split where the caller does not say
 
 
@@ -62,7 +63,7 @@ def choose_halves(
 
     Returns:
         The halves along the input whose halves have the highest mean stability ratio; None where their mean score does
-        not exceed the part's.
+        not exceed the part's, or hardly a ReLU is unstable.
     """
     lower, upper = question.box.lower, question.box.upper
     middle = lower + 0.5 * (upper - lower)
@@ -70,7 +71,8 @@ def choose_halves(
     if axes.size > TRIED_INPUTS:
         reach = np.asarray(question.network.layers[0].magnitude.sum(axis=0)).reshape(-1) * question.box.width
         axes = axes[np.argsort(-reach[axes], kind="stable")[:TRIED_INPUTS]]
-    if axes.size == 0 or not pre:
+    unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in pre)
+    if axes.size == 0 or unstable <= FEW_UNSTABLE:
         return None
     lows, highs = np.tile(lower, (2 * axes.size, 1)), np.tile(upper, (2 * axes.size, 1))
     for k, axis in enumerate(axes):

@@ -1,9 +1,9 @@
-"""Which input is split, and when: worked by hand on two neurons of two inputs."""
+"""Which input is split, and when: worked by hand on neurons of two kinds and two inputs."""
 
 import numpy as np
 import pytest
 
-from verifier import Affine, Bounds, MilpOptions, Network
+from verifier import Affine, Bounds, MilpOptions, Network, Verdict, greater_than, verify
 from verifier.answer.verdict import Question
 from verifier.exact.milp.configuration import bound_configuration
 from verifier.exact.milp.found import SubProblem
@@ -11,9 +11,10 @@ from verifier.exact.milp.split_inputs import choose_halves, score, splits_boxes,
 from verifier.question.spec import AllOf, Box
 from verifier.subject import Subject
 
-# z1 = x1, z2 = x1 - 0.1 on [-1, 1]^2: halving x1 leaves z1 stable in both halves and z2 in one; x2 changes nothing
+# z1 = x1, z2 = x1 - 0.1 on [-1, 1]^2: halving x1 leaves z1 stable in both halves and z2 in one; x2 changes nothing.
+# Each five times over, since a box with few unstable neurons is not split.
 NETWORK = Network(
-    (Affine(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0.0, -0.1])), Affine(np.ones((1, 2)), np.zeros(1)))
+    (Affine(np.tile([1.0, 0.0], (10, 1)), np.tile([0.0, -0.1], 5)), Affine(np.ones((1, 10)), np.zeros(1)))
 )
 
 
@@ -54,3 +55,14 @@ def test_the_box_is_split_where_few_inputs_vary_unless_the_caller_says():
     wide = Network((Affine(np.ones((2, 20)), np.zeros(2)), Affine(np.ones((1, 2)), np.zeros(1))))
     question = Question.ask(Subject.of_network(wide), Box([-1] * 20, [1] * 20), AllOf(()))
     assert not splits_boxes(question, MilpOptions()) and splits_boxes(question, MilpOptions(splitting=True))
+
+
+def test_eight_unstable_neurons_are_left_to_programs_however_much_splitting_is_favoured():
+    """Splitting this box along its three inputs took more than a thousand parts; it has 2^8 configurations at most."""
+    generator = np.random.default_rng(3)
+    hidden = Affine(generator.normal(size=(8, 3)), generator.normal(size=8))
+    net = Network((hidden, Affine(np.abs(generator.normal(size=(1, 8))), np.zeros(1))))
+    options = MilpOptions(bounds="symbolic", cuts="none", splitting=True, favour=100.0)
+    result = verify(net, [(-3, 3)] * 3, greater_than(-0.001), method="milp", milp=options, progress=False)
+    assert result.verdict is Verdict.VERIFIED
+    assert result.milp is not None and result.milp.input_splits == 0
