@@ -27,8 +27,24 @@
 # part then goes on with numbers or a library call, and says so.
 #
 # One cell asks you to **commit to a guess** first: write a number where it says `None`. It is not graded.
+#
+# The first cell prints the version of everything the lab uses. In Google Colab, upload the course's archive to the
+# session first; the cell then installs it, which takes about two minutes.
 
 # %%
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("course_utils") is None and Path("/content").is_dir():  # Google Colab
+    archive = "nn-verification-course-student"
+    if not Path(f"{archive}.zip").is_file():
+        raise FileNotFoundError(f"upload {archive}.zip (folder icon on the left, then the arrow), and run this cell again")
+    subprocess.run(["unzip", "-qo", f"{archive}.zip"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./{archive}[labs]"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "auto-LiRPA>=0.3,<1"], check=True)
+
 from course_utils.checks import mine_or, start_lab
 
 start_lab(points=36)  # and 4 for the written question
