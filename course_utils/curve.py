@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from course_utils.data import load_file, network_from_arrays
 from course_utils.own_verifier import layers_of, library_pairs, numbers
+from course_utils.stand_ins import alike
 from course_utils.training import few_threads
 from verifier import max_error, verify_function
 
@@ -23,6 +24,7 @@ Layers = list[tuple[list[list[float]], list[float]]]
 
 GRID = 2001  # points on which an error is sampled
 QUERY_WORK = 15_000_000  # Z3's own unit of work for one query: about 8 s, and the same on a busy machine
+COPY = 0.05  # of the outputs' spread: networks trained apart differed by 0.18 or more
 STORED_FLOAT_X = 0.7000000476837158  # a float32 at which lab 4's two neurons give 0.125
 SIZES = [
     ("width", 1, (10,)), ("width", 1, (20,)), ("width", 1, (40,)), ("width", 1, (80,)),
@@ -64,6 +66,11 @@ class AskedPiece:
 def curve_network() -> nn.Sequential:
     """The course's own 1-20-25-1 network, trained on 500 points of T4."""
     return network_from_arrays(load_file("curve.npz"))
+
+
+def is_curve_network(net: Any) -> bool:
+    """Whether a network is the course's own for T4, perhaps scaled, shifted or a little changed."""
+    return alike(net, curve_network(), within=COPY)
 
 
 def stored_keras_weights() -> list[np.ndarray[Any, Any]]:

@@ -49,12 +49,19 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what an earlier run has shown, unless a sandbox or the user's rights can change what it does."""
+    """Leave out what an earlier run has shown, unless a sandbox or the user's rights can change what it does.
+
+    Of several processes none shall be left alone at the end with what takes a minute: it comes first. pytest-xdist
+    begins with what is grouped, the largest group first, and keeps the order of all else.
+    """
     if config.option.leave_out_passed:
         passed = set(config.option.leave_out_passed.read_text(encoding="utf-8").splitlines())
         again = [item for item in items if item.nodeid not in passed or item.nodeid.startswith("tests/grading/")]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(again)])
         items[:] = again
+    if hasattr(config, "workerinput"):
+        early = ("xdist_group", "slow")  # a group stays in order: its files set up what their tests share
+        items.sort(key=lambda item: not any(map(item.get_closest_marker, early)))
 
 
 @functools.cache  # once in a process: a sandbox is started to see whether one works

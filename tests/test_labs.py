@@ -1,4 +1,4 @@
-"""Labs run with their solutions; released, they hold none, and who skips every exercise still reads them to the end."""
+"""Labs run with their solutions; released, they hold none; their checks keep the contract."""
 
 import ast
 import builtins
@@ -49,11 +49,13 @@ def released(lab: Path) -> NotebookNode:
     return notebook
 
 
-def run(notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch, allow_errors: bool) -> NotebookNode:
+def run(
+    notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch, allow_errors: bool, seconds: int = 300
+) -> NotebookNode:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     NotebookClient(
         notebook,
-        timeout=300,
+        timeout=seconds,
         kernel_name="python3",
         allow_errors=allow_errors,
         resources={"metadata": {"path": str(folder)}},
@@ -98,18 +100,6 @@ def test_lab_runs_with_its_solutions_and_earns_every_point(lab, tmp_path, monkey
             given = [output.data["text/plain"] for output in cell.outputs if output.output_type == "execute_result"]
             # nbgrader's rule: a number as last expression is the points; without one, a cell that ran has them all
             assert given in ([], [str(nbgrader(cell)["points"])]), nbgrader(cell)["grade_id"]
-
-
-@pytest.mark.slow
-@each_lab
-def test_who_skips_every_exercise_still_reads_the_lab_to_its_end(lab, tmp_path, monkeypatch):
-    """Errors appear in the exercises themselves and in their checks, nowhere else; and every check notices."""
-    notebook = run(released(lab), tmp_path, monkeypatch, allow_errors=True)
-    for cell in notebook.cells:
-        if not nbgrader(cell):
-            assert not errors(cell), f"{errors(cell)} in\n{cell.source}"
-        elif is_test(cell):
-            assert errors(cell), f"{nbgrader(cell)['grade_id']} passes though its exercise was skipped"
 
 
 @each_lab
@@ -273,6 +263,31 @@ def test_graded_checks_limit_work_by_subdomains(lab):
     for cell in test_cells(lab):
         if "verify(nn_" in cell.source:
             assert cell.source.count("verify(nn_") == cell.source.count("max_subdomains=")
+
+
+@each_lab
+def test_the_first_cell_installs_the_archive_in_colab_and_nowhere_else(lab, monkeypatch, tmp_path):
+    """Colab's session starts in /content, which nothing here has; the upload that is missing is named."""
+    source = next(cell.source for cell in read(lab).cells if cell.cell_type == "code")
+    install, _, _ = source.partition("from course_utils.checks import")
+    calls = []
+    monkeypatch.setattr("subprocess.run", lambda words, check: calls.append(" ".join(words[-2:])))
+    monkeypatch.chdir(tmp_path)
+
+    exec(install, {})
+    assert calls == []
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(Path, "is_dir", lambda self: str(self) == "/content")
+    with pytest.raises(FileNotFoundError, match=r"upload nn-verification-course-student\.zip"):
+        exec(install, {})
+    Path("nn-verification-course-student.zip").touch()
+    exec(install, {})
+    assert [call.split()[-1] for call in calls] == [
+        "nn-verification-course-student.zip",
+        "./nn-verification-course-student[labs]",
+        "auto-LiRPA>=0.3,<1",
+    ]
 
 
 @each_lab

@@ -1,99 +1,67 @@
-"""No name that a released notebook defines or can import earns points when it is handed in as an answer."""
+"""Who skips every exercise still reads a lab to its end, and no name at hand earns points when it is handed in.
 
-import contextlib
-import importlib
-import io
-import os
-import pkgutil
-import re
-from pathlib import Path
+One run of each released notebook, in a kernel of Jupyter, shows both: its last cell hands in the names.
+"""
 
-import matplotlib as mpl
+import json
+from dataclasses import dataclass
+
 import pytest
-import torch
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 
-mpl.use("agg")
-
-import course_utils
-import verifier
-from course_utils.data import circle_network, circle_points, noisy_digit, repaired_circle_network
-from course_utils.stand_ins import DIGIT_NETWORKS, attacked_shares, digit_network, pixel_map
 from grading.lab.contract import uses
-from tests.test_labs import LABS, is_test, nbgrader, read, released
-
-# what a check takes from the notebook besides the answer itself
-GIVEN = {"repair_check": {"network"}, "find_counterexamples_check": {"network"}, "y_specs_tuned_check": {"network"}}
-ROOM = 6 * 2**30  # bytes of address space for one process, besides what it has already
+from tests.test_labs import LABS, bound_outside_functions, errors, is_test, nbgrader, read, released, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-
-def importable():
-    """Every public name of the two packages that a notebook may import, and what the course's data functions give."""
-    found = {f"verifier.{name}": getattr(verifier, name) for name in verifier.__all__}
-    for module in pkgutil.walk_packages(course_utils.__path__, "course_utils."):
-        if ".authoring" in module.name or module.name.endswith(("doctor", "warm_up")):
-            continue
-        loaded = importlib.import_module(module.name)
-        found |= {f"{module.name}.{name}": value for name, value in vars(loaded).items() if not name.startswith("_")}
-    found |= {"circle_network()": circle_network(), "repaired_circle_network()": repaired_circle_network()}
-    found |= {"noisy_digit().net": noisy_digit().net, "points": circle_points()[0], "pixel_map()": pixel_map()}
-    found |= {f"digit_network({name})": digit_network(name) for name in DIGIT_NETWORKS}
-    return found | {f"attacked_shares({name})": attacked_shares(name) for name in DIGIT_NETWORKS}
+HAND_IN = """import json as _json
+from tests.names_at_hand import gifts as _gifts
+print(_json.dumps(_gifts(_json.loads({checks!r}), globals())))"""
+SKIPPED = [
+    pytest.param(lab, id=lab.stem, marks=pytest.mark.xdist_group(f"{lab.stem}_skipped")) for lab in LABS
+]  # one process runs the notebook for both tests
 
 
-def run_released(lab):
-    """The names that a released notebook holds after its cells were run in order, exercises skipped."""
-    names = {"__name__": "__main__"}
-    for cell in released(lab).cells:
-        if cell.cell_type != "code" or is_test(cell):
-            continue
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            try:
-                exec(cell.source, names)
-            except NotImplementedError:
-                assert nbgrader(cell), f"a cell of the course's own is not done yet:\n{cell.source}"
-    return names
+@dataclass(frozen=True)
+class Skipped:
+    """A released notebook after its run, and what the names in it earned."""
+
+    notebook: NotebookNode
+    gifts: list
 
 
-@pytest.fixture
-def little_memory():
-    """A name that was never meant as an answer may ask for tens of gigabytes: it gets a MemoryError instead."""
-    resource = pytest.importorskip("resource")
-    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ROOM, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
+def checks(lab):
+    """Each check whole, with those names of its first line that a student's answer binds."""
+    cells = [cell for cell in read(lab).cells if cell.cell_type == "code"]
+    answers = [bound_outside_functions(cell.source) for cell in cells if nbgrader(cell).get("solution")]
+    for cell in filter(is_test, cells):
+        wanted = [name for name in uses(cell.source) if name in set().union(*answers)]
+        assert wanted, nbgrader(cell)["grade_id"]
+        yield nbgrader(cell)["grade_id"], cell.source, wanted, nbgrader(cell)["points"]
 
 
-def earned(source, names, points):
-    """What a check gives with these names, hidden tests included."""
-    last = source.rstrip().rpartition("\n")[2]
-    assert re.fullmatch(r"check\(\)", last)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            exec(source.rstrip()[: -len(last)], names)
-            given = names["check"]()
-        except Exception:
-            return 0
-    return points if given is None else given
+@pytest.fixture(scope="module", params=SKIPPED)
+def skipped(request, tmp_path_factory):
+    """What becomes of the lab when every exercise is skipped."""
+    notebook = released(request.param)
+    notebook.cells.append(new_code_cell(HAND_IN.format(checks=json.dumps(list(checks(request.param))))))
+    with pytest.MonkeyPatch.context() as patch:
+        run(notebook, tmp_path_factory.mktemp("skipped"), patch, allow_errors=True, seconds=1800)
+    last = notebook.cells.pop()
+    assert errors(last) == [], last.outputs
+    said = "".join(output.text for output in last.outputs if output.get("name") == "stdout")
+    return Skipped(notebook, json.loads(said.splitlines()[-1]))
 
 
-@pytest.mark.parametrize(
-    "lab", [lab for lab in LABS if lab.stem.startswith(("lab1", "lab2", "lab6"))], ids=lambda lab: lab.stem
-)
-def test_no_name_at_hand_earns_points_as_an_answer(lab, monkeypatch, tmp_path, little_memory):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(os.environ, "MPLBACKEND", "agg")
-    torch.set_num_threads(1)
-    held = run_released(lab)
-    answers = {name: value for name, value in held.items() if not name.startswith("_")} | importable()
-    gifts = []
-    for cell in filter(is_test, read(lab).cells):
-        grade_id = nbgrader(cell)["grade_id"]
-        wanted = [name for name in uses(cell.source) if name not in GIVEN.get(grade_id, ())]
-        for name, value in answers.items():
-            if points := earned(cell.source, held | dict.fromkeys(wanted, value), nbgrader(cell)["points"]):
-                gifts.append((grade_id, name, points))
-    assert gifts == []
+def test_who_skips_every_exercise_still_reads_the_lab_to_its_end(skipped):
+    """Errors appear in the exercises themselves and in their checks, nowhere else; and every check notices."""
+    for cell in skipped.notebook.cells:
+        if not nbgrader(cell):
+            assert not errors(cell), f"{errors(cell)} in\n{cell.source}"
+        elif is_test(cell):
+            assert errors(cell), f"{nbgrader(cell)['grade_id']} passes though its exercise was skipped"
+
+
+def test_no_name_at_hand_earns_points_as_an_answer(skipped):
+    assert skipped.gifts == []

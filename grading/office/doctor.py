@@ -6,13 +6,25 @@ import shutil
 import sys
 
 from grading.course import Course, CourseError
-from grading.sandbox.bubblewrap import trouble
+from grading.sandbox.bubblewrap import lacking, trouble
 
 
-def main(course: Course) -> int:
-    """Print each finding; the exit status is 1 when something is wrong."""
-    findings = [("sandbox", trouble()), ("nbgrader", _missing("nbgrader")), ("Dask", _missing("distributed"))]
-    findings += [("alembic", _alembic()), ("course", _course(course)), ("disk", _disk(course)), ("memory", _memory())]
+def main(course: Course, *, sandbox: bool = True) -> int:
+    """Print each finding; the exit status is 1 when something is wrong.
+
+    Args:
+        course: The course that is looked at.
+        sandbox: Whether others' submissions are to be graded here. If not, a missing sandbox is told in one line, with
+            the command that adds it, and is not wrong.
+    """
+    findings = [("nbgrader", _missing("nbgrader")), ("Dask", _missing("distributed")), ("alembic", _alembic())]
+    findings += [("course", _course(course)), ("disk", _disk(course)), ("memory", _memory())]
+    if sandbox:
+        findings.insert(0, ("sandbox", trouble()))
+    elif left_out := lacking():
+        print(f"LEFT OUT: the grading of others' work, which wants a sandbox: {left_out}")
+    else:
+        findings.insert(0, ("sandbox", ""))
     for what, wrong in findings:
         print(f"{'WRONG' if wrong else 'ok':<6} {what:<9} {wrong}".rstrip())
     return 1 if any(wrong for _, wrong in findings) else 0

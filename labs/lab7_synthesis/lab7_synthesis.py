@@ -26,6 +26,27 @@
 # error: go on with the cell below them. The next part then goes on with a library call, and says so.
 #
 # Some cells ask you to **commit to a guess** first: write a number where it says `None`. It is not graded.
+#
+# The first cell prints the version of everything the lab uses. In Google Colab, upload the course's archive to the
+# session first; the cell then installs it, which takes about two minutes.
+
+# %%
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("course_utils") is None and Path("/content").is_dir():  # Google Colab
+    archive = "nn-verification-course-student"
+    if not Path(f"{archive}.zip").is_file():
+        raise FileNotFoundError(f"upload {archive}.zip (folder icon on the left, then the arrow), and run this cell again")
+    subprocess.run(["unzip", "-qo", f"{archive}.zip"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./{archive}[labs]"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "auto-LiRPA>=0.3,<1"], check=True)
+
+from course_utils.checks import mine_or, start_lab
+
+start_lab(points=36)  # and 4 for the written question
 
 # %% [markdown]
 # ## 1. A network with holes
@@ -39,10 +60,6 @@
 import itertools
 
 import z3
-
-from course_utils.checks import mine_or, start_lab
-
-start_lab(points=36)  # what the checks give; the written question at the end gives 4 more
 
 # %% [markdown]
 # **Exercise (4 points).** Write `whole_net(layers, inputs)`: the outputs as a list, with ReLU after every layer. `layers` is a list of layers, a layer a list of rows,
@@ -490,9 +507,8 @@ def show_rows(section):
     for one in stored[section]["rows"]:
         right = "" if "right" not in one else f"{one['right']:>3} of {one['of']}"
         test = "" if "test" not in one else f"test {one['test']:.1%}"
-        print(
-            f"{one['what']:<62} {right:<11} {one.get('status', 'nothing proved'):<15} {test:<11} {one.get('seconds', '')} s"
-        )
+        took = "" if "seconds" not in one else f"{one['seconds']} s"
+        print(f"{one['what']:<62} {right:<11} {one.get('status', 'nothing proved'):<15} {test:<11} {took}".rstrip())
 
 
 show_rows("cats")

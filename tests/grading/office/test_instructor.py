@@ -1,5 +1,5 @@
 """What an instructor relies on, whatever was handed in: answers left open for want of time are marked, pages and tables
-come out for folders of any name, and the doctor names what is missing."""
+come out for folders of any name."""
 
 import os
 import shutil
@@ -12,7 +12,6 @@ from grading.course import CourseError
 from grading.inside.test_cell import judge_cell
 from grading.lab.contract import TestCell
 from grading.limits import Limits
-from grading.office.doctor import main as doctor
 from grading.office.export import write_export
 from grading.office.report import write_report
 from tests.grading.attacks.attack_lab import small_lab
@@ -112,25 +111,6 @@ def test_the_report_says_where_the_reason_is_that_nothing_was_graded(course):
     hand_in(course, "ann", b"no notebook")
     autograde(course, LAB, limits=LIMITS)
     assert f"python -m grading autograde {LAB}" in write_report(course, LAB).read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("grading.office.doctor.trouble", lambda: "bubblewrap is missing", "WRONG  sandbox"),
-        ("grading.office.doctor.shutil.which", lambda _: None, "WRONG  alembic"),
-        ("grading.office.doctor.importlib.util.find_spec", lambda _: None, "WRONG  nbgrader"),
-        ("grading.office.doctor.os.access", lambda *_: False, "WRONG  course"),
-    ],
-)
-def test_the_doctor_names_what_is_missing(course, monkeypatch, capsys, name, value, said):
-    monkeypatch.setattr(name, value)
-    assert doctor(course) == 1
-    assert said in capsys.readouterr().out
-
-
-def test_the_doctor_finds_a_sound_course_sound(course, capsys):
-    assert doctor(course) == 0, capsys.readouterr().out
 
 
 def test_a_lab_that_was_never_graded_has_no_report(tmp_path):
