@@ -1,8 +1,10 @@
 """What grading costs, and whether every point is right: this course's autograde beside stock `nbgrader autograde`.
 
     python -m benchmarks.grading --submissions 200 --stock 20 --workers 1 2
+    python -m benchmarks.grading --each
 
-A script makes the submissions: a fifth each solved, half-solved and wrong, and the rest hostile. Stock nbgrader, which
+The second command hands in one solved notebook of every lab, for what a lab costs. A script makes the submissions of
+the first: a fifth each solved, half-solved and wrong, and the rest hostile. Stock nbgrader, which
 would run hostile code with the caller's rights, gets those that are not hostile only. Computing is read from control
 groups, which count every process however it ends; without them (they want root) only wall time is told.
 
@@ -89,18 +91,24 @@ def main() -> None:
     parser.add_argument("--submissions", type=int, default=200)
     parser.add_argument("--stock", type=int, default=20, help="submissions that stock nbgrader grades")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--labs", nargs="+", default=["lab1_circle", NO_TORCH])
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "grading.md")
+    parser.add_argument("--labs", nargs="+", help="default: lab 1 and a lab without torch; every lab with --each")
+    parser.add_argument("--each", action="store_true", help="one solved submission of each lab instead")
+    parser.add_argument("--out", type=Path, help="default: grading.md, or grading_each.md with --each")
     options = parser.parse_args()
+    options.labs = options.labs or (Course.here().lab_names() if options.each else ["lab1_circle", NO_TORCH])
+    name = "grading_each.md" if options.each else "grading.md"
+    options.out = options.out or ROOT / "benchmarks" / "results" / name
     lines = ["# Grading", "", describe(), "", f"`python -m benchmarks.grading {' '.join(sys.argv[1:])}`", ""]
     lines += [
         "| lab | run | submissions | wrong points | wall s each | computing s each | own s each | overhead s each |"
     ]
     lines[-1] += " peak MiB |"
     heading = [lines.pop(), "|---|---|---|---|---|---|---|---|---|"]
-    for lab in options.labs:
+    if options.each:
+        lines += [*heading, *each(options.labs)]
+    for lab in [] if options.each else options.labs:
         lines += [*heading, *measure(lab, options.submissions, options.stock, options.workers)]
-    lines += single(options.labs[-1])
+    lines += [] if options.each else single(options.labs[-1])
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 
@@ -118,6 +126,25 @@ def measure(lab: str, submissions: int, stock: int, workers: list[int]) -> list[
         stock_run = graded(lab, stock, None, "stock nbgrader, honest ones", hostile=False, own=ours_run.own)
         rows += [stock_run.row, "", compared(lab, ours_run, stock_run, mix), ""]
     return rows
+
+
+def each(labs: list[str]) -> list[str]:
+    """Rows of one solved submission of each lab, and what a class of a hundred takes."""
+    rows, said = [], []
+    for lab in labs:
+        ours_run = graded(lab, 1, 1, "this course, solved", hostile=False)
+        stock_run = graded(lab, 1, None, "stock nbgrader, solved", hostile=False, own=ours_run.own)
+        rows += [ours_run.row, stock_run.row]
+        said.append(
+            f"- {lab}: {ours_run.wall_s:.0f} s and {_seconds(ours_run.cpu_s)} of computing; stock nbgrader "
+            f"{stock_run.wall_s:.0f} s and {_seconds(stock_run.cpu_s)}. "
+            f"The notebooks of a hundred compute for {ours_run.own * 100 / 3600:.1f} h."
+        )
+    return [*rows, "", *said]
+
+
+def _seconds(cpu_s: float | None) -> str:
+    return "an unknown time" if cpu_s is None else f"{cpu_s:.0f} s"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Networks found by solvers: the longer searches of lab 7, each written down as soon as it is done.
 
-OMP_NUM_THREADS=1 python -m benchmarks.synthesis [SECTION ...]
+OMP_NUM_THREADS=1 python -m benchmarks.synthesis [--part NAME ...] [--mnist FOLDER]
 
-Sections: cats, ten, digits, halves, pairs, robust, tried. What is not named is kept as it was measured before.
+Parts: cats, ten, digits, halves, pairs, formulas, robust, tried. What is not named is kept as it was measured before.
+`--mnist` names a folder with the four files of MNIST, for `pairs`; without, it takes the course's own 7,500 images.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from course_utils.data import load_file
+from benchmarks.synthesis_formulas import run_formulas
+from benchmarks.synthesis_pairs import run_pairs
 from course_utils.synthesis import (
     binary_sketch,
     cats,
@@ -30,10 +32,13 @@ from course_utils.synthesis import (
     robust_digit,
     unit_of_cats,
 )
+from verifier.solvers.highs_solver import Program, solve
+from verifier.solvers.status import Status
 from verifier.synthesis.gradient import train_signs
 from verifier.synthesis.network import WholeNetwork
 from verifier.synthesis.sketch import Examples, Sketch, between
 from verifier.synthesis.synthesise import by_layers, synthesise
+from verifier.synthesis.widest import gap_bound, solve_gap
 
 TARGET = Path(__file__).parents[1] / "course_utils" / "data_files" / "synthesis.json"
 TABLE = Path(__file__).parent / "results" / "synthesis.md"
@@ -58,10 +63,9 @@ def run_cats() -> Rows:
     rows, test = [], cats("test")
     for largest in (1, 2, 3):
         rows.append(row(f"2x2, weights up to {largest}: most right", unit_of_cats(2, largest, 40)))
-    for side, largest in ((2, 3), (4, 1), (4, 2), (4, 3)):
-        rows.append(row(f"{side}x{side}, weights up to {largest}: all 40?", unit_of_cats(side, largest)))
+    rows += grid_of_cats(test)
     found = unit_of_cats(8, 1)
-    rows.append(row("8x8, weights up to 1: all 40?", found, test))
+    rows.append(row("8x8, weights up to 1: all 40?", found, test, weights=found.network.nonzero))
     started, best = time.perf_counter(), [best_few(count) for count in (1, 2, 3)]
     for count, right in enumerate(best, start=1):
         rows.append({
@@ -72,7 +76,12 @@ def run_cats() -> Rows:
     rows.append(row("8x8, at most 1 ternary weight: most right", synthesise(ternary, cats(), most_weights=1)))
     fewest = synthesise(ternary, cats(), objective="weights", start=found.network, timeout_s=60)
     rows.append(row("8x8: fewest ternary weights for all 40", fewest, test))
-    for largest in (1, 3):
+    coarse = Examples(cats().inputs // 64, cats().labels)
+    eight = Sketch((64, 1), between(-1, 1), between(-128, 127), bits=8)
+    any_40 = synthesise(eight, coarse, objective="any")
+    rows.append(row("8x8, 4 grey levels, 8-bit sums, weights up to 1: all 40?", any_40,
+                    Examples(test.inputs // 64, test.labels)))  # fmt: skip
+    for largest in (1, 2):
         low = Examples(cats(side=2).inputs // 16, cats().labels)
         eight = Sketch((4, 1), between(-largest, largest), between(-128, 127), bits=8)
         rows.append(row(f"2x2, 16 grey levels, 8-bit sums, weights up to {largest}", synthesise(eight, low)))
@@ -80,6 +89,50 @@ def run_cats() -> Rows:
     rows.append({"what": "8x8, logistic regression", "right": round(40 * rival(cats())), "of": 40,
                  "test": round(rival(test), 4)})  # fmt: skip
     return rows
+
+
+def grid_of_cats(test: Examples) -> Rows:
+    """One unit at 2x2, 4x4 and 8x8 pixels, from cheap to expensive: the first with 40 of 40, and its fewest weights."""
+    rows: Rows = []
+    began, two = time.perf_counter(), cats(side=2)
+    bound = gap_bound(two, solve_gap(two)[1], 127)
+    if bound >= 1:
+        raise RuntimeError("the multipliers do not prove that 2x2 pixels are too few")
+    rows.append({"what": "2x2, weights up to 127: all 40?, by a linear program", "status": "infeasible", "right": 0,
+                 "of": 40, "seconds": round(time.perf_counter() - began, 1)})  # fmt: skip
+    for largest in (1, 2, 3, 7, 14, 15):
+        rows.append(row(f"4x4, weights up to {largest}: all 40?", unit_of_cats(4, largest)))
+    four, small = cats(side=4), cats("test", side=4)
+    sketch = Sketch((16, 1), between(-15, 15), between(-61200, 61200))
+    fewest = synthesise(sketch, four, objective="weights")
+    rows.append(row("4x4, weights up to 15: fewest weights for all 40", fewest, small, weights=-(fewest.value or 0)))
+    began = time.perf_counter()
+    least = fewest_by_highs(four, 15)
+    rows.append({"what": "the same by HiGHS", "status": "optimal" if least is not None else "time limit",
+                 "weights": least or "", "seconds": round(time.perf_counter() - began, 1)})  # fmt: skip
+    return rows
+
+
+def fewest_by_highs(examples: Examples, largest: int) -> int | None:
+    """The fewest weights of a unit with all right, as a mixed-integer program of its own; None without a proof."""
+    count, inputs = examples.inputs.shape
+    first = examples.labels == 1
+    sides = np.where(first, 1.0, -1.0)[:, None]
+    # columns: the weights, the threshold c, a switch for each weight; w x >= c for cats, w x <= c - 1 for the others
+    right = np.hstack([sides * examples.inputs, -sides, np.zeros((count, inputs))])
+    switch = [np.hstack([s * np.eye(inputs), np.zeros((inputs, 1)), largest * np.eye(inputs)]) for s in (1, -1)]
+    rows = np.vstack([right, *switch])
+    reach = np.append(np.full(inputs, float(largest)), 255.0 * largest * inputs)
+    answer = solve(
+        Program(
+            np.append(np.zeros(inputs + 1), np.ones(inputs)), np.append(-reach, np.zeros(inputs)),
+            np.append(reach, np.ones(inputs)), tuple((np.flatnonzero(r).astype(np.int32), r[r != 0]) for r in rows),
+            np.append(np.where(first, 0.0, 1.0), np.zeros(2 * inputs)), np.full(len(rows), np.inf),
+            np.ones(2 * inputs + 1, bool),
+        ),
+        timeout_s=60,
+    )  # fmt: skip
+    return round(answer.objective) if answer.status is Status.OPTIMAL else None
 
 
 def best_few(count: int) -> int:
@@ -164,34 +217,6 @@ def run_halves() -> Rows:
     return rows
 
 
-def run_pairs() -> Rows:
-    """A network of bits for each pair of digits, 28x28, and a vote."""
-    stored, rows = load_file("mnist_subset.npz"), []
-
-    def signs(part: str) -> Any:
-        return 2 * (stored[f"{part}_images"].reshape(-1, 784) >= 64).astype(int) - 1
-
-    x, y, tests, wanted = signs("train"), stored["train_labels"], signs("test"), stored["test_labels"]
-    for count, method in ((10, "margin"), (40, "gradients")):
-        votes, began = np.zeros((len(tests), 10), int), time.perf_counter()
-        for a, b in itertools.combinations(range(10), 2):
-            first, second = (np.flatnonzero(y == digit)[:count] for digit in (a, b))
-            train = Examples(np.vstack([x[first], x[second]]), np.repeat([1, 0], count))
-            if method == "margin":
-                sketch = Sketch((784, 1), (-1, 1), (0,), "sign")
-                net = synthesise(sketch, train, objective="margin", timeout_s=4, workers=1).network
-            else:
-                net = train_signs(Sketch((784, 1), (-1, 1), between(-784, 784), "sign"), train, steps=100)
-            if net is not None:
-                says = net.predict(tests) == 1
-                votes[says, a] += 1
-                votes[~says, b] += 1
-        share = float((votes.argmax(axis=1) == wanted).mean())
-        rows.append({"what": f"vote of 45, {count} images of each digit, {method}", "test": round(share, 4),
-                     "seconds": round(time.perf_counter() - began, 1)})  # fmt: skip
-    return rows
-
-
 def run_robust() -> Rows:
     """One unit for the digit 0 that keeps its labels when one or two bits flip."""
     rows = []
@@ -218,23 +243,27 @@ def run_tried() -> Rows:
 
 SECTIONS = {
     "cats": run_cats, "ten": run_ten, "digits": run_digits, "halves": run_halves, "pairs": run_pairs,
-    "robust": run_robust, "tried": run_tried,
+    "formulas": run_formulas, "robust": run_robust, "tried": run_tried,
 }  # fmt: skip
 
 
 def main() -> None:
     """Run the sections, write each down when it is done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", default=list(SECTIONS))
+    parser.add_argument("--part", action="append", choices=list(SECTIONS), help="run this part; may be repeated")
+    parser.add_argument("--mnist", type=Path, help="folder with MNIST's four .gz files, for the part pairs")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    for name in parser.parse_args().sections:
-        cpu = time.process_time()
-        rows = SECTIONS[name]()
+    for name in asked.part or SECTIONS:
+        cpu, began = time.process_time(), time.perf_counter()
+        rows = run_pairs(asked.mnist) if name == "pairs" else SECTIONS[name]()
         stored = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.exists() else {}
         stored[name] = {
-            "rows": rows, "cpu_s": round(time.process_time() - cpu, 1), "load": round(os.getloadavg()[0], 1),
-            "versions": {one: version(one) for one in ("ortools", "z3-solver", "torch", "numpy")},
+            "rows": rows, "cpu_s": round(time.process_time() - cpu, 1), "wall_s": round(time.perf_counter() - began, 1),
+            "load": round(os.getloadavg()[0], 1),
+            "versions": {one: version(one) for one in ("ortools", "highspy", "z3-solver", "torch", "numpy")},
         }  # fmt: skip
+        print(f"{name}: {stored[name]['cpu_s']} CPU s, {stored[name]['wall_s']} s", flush=True)
         TARGET.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
         TABLE.write_text(as_table(stored), encoding="utf-8")
 
@@ -246,14 +275,19 @@ def as_table(stored: dict[str, Any]) -> str:
         "",
         "`OMP_NUM_THREADS=1 python -m benchmarks.synthesis`, two cores, CP-SAT with two threads. Other work ran on the",
         "same cores: seconds are of wall time and upper bounds; an idle machine proves more in them. `right` counts",
-        "training examples, `bound` is proved of `value`, `test` is the (balanced) accuracy on unseen ones.",
+        "training examples, `bound` is proved of `value`, `test` is the (balanced) accuracy on unseen ones. In `pairs`",
+        "`test` is the mean of five draws, `of` the test images (10,000: with `--mnist FOLDER`), `seconds` CPU time.",
+        "In `formulas`, times are CPU seconds. A part of fewer solvers than the others was measured earlier.",
         "",
     ]
-    columns = ("what", "right", "of", "value", "bound", "status", "test", "seconds", "start", "start_test", "rounds")
+    columns = ("what", "right", "of", "value", "bound", "status", "test", "seconds", "start", "start_test", "rounds",
+               "spread", "bound_share", "weights", "agree", "open", "verify_median", "verify_slowest", "sat_median",
+               "sat_slowest")  # fmt: skip
     for name, section in stored.items():
         versions = ", ".join(f"{one} {number}" for one, number in section["versions"].items())
         used = [one for one in columns if any(one in line for line in section["rows"])]
-        text += [f"## {name}", "", f"{versions}; {section['cpu_s']} CPU s, load {section['load']}.", "",
+        taken = f"{section['cpu_s']} CPU s, {section.get('wall_s', '?')} s on the clock, load {section['load']}"
+        text += [f"## {name}", "", f"{versions}; {taken}.", "",
                  "| " + " | ".join(used) + " |", "|---" * len(used) + "|"]  # fmt: skip
         text += ["| " + " | ".join(str(line.get(one, "")) for one in used) + " |" for line in section["rows"]]
         text.append("")

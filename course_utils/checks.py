@@ -25,6 +25,7 @@ PACKAGES = {
     "auto-LiRPA": "bounds at the root of verify()",
     "z3-solver": "the exact method of last resort",
     "highspy": "linear and mixed-integer programs",
+    "ortools": "CP-SAT, which finds the weights of networks",
 }
 # white on these grounds has a contrast of at least 4.5, in a light and in a dark notebook
 GROUNDS = {"good": "#117733", "bad": "#b2182b", "note": "#8a6d00"}

@@ -22,9 +22,9 @@ from verifier import max_error, verify_function
 Terms = Callable[..., Any]  # a student's function that makes Z3 terms of a network
 Layers = list[tuple[list[list[float]], list[float]]]
 
-COPY = 0.1  # of the outputs' spread: fits from other seeds differ by 0.27 or more, T4 itself by 0.54
 GRID = 2001  # points on which an error is sampled
 QUERY_WORK = 15_000_000  # Z3's own unit of work for one query: about 8 s, and the same on a busy machine
+COPY = 0.05  # of the outputs' spread: networks trained apart differed by 0.18 or more
 STORED_FLOAT_X = 0.7000000476837158  # a float32 at which lab 4's two neurons give 0.125
 SIZES = [
     ("width", 1, (10,)), ("width", 1, (20,)), ("width", 1, (40,)), ("width", 1, (80,)),
@@ -69,7 +69,7 @@ def curve_network() -> nn.Sequential:
 
 
 def is_curve_network(net: Any) -> bool:
-    """Whether a network is the course's own for T4, perhaps a little changed."""
+    """Whether a network is the course's own for T4, perhaps scaled, shifted or a little changed."""
     return alike(net, curve_network(), within=COPY)
 
 

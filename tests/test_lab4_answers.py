@@ -256,6 +256,20 @@ def test_half_an_answer_earns_part_of_the_points(name, code, points):
     assert earned(name, code) == points
 
 
+@pytest.mark.parametrize(
+    "disguise", ["", "nn_curve[-1].weight.data *= 2", "nn_curve[-1].bias.data += 1", "nn_curve[0].weight.data *= 1.001"]
+)
+def test_the_courses_own_network_earns_nothing(disguise):
+    own = "from course_utils.curve import curve_network\nnn_curve = curve_network()\n"
+    with pytest.raises(AssertionError, match="the course's own network: train"):
+        ANSWERS.earned("nn_curve", own + disguise)
+
+
+def test_a_number_handed_back_in_place_of_the_text_of_a_rational_earns_nothing():
+    with pytest.raises(AssertionError, match="leave exact_text as it is"):
+        ANSWERS.earned("exact", "def exact_text(value):\n    return value\n")
+
+
 @pytest.mark.parametrize(("epochs", "points"), [(0, None), (3, None), (200, 4)])
 def test_a_network_earns_by_how_well_it_fits(epochs, points):
     code = (
@@ -270,19 +284,3 @@ def test_a_network_earns_by_how_well_it_fits(epochs, points):
             earned("nn_curve", code)
     else:
         assert earned("nn_curve", code) == points
-
-
-@pytest.mark.parametrize(
-    "code",
-    ["nn_curve = network", "from course_utils.curve import curve_network\nnn_curve = curve_network()"],
-    ids=["the name of a later cell", "the library's"],
-)
-def test_the_courses_own_network_earns_nothing(code):
-    before = "from course_utils.curve import curve_network\nnetwork = curve_network()\n"
-    with pytest.raises(AssertionError, match="course's own network"):
-        earned("nn_curve", before + code)
-
-
-def test_an_exact_text_is_a_text():
-    with pytest.raises(AssertionError, match="not a text"):
-        ANSWERS.earned("exact", "def exact_text(value):\n    return value")

@@ -14,15 +14,17 @@ import torch
 from torch import nn
 
 def forward(weights, biases, x, last=False, relu=True):
-    h = np.array(x, dtype=float)
+    h = np.array(x)
     for k in range(len(weights)):
-        h = np.array(weights[k], dtype=float) @ h + np.array(biases[k], dtype=float)
+        h = np.array(weights[k]) @ h + np.array(biases[k])
         if relu and (last or k < len(weights) - 1):
             h = np.maximum(h, 0)
     return h
 
 def classify(weights, biases, x):
     return int(np.argmax(forward(weights, biases, x)))
+
+classify_in_floats = classify
 
 def sides(l, u):
     if l >= 0:
@@ -91,6 +93,10 @@ WRONG = {
         + "y = forward(weights, biases, x)\n    return len(y) - 1 - int(np.argmax(y[::-1]))",
         "the smallest output": CLASS + "return int(np.argmin(forward(weights, biases, x)))",
         "the output itself": CLASS + "return forward(weights, biases, x).max()",
+        "in floats": CLASS + "return classify_in_floats(weights, biases, np.array(x, dtype=float))",
+        "the library's network": "from verifier import Network\n"
+        + CLASS
+        + "return Network.from_arrays(weights, biases).classify(x)",
         "two layers only": CLASS + "return int(np.argmax(forward(weights[:2], biases[:2], x)))",
     },
     "triangle": {

@@ -105,6 +105,12 @@ WRONG = {
         "    return ('+' if off.min() > 0 else '-' if off.max() < 0 else None), None",
         "exchanged": WITHIN + "off, on = z_r[z_q <= 0], z_r[z_q > 0]\n"
         "    f = lambda v: '+' if v.min() > 0 else '-' if v.max() < 0 else None\n    return f(on), f(off)",
+        "the library's links": "from course_utils.milp_lab import dependency_links, network_of\n"
+        "def within_layer(q, r, lower, upper):\n    out = [None, None]\n"
+        "    net = network_of(([q[:2], r[:2]], [q[2], r[2]]), ([[1, 1]], [0]))\n"
+        "    for first, when, _, then in dependency_links(net, list(zip(lower, upper)), ['intra-layer']):\n"
+        "        out[when if first == (0, 0) else not then] = '+' if (then if first == (0, 0) else not when) else '-'\n"
+        "    return out",
         "by the centre": WITHIN + "return ('-', '+') if z_r[len(z_r) // 2] > 0 else ('+', '-')",
     },
     "as_cut": {
@@ -114,6 +120,9 @@ WRONG = {
         "loose": CUT + "a, b = (-1 if q_state == '+' else 1), (1 if r_state == '+' else -1)\n"
         "    return a, b, a * (q_state == '+') + b * (r_state == '-') + 0.2",
         "nothing": CUT + "return 0, 0, 0",
+        "the library's dependency": "from verifier.exact.linear.dependencies import Dependency\n"
+        + CUT
+        + "return Dependency((0, 0), q_state == '+', (0, 1), r_state == '+').cut()",
     },
     "count_left": {
         "without cuts": COUNT + "return 2 ** switches",
@@ -193,7 +202,7 @@ ANSWERS = LabAnswers("lab6_milp", BEFORE)
 
 @pytest.mark.parametrize(("name", "code"), cases(WRONG))
 def test_a_plausible_but_wrong_answer_earns_nothing(name, code):
-    with pytest.raises((AssertionError, ValueError, TypeError, LookupError, ZeroDivisionError)):
+    with pytest.raises((AssertionError, ValueError, TypeError, LookupError, ZeroDivisionError, AttributeError)):
         ANSWERS.earned(name, code)
 
 

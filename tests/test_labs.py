@@ -266,6 +266,31 @@ def test_graded_checks_limit_work_by_subdomains(lab):
 
 
 @each_lab
+def test_the_first_cell_installs_the_archive_in_colab_and_nowhere_else(lab, monkeypatch, tmp_path):
+    """Colab's session starts in /content, which nothing here has; the upload that is missing is named."""
+    source = next(cell.source for cell in read(lab).cells if cell.cell_type == "code")
+    install, _, _ = source.partition("from course_utils.checks import")
+    calls = []
+    monkeypatch.setattr("subprocess.run", lambda words, check: calls.append(" ".join(words[-2:])))
+    monkeypatch.chdir(tmp_path)
+
+    exec(install, {})
+    assert calls == []
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(Path, "is_dir", lambda self: str(self) == "/content")
+    with pytest.raises(FileNotFoundError, match=r"upload nn-verification-course-student\.zip"):
+        exec(install, {})
+    Path("nn-verification-course-student.zip").touch()
+    exec(install, {})
+    assert [call.split()[-1] for call in calls] == [
+        "nn-verification-course-student.zip",
+        "./nn-verification-course-student[labs]",
+        "auto-LiRPA>=0.3,<1",
+    ]
+
+
+@each_lab
 def test_lab_opens_and_ends_as_every_lab_does(lab):
     cells = read(lab).cells
     assert all(word in cells[0].source for word in ["What you will learn", "What you need", "minutes"])

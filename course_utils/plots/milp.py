@@ -1,6 +1,6 @@
 """The pictures of lab 6: constants, bounds, dependencies, configurations, splits, advisories, a flight, the race.
 
-Colours and style are those of `course_utils.plots`. Each function also prints in one line what its picture shows.
+Colours and style are those of `course_utils.plots`. Each picture also says in words what it shows.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from torch import nn
 
 from course_utils.acas import ADVISORIES, DEGREES_PER_S, advisory, flight, physical, scaled
 from course_utils.milp_lab import Constant, Lap, Link
-from course_utils.plots.style import COLOURS, in_course_style
+from course_utils.plots.style import COLOURS, draw_legend, in_course_style, in_words
 
 # Okabe and Ito's colours, and a grey
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222", "#8A8A8A")
 MARKERS = "osD^vPX*"
+LAYER_GAP = 5.0  # between two layers, in units of the distance between two neurons
+WITHIN, BETWEEN = "#0072B2", "#B34700"  # dependencies of one layer, of two; both can be read on white
 ADVICE = ("#DDDDDD", "#56B4E9", "#F0E442", "#0072B2", "#D55E00")
 
 
@@ -40,7 +43,8 @@ def draw_constants(found: Sequence[Constant], bounded: Constant) -> Axes:
     lower.set(xscale="log", yscale="log", xlabel="M (no unit)", ylabel="nodes of the search")
     upper.legend(loc="lower right")
     wrong = [one.m for one in found if one.largest < bounded.largest - 1e-6]
-    print(f"the true largest output is {bounded.largest:.4f}; too small with M = {', '.join(f'{v:g}' for v in wrong)}")
+    small = ", ".join(f"{value:g}" for value in wrong) or "none of these"
+    in_words(upper, f"The true largest output is {bounded.largest:.4f}; too small with M = {small}.")
     return upper
 
 
@@ -51,9 +55,9 @@ def draw_widths(radii: Sequence[float], widths: Mapping[str, Sequence[float]]) -
     for (name, width), colour, marker in zip(widths.items(), SERIES, MARKERS, strict=False):
         ax.plot(radii, width, marker=marker, color=colour, label=name)
     ax.set(xscale="log", yscale="log", xlabel="share of property 1's box (no unit)", ylabel="mean width (no unit)")
-    ax.legend()
+    draw_legend(ax)
     last = ", ".join(f"{name} {width[-1]:.3g}" for name, width in widths.items())
-    print(f"mean width of the five output bounds on the whole box: {last}")
+    in_words(ax, f"Mean width of the five output bounds on the whole box: {last}.")
     return ax
 
 
@@ -63,32 +67,53 @@ def _sign(active: bool) -> str:
 
 @in_course_style
 def draw_dependencies(sizes: Sequence[int], links: Sequence[Link]) -> Axes:
-    """Draw neurons by layer, and an arrow from one state to the state that it implies."""
-    ax = plt.subplots(figsize=(7.6, 4.6))[1]
-    place = {(k, j): (2.6 * k, -(j - (size - 1) / 2)) for k, size in enumerate(sizes) for j in range(size)}
-    for (first, when, second, then), colour in zip(links, SERIES * len(links), strict=False):
+    """Draw neurons by layer, and an arrow from one state to the state that it implies.
+
+    Arrows within a layer bow outwards, the longer the further; those between layers are straight. The label of an arrow
+    stands where it crosses no other arrow.
+    """
+    place = {(k, j): (LAYER_GAP * k, -(j - (size - 1) / 2)) for k, size in enumerate(sizes) for j in range(size)}
+    longest = max((abs(q[1] - r[1]) for q, _, r, _ in links if q[0] == r[0]), default=1)
+    side = _bow(longest) + 0.8
+    width, height = LAYER_GAP * (len(sizes) - 1) + 2 * side, max(sizes) + 0.4
+    ax = plt.subplots(figsize=(7.6, 7.0 * height / width + 0.9))[1]
+    for first, when, second, then in links:
         (x0, y0), (x1, y1) = place[first], place[second]
-        bend = 0.9 / abs(first[1] - second[1]) ** 0.3 if first[0] == second[0] else 0.08
+        dx, dy = x1 - x0, y1 - y0
+        within = first[0] == second[0]
+        outwards = -1 if first[0] == 0 else 1
+        rad = 2 * outwards * _bow(abs(dy)) / dy if within else 0.0  # the middle of the arc is half of it away
+        along = 0.5 if within else 0.3
+        colour = WITHIN if within else BETWEEN
         ax.annotate(
             "", (x1, y1), (x0, y0),
-            arrowprops={"arrowstyle": "->", "color": colour, "shrinkA": 14, "shrinkB": 14, "linewidth": 1.6,
-                        "connectionstyle": f"arc3,rad={bend}"},
+            arrowprops={"arrowstyle": "->", "color": colour, "shrinkA": 12, "shrinkB": 12, "linewidth": 1.6,
+                        "connectionstyle": f"arc3,rad={rad}"},
         )  # fmt: skip
-        dx, dy = x1 - x0, y1 - y0
         ax.text(
-            (x0 + x1) / 2 + 0.3 * bend * dy, (y0 + y1) / 2 - 0.3 * bend * dx, f"{_sign(when)} to {_sign(then)}",
+            x0 + along * dx + 0.5 * rad * dy, y0 + along * dy, f"{_sign(when)} to {_sign(then)}",
             color=colour, fontsize=9, ha="center", va="center",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
     for (k, j), (x, y) in place.items():
-        ax.plot(x, y, "o", markersize=22, color="white", markeredgecolor=COLOURS["truth"])
-        ax.text(x, y, f"{k},{j}", ha="center", va="center", fontsize=9)
-    ax.set(xlim=(-1.2, 2.6 * len(sizes) - 1.2), ylim=(-max(sizes) / 2 - 0.4, max(sizes) / 2 + 0.4))
+        ax.plot(x, y, "o", markersize=20, color="white", markeredgecolor=COLOURS["truth"])
+        ax.text(x, y, f"{k},{j}", ha="center", va="center", fontsize=8)
+    ax.set(xlim=(-side, width - side), ylim=(-height / 2, height / 2), aspect="equal")
     ax.axis("off")
-    ax.set_title("neuron (layer, place); an arrow '- to +': inactive there implies active here")
+    ax.set_title("circles: layer, neuron;  '- to +': if the first is inactive, the second is active", fontsize=10)
+    kinds = {q[0] == r[0] for q, _, r, _ in links}
+    lines = [Line2D([], [], color=WITHIN if kind else BETWEEN, label="within a layer" if kind else "between layers")
+             for kind in sorted(kinds, reverse=True)]  # fmt: skip
+    if lines:
+        ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, fontsize=9)
     words = [f"({q[0]},{q[1]}){_sign(a)} implies ({r[0]},{r[1]}){_sign(b)}" for q, a, r, b in links]
-    print("; ".join(words) or "no dependencies")
+    in_words(ax, ("; ".join(words) or "No dependencies") + ".")
     return ax
+
+
+def _bow(length: float) -> float:
+    """How far an arrow within a layer leaves the straight line, in units of the distance between two neurons."""
+    return 0.35 + 0.6 * (length - 1)
 
 
 @in_course_style
@@ -100,7 +125,7 @@ def draw_counts(counts: Mapping[str, int]) -> Axes:
     ax.bar_label(bars, padding=3)
     ax.set(xlabel="configurations", xscale="log")
     ax.margins(x=0.15)
-    print("; ".join(f"{name}: {count}" for name, count in counts.items()))
+    in_words(ax, "Configurations: " + "; ".join(f"{name} {count}" for name, count in counts.items()) + ".")
     return ax
 
 
@@ -113,9 +138,9 @@ def draw_ratios(ratios: Mapping[str, Sequence[float]], roots: Mapping[str, float
         ax.axhline(roots[name], color=COLOURS["truth"], linestyle="--", label="whole box")
         ax.set(title=name, xlabel="input that is halved")
         best = int(np.argmax(values))
-        print(f"{name}: {roots[name]:.3f} before, at best {values[best]:.3f} by halving input {best}")
+        in_words(ax, f"{name}: {roots[name]:.3f} before, at best {values[best]:.3f} by halving input {best}.")
     axes[0].set_ylabel("stability ratio (no unit)")
-    axes[0].legend(loc="lower right", fontsize=8)
+    draw_legend(axes[-1])
     return axes[0]
 
 
@@ -139,7 +164,7 @@ def draw_advisories(net: nn.Module, heading: float, own_speed: float, speed: flo
     legend = [Patch(color=colour, label=name) for colour, name in zip(ADVICE, ADVISORIES, strict=True)]
     ax.legend(handles=legend, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
     shares = [f"{name} {float((advice == k).mean()):.0%}" for k, name in enumerate(ADVISORIES)]
-    print("share of the picture: " + ", ".join(shares))
+    in_words(ax, "Share of the picture: " + ", ".join(shares) + ".")
     return ax
 
 
@@ -166,7 +191,7 @@ def draw_flight(net: nn.Module, point: Any) -> Axes:
         f"{name} {value:,.4g}"
         for name, value in zip(("distance", "angle", "heading", "own speed", "its speed"), state, strict=True)
     ]
-    print(f"{', '.join(words)}; advice: {ADVISORIES[number]}; nearest in a minute: {gap:,.0f} ft")
+    in_words(ax, f"{', '.join(words)}; advice: {ADVISORIES[number]}; nearest in a minute: {gap:,.0f} ft.")
     return ax
 
 
@@ -186,5 +211,5 @@ def draw_race(laps: Sequence[Lap], limit: float = 10.0) -> Axes:
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xscale="log", xlabel="CPU time for each question (s)", ylabel=f"settled, of {total} questions")
     ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
-    print(f"settled of {total}: " + ", ".join(said))
+    in_words(ax, f"Settled of {total}: " + ", ".join(said) + ".")
     return ax

@@ -31,7 +31,9 @@ def draw_regions(
     for label, colour in ((0, "inside"), (1, "outside")):
         share = float((labels == label).mean())
         ax.contourf(*axes, labels == label, levels=[0.5, 1.5], colors=[COLOURS[colour]], alpha=0.35)
-        ax.plot([], [], color=COLOURS[colour], linewidth=8, alpha=0.5, label=f"class {label}: {share:.0%} of all")
+        ax.plot(
+            [], [], color=COLOURS[colour], linewidth=8, alpha=0.5, label=f"class {label}: {share:.0%} of the picture"
+        )
     for size, style, name in ((radius, "-", "the ball"), (found.lower, "--", "proved")):
         corners = np.array(x0) + size * np.array(BALLS[norm])
         colour = COLOURS["spec" if name == "the ball" else "verified"]
@@ -53,10 +55,11 @@ def draw_triangle(rows: Sequence[Sequence[float]], lower: float, upper: float) -
     """Draw ReLU on [lower, upper] and all (z, h) that rows (a, b, c) allow: a z + b h <= c."""
     ax = plt.subplots(figsize=(6.4, 3.8))[1]
     z, h = np.meshgrid(np.linspace(lower, upper, 301), np.linspace(-0.3 * upper, 1.3 * upper, 301))
-    allowed = np.ones_like(z, dtype=bool)
+    slack = np.full_like(z, np.inf)
     for a, b, c in rows:
-        allowed &= a * z + b * h <= c + 1e-9
-    ax.contourf(z, h, allowed, levels=[0.5, 1.5], colors=[COLOURS["inside"]], alpha=0.45)
+        slack = np.minimum(slack, c - (a * z + b * h))
+    allowed = slack >= -1e-9
+    ax.contourf(z, h, np.clip(slack, -1.0, 1.0), levels=[-1e-9, 1.0], colors=[COLOURS["inside"]], alpha=0.45)
     ax.plot([], [], color=COLOURS["inside"], linewidth=8, alpha=0.5, label="allowed by the rows")
     line = np.linspace(lower, upper, 301)
     ax.plot(line, np.maximum(line, 0), color=COLOURS["truth"], linewidth=2.5, label="h = relu(z)")

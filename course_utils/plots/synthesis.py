@@ -8,11 +8,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from course_utils.plots.style import COLOURS, draw_legend, in_course_style, in_words
 
 COLUMNS = 10
+MOST_NAMED = 7  # different weights that a legend still names one by one
 
 
 @in_course_style
@@ -80,11 +82,19 @@ def draw_weights(weights: Any, titles: Sequence[str]) -> Axes:
     """Draw each unit's weights as a picture: purple for negative, white for zero, brown for positive."""
     rows = np.asarray(weights)
     side = round(rows.shape[1] ** 0.5)
-    grid = plt.subplots(1, len(rows), figsize=(1.5 * len(rows) + 0.4, 1.9), squeeze=False)[1][0]
+    grid = plt.subplots(1, len(rows), figsize=(1.5 * len(rows) + 1.0, 1.9), squeeze=False)[1][0]
     most = np.abs(rows).max()
     for ax, row, title in zip(grid, rows, titles, strict=True):
         ax.imshow(row.reshape(side, side), cmap="PuOr_r", vmin=-most, vmax=most)
         ax.set_title(title, fontsize=9)
         ax.axis("off")
-    in_words(grid[0], f"Weights of {len(rows)} units as {side}x{side} pictures, from {-most} to {most}.")
+    known = np.unique(rows)
+    if len(known) <= MOST_NAMED:
+        drawn = grid[-1].images[0]
+        named = [Patch(facecolor=drawn.cmap(drawn.norm(value)), edgecolor=COLOURS["sample"], label=f"{value:g}")
+                 for value in known]  # fmt: skip
+        grid[-1].legend(handles=named, loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=9)
+    counts = ", ".join(f"{(rows == value).sum()} of {value:g}" for value in known)
+    said = counts if len(known) <= MOST_NAMED else f"from {-most:g} to {most:g}"
+    in_words(grid[0], f"Weights of {len(rows)} unit{'' if len(rows) == 1 else 's'}, {side}x{side} each: {said}.")
     return grid[0]

@@ -18,7 +18,8 @@ from grading.book.nbgrader import ensure_released, load_config, submissions
 from grading.book.record import Recorder, fingerprint, read_mark
 from grading.course import Course, CourseError, shown
 from grading.lab.files import lab_files
-from grading.lab.submission import read_blueprint, read_submission
+from grading.lab.hidden_seed import term_blueprint
+from grading.lab.submission import read_submission
 from grading.limits import Limits
 from grading.run.many import Job, imports_of, in_parallel
 from grading.run.one import Graded, Status
@@ -99,7 +100,7 @@ def autograde(
     limits = limits or Limits()
     if not unsafe and scheduler is None and (bubblewrap() is None or not sys.platform.startswith("linux")):
         raise CourseError(HOW_TO_GET_BUBBLEWRAP)
-    blueprint, beside = read_blueprint(course.source_notebook(lab)), lab_files(course, lab)
+    blueprint, beside = term_blueprint(course, lab), lab_files(course, lab)
     with _quiet():
         ensure_released(course, lab)
         rows: dict[str, Row] = {}

@@ -77,12 +77,13 @@ def _autograde(course: Course, options: argparse.Namespace) -> int:
 
 def _judge(course: Course, options: argparse.Namespace) -> int:
     from grading.lab.files import lab_files
+    from grading.lab.hidden_seed import term_blueprint
     from grading.run.many import run_notebook
 
     source = course.source_notebook(course.check_lab(options.lab))
     graded = run_notebook(
         source, options.notebook, limits=limits(options), unsafe=options.unsafe_no_sandbox,
-        lab_files=lab_files(course, options.lab),
+        lab_files=lab_files(course, options.lab), blueprint=term_blueprint(course, options.lab),
     )  # fmt: skip
     outcomes = graded.outcomes
     if options.json:

@@ -34,6 +34,10 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     due.add_argument("--grace", type=float, metavar="MINUTES", help="lateness that costs nothing")
     due.set_defaults(run=_due)
 
+    seed = commands.add_parser("seed", help="set or print the seed of the term's hidden tests")
+    seed.add_argument("number", nargs="?", type=int, help="a whole number; 0: the numbers that stand in the labs")
+    seed.set_defaults(run=_seed)
+
     extend = commands.add_parser("extend", help="give one student another due date")
     extend.add_argument("student")
     extend.add_argument("lab")
@@ -75,6 +79,16 @@ def _due(course: Course, options: argparse.Namespace) -> int:
             print(f"{name}: due {one.due or 'never'}, grace {one.grace_minutes:g} min, late: {cost}")
             for student, until in sorted(one.extensions.items()):
                 print(shown(f"  {student}: {until}"))
+    return 0
+
+
+def _seed(course: Course, options: argparse.Namespace) -> int:
+    from grading.lab.hidden_seed import read_seed, write_seed
+
+    if options.number is not None:
+        write_seed(course, options.number)
+        print("`python -m grading release` checks that the solutions still earn every point")
+    print(f"seed of the hidden tests: {read_seed(course)}")
     return 0
 
 

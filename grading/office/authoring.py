@@ -9,6 +9,7 @@ from grading.course import Course, CourseError
 from grading.lab.build import build_lab
 from grading.lab.contract import read_test_cells, violations
 from grading.lab.files import lab_files
+from grading.lab.hidden_seed import read_seed, term_blueprint
 from grading.limits import Limits
 from grading.run.many import run_notebook
 from grading.sandbox.bubblewrap import trouble
@@ -39,7 +40,8 @@ def check_own_notebook(
         CourseError: It earns less than full points; each such cell is named.
     """
     source, beside = course.source_notebook(lab), lab_files(course, lab)
-    digest = hashlib.sha256(source.read_bytes() + json.dumps(beside).encode()).hexdigest()
+    told_again = json.dumps(beside) + (f"seed {seed}" if (seed := read_seed(course)) else "")
+    digest = hashlib.sha256(source.read_bytes() + told_again.encode()).hexdigest()
     kept = course.gradebook / "judged" / f"{lab}.txt"
     with suppress(OSError):
         if kept.read_text(encoding="utf-8") == digest:
@@ -48,7 +50,9 @@ def check_own_notebook(
         told(f"{lab}: the notebook with its solutions was not judged: {wrong.splitlines()[0]}")
         return
     told(f"{lab}: judging the notebook with its solutions, once for each change of it")
-    graded = run_notebook(source, source, limits=limits, unsafe=unsafe, lab_files=beside)
+    graded = run_notebook(
+        source, source, limits=limits, unsafe=unsafe, lab_files=beside, blueprint=term_blueprint(course, lab)
+    )
     short = [one for one in graded.outcomes if one.points < one.max_points]
     if short or graded.notes:
         said = [

@@ -39,6 +39,8 @@ from pathlib import Path
 
 if importlib.util.find_spec("course_utils") is None and Path("/content").is_dir():  # Google Colab
     archive = "nn-verification-course-student"
+    if not Path(f"{archive}.zip").is_file():
+        raise FileNotFoundError(f"upload {archive}.zip (folder icon on the left, then the arrow), and run this cell again")
     subprocess.run(["unzip", "-qo", f"{archive}.zip"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./{archive}[labs]"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "auto-LiRPA>=0.3,<1"], check=True)

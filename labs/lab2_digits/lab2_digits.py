@@ -26,6 +26,9 @@
 # check cell follows every exercise and answers at once; hidden tests with other numbers follow when the lab is
 # graded. If you skip an exercise, its cell and its check end with an error: go on with the cell below them. The next
 # part then takes the course's own version and says so. `guess = ...` asks for your own guess; it is not graded.
+#
+# The first cell prints the version of everything the lab uses. In Google Colab, upload the course's archive to the
+# session first; the cell then installs it, which takes about two minutes.
 
 # %%
 import importlib.util
@@ -35,6 +38,8 @@ from pathlib import Path
 
 if importlib.util.find_spec("course_utils") is None and Path("/content").is_dir():  # Google Colab
     archive = "nn-verification-course-student"
+    if not Path(f"{archive}.zip").is_file():
+        raise FileNotFoundError(f"upload {archive}.zip (folder icon on the left, then the arrow), and run this cell again")
     subprocess.run(["unzip", "-qo", f"{archive}.zip"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./{archive}[labs]"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "auto-LiRPA>=0.3,<1"], check=True)

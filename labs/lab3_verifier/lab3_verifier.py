@@ -28,6 +28,27 @@
 #
 # Some cells ask you to **commit to a guess** first: write a number where it says `None`. It is not graded. A guess
 # that was wrong is remembered better than a fact that was read.
+#
+# The first cell prints the version of everything the lab uses. In Google Colab, upload the course's archive to the
+# session first; the cell then installs it, which takes about two minutes.
+
+# %%
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("course_utils") is None and Path("/content").is_dir():  # Google Colab
+    archive = "nn-verification-course-student"
+    if not Path(f"{archive}.zip").is_file():
+        raise FileNotFoundError(f"upload {archive}.zip (folder icon on the left, then the arrow), and run this cell again")
+    subprocess.run(["unzip", "-qo", f"{archive}.zip"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./{archive}[labs]"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "auto-LiRPA>=0.3,<1"], check=True)
+
+from course_utils.checks import mine_or, start_lab
+
+start_lab(points=36)  # and 4 for the written question
 
 # %% [markdown]
 # ## 0. Why build one?
@@ -42,11 +63,9 @@
 import torch
 from torch import nn
 
-from course_utils.checks import mine_or, start_lab
 from course_utils.data import circle_network
 from course_utils.own_verifier import layers_of
 
-start_lab(points=36)  # and 4 for the written question
 network = circle_network().double()
 layers = layers_of(network)
 for place, (weight, bias) in enumerate(layers, start=1):

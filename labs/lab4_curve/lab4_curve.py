@@ -27,6 +27,27 @@
 # part then goes on with numbers or a library call, and says so.
 #
 # Some cells ask you to **commit to a guess** first: write a number where it says `None`. It is not graded.
+#
+# The first cell prints the version of everything the lab uses. In Google Colab, upload the course's archive to the
+# session first; the cell then installs it, which takes about two minutes.
+
+# %%
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("course_utils") is None and Path("/content").is_dir():  # Google Colab
+    archive = "nn-verification-course-student"
+    if not Path(f"{archive}.zip").is_file():
+        raise FileNotFoundError(f"upload {archive}.zip (folder icon on the left, then the arrow), and run this cell again")
+    subprocess.run(["unzip", "-qo", f"{archive}.zip"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"./{archive}[labs]"], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "auto-LiRPA>=0.3,<1"], check=True)
+
+from course_utils.checks import mine_or, start_lab
+
+start_lab(points=36)  # and 4 for the written question
 
 # %% [markdown]
 # ## 1. A question with a formula in it
@@ -46,9 +67,6 @@ import sympy
 import torch
 import z3
 
-from course_utils.checks import mine_or, start_lab
-
-start_lab(points=36)  # and 4 for the written question
 formula = sympy.chebyshevt(4, sympy.Symbol("x"))
 t4 = sympy.lambdify(sympy.Symbol("x"), formula)
 
@@ -117,7 +135,7 @@ def check():
     assert kinds <= {"Linear", "ReLU"}, f"found {sorted(kinds - {'Linear', 'ReLU'})}; Linear and ReLU are enough here"
     sizes = [layer.arrays["weight"].shape for layer in found if layer.kind == "Linear"]
     assert [int(size[0]) for size in sizes] == [20, 25, 1], f"the Linear layers have weights of shapes {sizes}"
-    assert not is_curve_network(nn_curve), "this is the course's own network; train one of your own"
+    assert not is_curve_network(nn_curve), "this is the course's own network: train one yourself"
     grid = torch.linspace(-1, 1, 2001, dtype=torch.float64)[:, None]
     with torch.no_grad():
         fitted = nn_curve(grid.to(next(nn_curve.parameters()).dtype)).double()
@@ -147,7 +165,7 @@ picture = draw_fit(t4, network)
 
 # %% [markdown]
 # A broken line over a smooth curve. The error below it is small in the middle and largest at the ends: beyond $\pm 1$ there is
-# no data, and there the curve is steepest. A dashed line shows the largest error on a grid of 2,001 points. The true largest error may lie
+# no data, and there the curve is steepest. The dotted line shows the largest error on a grid of 2,001 points. The true largest error may lie
 # *between* two of them. So far nothing is proved.
 #
 # ### The same in Keras
@@ -297,14 +315,14 @@ def check():
 
     from course_utils.checks import passed
 
-    assert isinstance(exact_text(0.375), str), "what exact_text gives is not a text"
+    assert isinstance(exact_text(0.5), str), "leave exact_text as it is: it writes your Z3 rational as text"
     for value in [0.375, -2.5, 0.0, 3]:
         assert Fraction(exact_text(value)) == Fraction(value), f"{value} becomes {exact_text(value)}"
     assert Fraction(exact_text(0.1)) != Fraction(1, 10), "the float 0.1 becomes 1/10; which rational is it exactly?"
     passed("exact", 3)
     ### BEGIN HIDDEN TESTS
     for value in [0.1, 1 / 3, -0.7, 1e-9, 123456.789, 2.0**-60, -1e17, 0.30000001192092896]:
-        assert Fraction(exact_text(value)) == Fraction(value), (
+        assert Fraction(str(exact_text(value))) == Fraction(value), (
             "is it exact for every float, small or large or negative?"
         )
     ### END HIDDEN TESTS
@@ -664,7 +682,7 @@ print(f"a counterexample at {lowest:.4f}, a proof at {highest:.4f}{guessed}")
 picture = draw_band(t4, network, highest)
 
 # %% [markdown]
-# The band is a promise for *every* real $x$ in $[-1, 1]$. The sampled error below it touches the dashed line of the proof almost: nothing
+# The band is a promise for *every* real $x$ in $[-1, 1]$. The sampled error below it almost touches the green line of the proof: nothing
 # was given away. That is what exact solving is for. CROWN bounds would have left a gap.
 
 # %% [markdown]
@@ -685,7 +703,7 @@ picture = draw_times(times)
 print(f"your guess: {guess_slowest}" if guess_slowest else "no guess made")
 
 # %% [markdown]
-# The axis of times is logarithmic. Wide is harmless: with one input and one layer each neuron bends once, at one place. Depth hurts, since the
+# The axis of times is logarithmic. Width is harmless: with one input and one layer each neuron bends once, at one place. Depth hurts, since the
 # bends of a layer are bent again by the next. Two inputs hurt as well: the bends are lines in a plane, and a dozen of them cut it into many cells.
 #
 # **Bounds help.** On a short piece of $[-1, 1]$ most neurons do not bend at all: their pre-activation $z$ has one sign on all of it. CROWN
@@ -1033,7 +1051,7 @@ picture = draw_floats(two_neurons)
 
 # %% [markdown]
 # ## 8. The same in one line
-# The library takes the formula itself. It does for one input what no solver needs to be asked for: the network is a broken line, so on each piece the
+# The library takes the formula itself. With one input it needs no solver: the network is a broken line, so on each piece the
 # error is a polynomial, and a polynomial's largest value on an interval can be enclosed exactly.
 
 # %%

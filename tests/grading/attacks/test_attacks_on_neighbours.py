@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from grading.lab.submission import Submission
 from grading.limits import Limits
-from tests.grading.attacks.attack_lab import FULL, graded, own_lab, points, small_lab, test_cell
+from grading.run.many import Job, in_parallel
+from tests.grading.attacks.attack_lab import FULL, blueprint, graded, own_lab, points, small_lab, test_cell
 from tests.grading.conftest import needs_sandbox
 
 pytestmark = needs_sandbox
@@ -189,3 +191,18 @@ def test_sockets_lead_nowhere_but_to_the_submissions_own_namespaces(sandbox):
         test_cell("t", "number", "assert number == 97"),
     )
     assert points(graded(sandbox, *vsock)) == 1
+
+
+@pytest.mark.slow
+def test_an_honest_submission_keeps_its_points_beside_two_with_sixty_busy_processes():
+    """Graded in one run: what ran out of time while it waited for a processor is graded again by itself."""
+    busy = "import os\nfor _ in range(59):\n    if os.fork() == 0:\n        while True: pass\nwhile True: pass"
+    work = "import time\nwhile time.process_time() < 3: pass"
+    limits = replace(LIMITS, wall_s=10, cell_s=9, cpu_s=10, processes=64)
+    hog, honest = small_lab([busy], solved=False), small_lab([work], solved=True)
+    jobs = {
+        name: Job(Submission(json.dumps(notebook).encode()), blueprint(), limits)
+        for name, notebook in {"hog": hog, "honest": honest, "other hog": hog}.items()
+    }
+    results = dict(in_parallel(jobs, ("numpy", "torch"), workers=3))
+    assert {name: points(one) for name, one in results.items()} == {"hog": 0, "honest": FULL, "other hog": 0}

@@ -52,20 +52,6 @@ class Dependency:
         """The same said the other way round."""
         return Dependency(self.second, not self.then, self.first, not self.when)
 
-    def cut(self) -> tuple[float, float, float]:
-        """Coefficients a, b and a constant c with a d_first + b d_second >= c, for binaries d (1 where active).
-
-        Example:
-            >>> Dependency((0, 0), True, (0, 1), True).cut()  # d_first <= d_second
-            (-1.0, 1.0, 0.0)
-            >>> Dependency((0, 0), False, (0, 1), True).cut()  # at least one is active
-            (1.0, 1.0, 1.0)
-        """
-        a = -1.0 if self.when else 1.0
-        b = 1.0 if self.then else -1.0
-        # violated exactly where d_first = when and d_second = not then
-        return a, b, 1.0 + a * float(self.when) + b * float(not self.then)
-
     def holds(self, active: Sequence[Mask]) -> bool:
         """Whether a configuration, the state of every hidden neuron layer by layer, agrees with it."""
         first, second = active[self.first[0]][self.first[1]], active[self.second[0]][self.second[1]]

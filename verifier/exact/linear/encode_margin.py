@@ -47,12 +47,16 @@ def encode_clause(
 
 
 def add_cuts(builder: Builder, network: NetworkColumns, cuts: Sequence[Dependency]) -> None:
-    """Write dependencies between neurons that have switches as rows: a d_first + b d_second >= c."""
+    """Write dependencies between neurons that have switches as rows: each cuts off the pair of states that it forbids.
+
+    Written out, "q active fixes r as active" is d_q <= d_r. The rows live here alone, since lab 6 asks for them.
+    """
     for one in cuts:
         first, second = (network.switches[layer][neuron] for layer, neuron in (one.first, one.second))
         if first != NONE and second != NONE:
-            a, b, least = one.cut()
-            builder.row([first, second], [a, b], least, np.inf)
+            # of "first in the state `when`" and "second not in the state `then`" at most one holds; d or 1 - d each
+            signs = [1.0 if one.when else -1.0, -1.0 if one.then else 1.0]
+            builder.row([first, second], signs, -np.inf, 1.0 - (not one.when) - one.then)
 
 
 def above_margins(

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from verifier import Affine, Bounds, Network
 from verifier.bounds.interval import interval_bounds
+from verifier.exact.linear.builder import Builder
 from verifier.exact.linear.dependencies import Dependency, allowed_configurations, find_dependencies
+from verifier.exact.linear.encode_margin import add_cuts
+from verifier.exact.linear.encode_network import NetworkColumns
 
 A, B = (0, 0), (0, 1)
 
@@ -79,22 +82,22 @@ def test_consecutive_pairs_alone_miss_what_needs_a_sum():
     assert ((2, 0), True) not in reached  # and no chain of those found says so
 
 
-@pytest.mark.parametrize(
-    ("when", "then", "cut"),
-    [
-        (True, True, (-1, 1, 0)),  # d_q <= d_r
-        (True, False, (-1, -1, -1)),  # d_q + d_r <= 1
-        (False, True, (1, 1, 1)),  # d_q + d_r >= 1
-        (False, False, (1, -1, 0)),  # d_r <= d_q
-    ],
-)
-def test_a_cut_forbids_what_the_dependency_does_and_nothing_else(when, then, cut):
+@pytest.mark.parametrize("when", [True, False])
+@pytest.mark.parametrize("then", [True, False])
+def test_a_cut_forbids_what_the_dependency_does_and_nothing_else(when, then):
+    """Of the four configurations of two neurons, "A as `when` and B not as `then`" is the one that goes."""
     one = Dependency(A, when, B, then)
-    assert one.cut() == cut
     assert one.contrapositive.contrapositive == one
-    for d_a, d_b in itertools.product((False, True), repeat=2):
-        obeys = cut[0] * d_a + cut[1] * d_b >= cut[2]
-        assert obeys == one.holds([np.array([d_a, d_b])]) == one.contrapositive.holds([np.array([d_a, d_b])])
+    builder = Builder()
+    switches = builder.columns(np.zeros(2), np.ones(2), "d", whole=True)
+    columns = NetworkColumns(switches[:0], (), (), switches[:0], (switches,))
+    add_cuts(builder, columns, [one])
+    program = builder.program({})
+    for d in itertools.product((False, True), repeat=2):
+        (index, value), lower, upper = program.rows[0], program.row_lower[0], program.row_upper[0]
+        obeys = lower <= value @ np.array(d, dtype=float)[index] <= upper
+        assert obeys == ((d[0], d[1]) != (when, not then))
+        assert obeys == one.holds([np.array(d)]) == one.contrapositive.holds([np.array(d)])
 
 
 @given(st.integers(0, 10_000), st.sampled_from([(2, 4, 1), (2, 4, 3, 1), (3, 5, 4, 2)]), st.floats(-2, 2))
