@@ -10,6 +10,7 @@ import torch
 
 import verifier
 from judges.random_modules import RandomModule, random_module
+from verifier.errors import MisreadError
 from verifier.frontends.read import read_subject
 
 SAMPLES = 60
@@ -89,6 +90,9 @@ def ask(seed: int, samples: int = SAMPLES) -> Asked:
     box = np.stack([low, high], axis=1)
     try:
         network = read_subject(net, (net.inputs,), net.inputs, (low, high)).network
+    except MisreadError as error:
+        asked.wrong.append(f"misread, and refused for that: {error}")
+        return asked
     except verifier.VerifierError as error:
         asked.refused = str(error)
         return asked

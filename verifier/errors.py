@@ -19,6 +19,10 @@ class UnsupportedLayerError(NetworkError, TypeError):
     """A layer or operation that no method here handles; the message names it and its position."""
 
 
+class MisreadError(NetworkError):
+    """What was read computes something else than the caller's object: no answer is given, and the fault is ours."""
+
+
 class SpecError(VerifierError, ValueError):
     """An input or output spec cannot be read; the message names the argument and the place."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import verifier.matrix as matrix
 from verifier.enclosure import MAX_MAGNITUDE, UNIT_ROUNDOFF, Array
-from verifier.errors import NetworkError
+from verifier.errors import MisreadError
 from verifier.network import Network
 
 NOISE = 2.0**-30
@@ -111,7 +111,7 @@ def refuse_difference(theirs: Array, ours: Array, allowed: Array, complaint: str
     """Compare outputs (points, outputs); what is not finite agrees with nothing.
 
     Raises:
-        NetworkError: Some differ by more than is allowed, (points, 1) or (points, outputs).
+        MisreadError: Some differ by more than is allowed, (points, 1) or (points, outputs).
     """
     if theirs.shape == ours.shape:
         with np.errstate(invalid="ignore"):
@@ -121,7 +121,7 @@ def refuse_difference(theirs: Array, ours: Array, allowed: Array, complaint: str
         place = int(np.flatnonzero(~fine)[0])
         theirs, ours = theirs[place], ours[place]
     shown = [np.array2string(one.reshape(-1)[:3], precision=8) for one in (theirs, ours)]
-    raise NetworkError(f"{complaint} (at a sample point {shown[0]} instead of {shown[1]}); {question}")
+    raise MisreadError(f"{complaint} (at a sample point {shown[0]} instead of {shown[1]}); {question}")
 
 
 def check_reading(
@@ -140,7 +140,7 @@ def check_reading(
         box: Lower and upper limits of the inputs that are asked about, where they are known.
 
     Raises:
-        NetworkError: They differ by more than rounding.
+        MisreadError: They differ by more than rounding.
     """
     points = rounding(sample_points(box, network.inputs))
     if measurable(network, points):
@@ -153,7 +153,7 @@ def compare(
     """Compare what an object gave at some points with the Network; both are finite, or it is not the same.
 
     Raises:
-        NetworkError: They differ by more than rounding.
+        MisreadError: They differ by more than rounding.
     """
     limits = np.finfo(dtype)
     ours, floor = network(points), float(limits.tiny) / float(limits.eps)

@@ -103,15 +103,12 @@ OPERATIONS.update(
 
 @reads("constant_pad_nd")
 def _pad(call: Call) -> Read:
-    if call.get("value", 0) != 0:
-        place = as_computed(call["value"], call.result.dtype)
-        moved = _by_positions(call, lambda x: torch.constant_pad_nd(x, call["pad"], -1))
-        assert isinstance(moved, Elements)
-        filled = torch.full(moved.shape, float(place), dtype=call.result.dtype)
-        return call.take_elements(moved, filled)
+    """Read a padding; what is constant within the argument keeps its value."""
     moved = _by_positions(call, lambda x: torch.constant_pad_nd(x, call["pad"], -1))
     assert isinstance(moved, Elements)
-    return call.take_elements(moved, torch.zeros(moved.shape, dtype=call.result.dtype))
+    value = as_computed(call.get("value", 0), call.result.dtype)
+    known = call.values(call["self"]).to(call.result.dtype)
+    return call.placed(moved, torch.constant_pad_nd(known, call["pad"], float(value)))
 
 
 @reads("reflection_pad1d", "reflection_pad2d", "replication_pad1d", "replication_pad2d")
@@ -165,11 +162,7 @@ def _place(call: Call) -> Read:
     found = Elements(steps, index, tuple(call.result.shape))
     if call.result.untyped_storage()._cdata == target.untyped_storage()._cdata:
         return found  # in place: the constants stand where they are
-    return (
-        found
-        if (steps != CONSTANT).all()
-        else call.take_elements(found, numbers[moved.reshape(-1)].reshape(found.shape))
-    )
+    return found if (steps != CONSTANT).all() else call.placed(found, numbers[moved.reshape(-1)].reshape(found.shape))
 
 
 @reads("masked_fill", "where", "tril", "triu", "index_fill")
@@ -200,4 +193,4 @@ def _choose(call: Call) -> Read:
     flat = chosen.reshape(-1).numpy()
     (first, one_values), (second, other_values) = sides
     found = Elements(np.where(flat, first.steps, second.steps), np.where(flat, first.index, second.index), shape)
-    return call.take_elements(found, torch.where(chosen, one_values, other_values))
+    return call.placed(found, torch.where(chosen, one_values, other_values))

@@ -143,11 +143,11 @@ def _product(call: Call, left: torch.Tensor, right: torch.Tensor, bias: torch.Te
         source = call.take(left)
     else:  # (A x)^T = x^T A^T
         weight = np.swapaxes(array(call.values(left)), -1, -2) if left.ndim > 1 else array(call.values(left))[:, None]
-        elements = call.elements(right)
+        elements, values = call.elements(right), call.values(right)
         if right.ndim > 1:
             order = (*range(right.ndim - 2), right.ndim - 1, right.ndim - 2)
-            elements = elements.moved(order)
-        source = call.take_elements(elements, None if not right.ndim > 1 else right.transpose(-1, -2))
+            elements, values = elements.moved(order), values.transpose(-1, -2)
+        source = call.take_elements(elements, values)
     if weight.ndim == 3 and (weight.shape[0] == 1 or (weight == weight[:1]).all()):
         weight = weight[0]
     arrays = {"weight": np.ascontiguousarray(np.swapaxes(weight, -1, -2))}

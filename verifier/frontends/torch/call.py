@@ -103,6 +103,10 @@ class Call:
         """The step that gives these elements."""
         return self.reading.gather(elements, values, self.where)
 
+    def placed(self, elements: Elements, values: torch.Tensor) -> int | Elements:
+        """The step that gives these elements; where all are constant there is none, and the result holds them."""
+        return elements if (elements.steps == CONSTANT).all() else self.take_elements(elements, values)
+
     def emit(self, kind: str, sources: int | tuple[int, ...], shape: Any = None, **rest: Any) -> int:
         """Add a step; the shape is the result's where none is given."""
         where = tuple(self.result.shape) if shape is None else tuple(int(size) for size in shape)

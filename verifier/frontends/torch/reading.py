@@ -130,7 +130,7 @@ class Reading:
             return position
         known = self._reshaped.get((position, shape))
         if known is None:
-            flat = len(shape) == 2 and shape[0] == 1 == self.shapes[position][0]
+            flat = len(shape) == 2 and shape[0] == 1 and self.shapes[position][:1] == (1,)
             known = self.emit("Flatten" if flat else "Reshape", where, shape, (position,))
             self._reshaped[position, shape] = known
         return known

@@ -100,6 +100,27 @@ def padded(net: Any, x: torch.Tensor) -> torch.Tensor:
     return room * 2 + 1
 
 
+def padded_beside_constants(net: Any, x: torch.Tensor) -> torch.Tensor:
+    room = F.pad(torch.cat([torch.relu(x), torch.full((1, 2), 0.75)], dim=1), (1, 2), value=-0.5)
+    return room + F.pad(room[:, 5:], (0, 5))
+
+
+def pad_of_constants_alone(net: Any, x: torch.Tensor) -> torch.Tensor:
+    room = torch.cat([x, torch.full((1, 2), 0.75)], dim=1)
+    return torch.cat([x, F.pad(room, (-4, 1))], dim=1)
+
+
+def filled_wholly(net: Any, x: torch.Tensor) -> torch.Tensor:
+    room = torch.cat([x, torch.ones(1, 4)], dim=1).masked_fill(torch.arange(8)[None] < 4, 2.5)
+    return x + room[:, 2:6]
+
+
+def products_of_vectors(net: Any, x: torch.Tensor) -> torch.Tensor:
+    row = torch.cat([x[0, :2], torch.tensor([0.5, -1.5], dtype=x.dtype)])
+    number = torch.dot(x[0], torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=x.dtype))
+    return torch.mv(net.first.weight, row)[None] + number[None, None] + (row @ net.first.weight[0])[None, None]
+
+
 def buffer_written(net: Any, x: torch.Tensor) -> torch.Tensor:
     net.room.copy_(x)
     net.room[0, 1] = 7.0
@@ -169,12 +190,14 @@ def optional(net: Any, x: torch.Tensor, mask: torch.Tensor | None = None) -> tor
 
 READ = [
     augmented, residual_by_function, residual_by_module, result_not_taken, through_a_view, through_data, through_out,
-    out_of_another_size, made_in_forward, padded, buffer_written, set_data, scattered, pieces, turned, expanded,
+    out_of_another_size, made_in_forward, padded, padded_beside_constants, pad_of_constants_alone, filled_wholly,
+    buffer_written, set_data, scattered, pieces, turned, expanded,
     by_type, clamps, largest, scalars, shared_twice, swallowed, optional,
 ]  # fmt: skip
+FOR_ONE_INPUT = [products_of_vectors]  # whose forward takes no batch
 
 
-@pytest.mark.parametrize("function", READ)
+@pytest.mark.parametrize("function", [*READ, *FOR_ONE_INPUT])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_forward_is_read_as_it_runs(function: Any, dtype: torch.dtype) -> None:
     """The module in its own dtype, at 200 points, is what the Network computes."""
