@@ -83,7 +83,7 @@ def test_stored_results_claim_an_optimum_only_where_it_meets_the_bound():
     for section in stored.values():
         for line in section["rows"]:
             if line.get("status") == "optimal" and "value" in line:
-                assert line["value"] == line["bound"] or "flips" in line["what"] or "all 40" in line["what"]
+                assert line["value"] == line["bound"] or "flip" in line["what"] or "all 40" in line["what"]
 
 
 def test_pictures_say_in_words_what_they_show():
