@@ -225,7 +225,8 @@ def run_robust() -> Rows:
     rows.append(row("0: 64-1 on 15 + 15, no flips", plain, test))
     for flips in (1, 2):
         done = robust_digit(0, flips=flips, timeout_s=120)
-        rows.append(row(f"0: 64-1 on 15 + 15, {flips} flip{'s' if flips > 1 else ''}", done.last, test, rounds=done.rounds, added=done.added,
+        what = f"0: 64-1 on 15 + 15, {flips} flip{'s' if flips > 1 else ''}"
+        rows.append(row(what, done.last, test, rounds=done.rounds, added=done.added,
                         robust=done.robust) | {"seconds": round(done.seconds, 1)})  # fmt: skip
     return rows
 
