@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from grading.course import CourseError
-from grading.run.many import judge_notebook
+from grading.run.many import close_sandboxes, judge_notebook
 from grading.sandbox.bubblewrap import Sandbox, lacking, trouble
 from tests.grading.conftest import LAB, needs_sandbox
 
@@ -30,6 +30,7 @@ def test_a_refusal_leaves_no_socket_open(course, monkeypatch, name):
     program, said = REFUSALS[name]
     monkeypatch.setattr("grading.sandbox.bubblewrap.bubblewrap", lambda: program)
     source = course.source_notebook(LAB)
+    close_sandboxes()  # one that runs already would be used
     before = open_files()
     with pytest.raises(CourseError, match=said) as refused:
         judge_notebook(source, source)
