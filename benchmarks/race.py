@@ -87,7 +87,7 @@ def conflicts(laps: Iterable[Lap]) -> list[str]:
 def main() -> int:
     """Run what is asked for, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="*", default=list(RACE_METHODS), choices=[*RACE_METHODS, []])
+    parser.add_argument("--methods", nargs="*", default=list(RACE_METHODS), choices=RACE_METHODS)
     parser.add_argument("--marabou-python", metavar="PATH", help="a Python that has maraboupy")
     parser.add_argument("--limit", type=float, default=10.0, help="CPU seconds for each question (default 10)")
     given = parser.parse_args()

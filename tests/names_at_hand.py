@@ -19,7 +19,8 @@ from course_utils.stand_ins import DIGIT_NETWORKS, attacked_shares, digit_networ
 
 OWN = ("course_utils", "verifier")
 ROOM = 6 * 2**30  # bytes of address space for the process, besides what it has already
-SECONDS = 5.0  # of the processor, for one name in one check; a check of a solved lab takes less
+SECONDS = 5.0  # of the processor, for one name in one check; one that takes longer counts as earning nothing
+JUPYTERS = ("In", "Out", "get_ipython", "exit", "quit", "open")
 
 
 class TooLongError(BaseException):
@@ -77,9 +78,6 @@ def gifts(checks, held):
                 if given := earned(code, mine | dict.fromkeys(wanted, value), points):
                     found.append((grade_id, name, given))
     return found
-
-
-JUPYTERS = ("In", "Out", "get_ipython", "exit", "quit", "open")
 
 
 def earned(code, names, points):

@@ -78,7 +78,9 @@ def fewest_weights(examples: Examples, unit: Unit, share: float = 0.9, *, timeou
         SketchError: The unit has no gap, or the program could not be solved in time.
     """
     if unit.gap < 1:
-        raise SketchError("unit: some examples are on the wrong side of it, so it has no gap of which to give up a part")
+        raise SketchError(
+            "unit: some examples are on the wrong side of it, so it has no gap of which to give up a part"
+        )
     largest = max(abs(value) for value in unit.network.sketch.weights)
     wanted = Fraction(share).limit_denominator(1000) * unit.gap
     x, first = _scaled(examples), examples.labels == 1
