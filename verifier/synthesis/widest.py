@@ -79,7 +79,7 @@ def fewest_weights(examples: Examples, unit: Unit, share: float = 0.9, *, timeou
     """
     if unit.gap < 1:
         raise SketchError(
-            "unit: some examples are on the wrong side of it, so it has no gap of which to give up a part"
+            "unit: it gets some examples wrong, so there is no gap between the classes"
         )
     largest = max(abs(value) for value in unit.network.sketch.weights)
     wanted = Fraction(share).limit_denominator(1000) * unit.gap
