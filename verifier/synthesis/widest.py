@@ -78,9 +78,7 @@ def fewest_weights(examples: Examples, unit: Unit, share: float = 0.9, *, timeou
         SketchError: The unit has no gap, or the program could not be solved in time.
     """
     if unit.gap < 1:
-        raise SketchError(
-            "unit: it gets some examples wrong, so there is no gap between the classes"
-        )
+        raise SketchError("unit: it gets some examples wrong, so there is no gap between the classes")
     largest = max(abs(value) for value in unit.network.sketch.weights)
     wanted = Fraction(share).limit_denominator(1000) * unit.gap
     x, first = _scaled(examples), examples.labels == 1
