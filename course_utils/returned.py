@@ -11,7 +11,22 @@ from typing import Any
 
 CHECK = "# uses:"  # how the cell of a check begins
 
-_SHORT = reprlib.Repr()
+LONGEST_TERM = 300  # characters of a Z3 term that is shown as Z3 prints it, which takes a second for a few thousand
+
+
+class _Short(reprlib.Repr):
+    """Cuts what is long, and never asks Z3 to print a large term."""
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """A value of a class that `reprlib` does not know."""
+        if type(x).__module__.partition(".")[0] == "z3" and hasattr(x, "sexpr"):
+            characters = len(x.sexpr())
+            if characters > LONGEST_TERM:
+                return f"<Z3 {type(x).__name__} of {characters:,} characters>"
+        return super().repr_instance(x, level)
+
+
+_SHORT = _Short()
 _SHORT.maxother = _SHORT.maxstring = 100
 _SHORT.maxlevel = 4
 
@@ -25,19 +40,29 @@ class LastReturn:
     Args:
         names: The notebook's names.
 
-    Attributes:
-        words: What came back last in the check that runs, as "f() returned 3"; empty where nothing did.
     """
 
     def __init__(self, names: dict[str, Any]) -> None:
-        self.words = ""
+        self._last: tuple[str, Any] | None = None  # the function's name, and what it returned
         self._names = names
         self._own: dict[str, tuple[Any, Any]] = {}  # by name: the notebook's function, and the one that watches it
+
+    @property
+    def words(self) -> str:
+        """What came back last in the check that runs, as "f() returned 3"; empty where nothing did.
+
+        Made only when it is asked for: a check may call a function hundreds of times, and text of its value may take long.
+        """
+        if self._last is None:
+            return ""
+        name, value = self._last
+        missing = " (as a function without `return` does)" if value is None else ""
+        return f"{name}() returned {_SHORT.repr(value)}{missing}"
 
     def begin(self, info: Any) -> None:
         """Watch, if this cell is a check; `info.raw_cell` is its text."""
         self.end()
-        self.words = ""
+        self._last = None
         if not info.raw_cell.lstrip().startswith(CHECK):
             return
         for name, value in list(self._names.items()):
@@ -56,8 +81,7 @@ class LastReturn:
         @functools.wraps(own)
         def watched(*args: Any, **kwargs: Any) -> Any:
             value = own(*args, **kwargs)
-            missing = " (as a function without `return` does)" if value is None else ""
-            self.words = f"{own.__name__}() returned {_SHORT.repr(value)}{missing}"
+            self._last = own.__name__, value
             return value
 
         return watched

@@ -2,23 +2,29 @@
 
 import ast
 import builtins
-import os
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbformat import NotebookNode
-from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
 import verifier
 from grading.lab.build import build_notebook
 from grading.lab.contract import uses, violations
-from grading.run.many import judge_notebook
+from tests.lab_runs import (
+    LABS,
+    ROOT,
+    bound_outside_functions,
+    each_lab,
+    each_solved_lab,
+    is_test,
+    nbgrader,
+    read,
+    released,
+    solved,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-LABS = sorted(path for path in (ROOT / "labs").glob("*/*.py") if path.stem == path.parent.name)
 REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
 POINTS = {
     "lab1_circle": 40,
@@ -30,47 +36,6 @@ POINTS = {
     "lab7_synthesis": 40,
 }
 
-each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
-
-
-def has_loop(lab: Path) -> bool:
-    """Whether the lab's solutions are graded by tests of its own."""
-    return (ROOT / "tests" / "grading" / f"test_{lab.stem.partition('_')[0]}_loop.py").is_file()
-
-
-def read(lab: Path) -> NotebookNode:
-    return nbformat.reads(build_notebook(lab.read_text(encoding="utf-8")), as_version=4)
-
-
-def released(lab: Path) -> NotebookNode:
-    notebook = read(lab)
-    for preprocessor in (ClearSolutions(), ClearHiddenTests()):
-        notebook, _ = preprocessor.preprocess(notebook, {})
-    return notebook
-
-
-def run(
-    notebook: NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch, allow_errors: bool, seconds: int = 300
-) -> NotebookNode:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    NotebookClient(
-        notebook,
-        timeout=seconds,
-        kernel_name="python3",
-        allow_errors=allow_errors,
-        resources={"metadata": {"path": str(folder)}},
-    ).execute()
-    return notebook
-
-
-def nbgrader(cell: NotebookNode) -> dict:
-    return cell.metadata.get("nbgrader", {})
-
-
-def is_test(cell: NotebookNode) -> bool:
-    return cell.cell_type == "code" and nbgrader(cell).get("grade", False)
-
-
 def test_cells(lab: Path) -> list[NotebookNode]:
     return [cell for cell in read(lab).cells if is_test(cell)]
 
@@ -78,19 +43,14 @@ def test_cells(lab: Path) -> list[NotebookNode]:
 test_cells.__test__ = False  # a helper, in spite of its name
 
 
-def errors(cell: NotebookNode) -> list[str]:
-    return [output.ename for output in cell.get("outputs", []) if output.output_type == "error"]
-
-
 def test_there_is_a_lab():
     assert LABS
 
 
 @pytest.mark.slow
-@each_lab
-def test_lab_runs_with_its_solutions_and_earns_every_point(lab, tmp_path, monkeypatch):
-    notebook = run(read(lab), tmp_path, monkeypatch, allow_errors=False)
-    for cell in notebook.cells:
+@each_solved_lab
+def test_lab_runs_with_its_solutions_and_earns_every_point(lab):
+    for cell in solved(lab).notebook.cells:
         stderr = "".join(output.text for output in cell.get("outputs", []) if output.get("name") == "stderr")
         assert "Warning" not in stderr, f"a cell warns:\n{cell.source}\n{stderr}"
         values = [output.data for output in cell.get("outputs", []) if output.output_type == "execute_result"]
@@ -148,20 +108,6 @@ def bound_and_free(source: str) -> tuple[set[str], set[str]]:
     bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     inner = {node.arg for node in nodes if isinstance(node, ast.arg)}
     return bound, {node.id for node in names if isinstance(node.ctx, ast.Load)} - bound - inner
-
-
-def bound_outside_functions(source: str) -> set[str]:
-    """Names that a cell leaves in the notebook; what its functions bind is their own."""
-    waiting, found = list(ast.parse(source).body), set()
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif not isinstance(node, ast.Lambda):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found.add(node.id)
-            waiting.extend(ast.iter_child_nodes(node))
-    return found
 
 
 @each_lab
@@ -237,18 +183,11 @@ def test_a_check_leaves_no_name_and_tells_what_it_gave(lab):
         assert re.search(r"^    passed\(.*\)\s*(return \w+\s*)?(check\(\)\s*)?\Z", visible, re.MULTILINE), visible
 
 
-@pytest.mark.slow
-@pytest.mark.needs_sandbox
-@pytest.mark.parametrize("lab", [lab for lab in LABS if not has_loop(lab)], ids=lambda path: path.stem)
-def test_judge_gives_the_solved_lab_every_point(lab, tmp_path):
-    """The second way to run a test cell: in a process that never runs a student's code.
-
-    Where tests/grading/ takes the lab through the whole loop, its solved submission shows the same, at the same price.
-    """
-    notebook = tmp_path / f"{lab.stem}.ipynb"
-    notebook.write_text(build_notebook(lab.read_text(encoding="utf-8")), encoding="utf-8")
-    outcomes = judge_notebook(notebook, notebook)
-    assert [outcome for outcome in outcomes if outcome.points < outcome.max_points] == []
+@each_lab
+def test_a_lab_is_graded_from_release_to_feedback_by_tests_of_its_own(lab):
+    """There the judge, which never runs a student's code, gives the solved lab every point and the untouched one none."""
+    loop = ROOT / "tests" / "grading" / f"test_{lab.stem.partition('_')[0]}_loop.py"
+    assert f'LAB = "{lab.stem}"' in loop.read_text(encoding="utf-8")
 
 
 @each_lab

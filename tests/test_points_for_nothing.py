@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from grading.lab.contract import uses
-from tests.test_labs import LABS, bound_outside_functions, errors, is_test, nbgrader, read, released, run
+from tests.lab_runs import LABS, bound_outside_functions, errors, is_test, nbgrader, printed, read, released, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -46,12 +46,10 @@ def skipped(request, tmp_path_factory):
     """What becomes of the lab when every exercise is skipped."""
     notebook = released(request.param)
     notebook.cells.append(new_code_cell(HAND_IN.format(checks=json.dumps(list(checks(request.param))))))
-    with pytest.MonkeyPatch.context() as patch:
-        run(notebook, tmp_path_factory.mktemp("skipped"), patch, allow_errors=True, seconds=1800)
+    run(notebook, tmp_path_factory.mktemp("skipped"), allow_errors=True, seconds=1800)
     last = notebook.cells.pop()
     assert errors(last) == [], last.outputs
-    said = "".join(output.text for output in last.outputs if output.get("name") == "stdout")
-    return Skipped(notebook, json.loads(said.splitlines()[-1]))
+    return Skipped(notebook, json.loads(printed(last).splitlines()[-1]))
 
 
 def test_who_skips_every_exercise_still_reads_the_lab_to_its_end(skipped):

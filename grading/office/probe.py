@@ -9,7 +9,7 @@ beside what the names that the lab offers need, and not beside all that the lab 
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ AT_ONCE, PROCESSES = 100, 256  # guesses in one run, each of which may keep a pr
 SECONDS_FOR_A_GUESS = 30.0
 AS_RELEASED = "pass"
 SOLUTION = re.compile(r"^[ \t]*### BEGIN SOLUTION.*?### END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE)
+Kinds = Mapping[str, dict[str, object]]  # what `describe` below tells of each name that a test takes
 OFFERED = ("verifier", "course_utils")  # packages whose names a lab offers
 NOTHING = "raise NotImplementedError()"
 DESCRIBE = """
@@ -62,8 +63,19 @@ class Earned:
     tried: int
 
 
-def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: bool = False) -> list[Earned]:
+def probe(
+    course: Course, lab: str, limits: Limits | None = None, *, unsafe: bool = False,
+    kinds: Kinds | None = None, as_released: bool = True,
+) -> list[Earned]:  # fmt: skip
     """What a lab gives for guesses, test by test.
+
+    Args:
+        course: The course.
+        lab: Its lab.
+        limits: Of one run of the notebook.
+        unsafe: Do without a sandbox.
+        kinds: What `telling` told of each name in a run of the instructor's own notebook; None runs it.
+        as_released: Also run the whole notebook as it is released. False: it is known what that earns.
 
     Raises:
         CourseError: The course has no lab of that name, or no sandbox works here.
@@ -72,7 +84,8 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
     blueprint, imports, cells = read_blueprint(source), imports_of(source), read_cells(source.read_bytes())
     limits, beside = limits or Limits(), lab_files(course, lab)
     try:
-        kinds = _kinds(cells, blueprint, limits, imports, unsafe, beside)
+        if kinds is None:
+            kinds = _kinds(cells, blueprint, limits, imports, unsafe, beside)
         tests = {name: cell for name, cell in blueprint.items() if cell.is_test}
         guesses = {name: list(dict.fromkeys(_guesses(test.source, kinds, cells))) for name, test in tests.items()}
         best = {
@@ -82,7 +95,7 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
         quick = replace(limits, cell_s=min(limits.cell_s, SECONDS_FOR_A_GUESS), processes=PROCESSES)
         pairs = [(name, guess) for name, some in guesses.items() for guess in some if guess != AS_RELEASED]
         offered = needed(cells, set(tests))
-        runs = [(cells, [(name, AS_RELEASED) for name in tests])]
+        runs = [(cells, [(name, AS_RELEASED) for name in tests])] if as_released else []
         runs += [(offered, pairs[start : start + AT_ONCE]) for start in range(0, len(pairs), AT_ONCE)]
         for beside_guesses, some_pairs in runs:
             notebook, plan, tried = _with_guesses(beside_guesses, tests, some_pairs)
@@ -93,6 +106,12 @@ def probe(course: Course, lab: str, limits: Limits | None = None, *, unsafe: boo
     finally:
         close_sandboxes()
     return list(best.values())
+
+
+def telling(names: Iterable[str]) -> str:
+    """Code that prints as JSON what kind of value each of these names has."""
+    told = "{" + ", ".join(f"{name!r}: describe({name})" for name in names) + "}"
+    return f"{DESCRIBE}\nprint(json.dumps({told}))"
 
 
 def _with_guesses(
@@ -122,14 +141,13 @@ def _with_guesses(
 def _kinds(
     cells: list[tuple[str, str, str | None]], blueprint: Mapping[str, GradedCell], limits: Limits,
     imports: tuple[str, ...], unsafe: bool, beside: list[list[str]],
-) -> dict[str, dict[str, object]]:  # fmt: skip
+) -> Kinds:  # fmt: skip
     """What kind of value each student's name has in the instructor's own notebook."""
     plan = {}
     for name, cell in blueprint.items():
         if cell.is_test:
             first = cell.source.partition("\n")[0]
-            told = "{" + ", ".join(f"{used!r}: describe({used})" for used in uses(cell.source)) + "}"
-            plan[name] = replace(cell, source=f"{first}{DESCRIBE}\nprint(json.dumps({told}))")
+            plan[name] = replace(cell, source=first + telling(uses(cell.source)))
     graded = grade_here(Job(_notebook(cells), plan, limits, unsafe, lab_files=beside), imports)
     kinds: dict[str, dict[str, object]] = {}
     for outcome in graded.outcomes:
@@ -139,7 +157,7 @@ def _kinds(
 
 
 def _guesses(
-    test: str, kinds: Mapping[str, dict[str, object]], cells: list[tuple[str, str, str | None]]
+    test: str, kinds: Kinds, cells: list[tuple[str, str, str | None]]
 ) -> Iterator[str]:
     """Cells that give a value to each name that a test takes."""
     names, visible = uses(test), without_hidden(test)

@@ -51,6 +51,34 @@ def test_a_long_value_is_cut():
     assert len(last.words) < 400
 
 
+class Unprintable:
+    """Its text is asked for in no check that passes."""
+
+    def __repr__(self):
+        raise AssertionError("a check that passes made text of what came back")
+
+
+def test_a_value_becomes_text_only_for_a_check_that_fails():
+    names = notebook("def f(value):\n    return value\n")
+    last = LastReturn(names)
+    last.begin(cell("# uses: f"))
+    names["f"](Unprintable())
+    names["f"](3)
+    assert last.words == "f() returned 3"
+
+
+def test_a_large_term_of_z3_is_told_by_its_size():
+    z3 = pytest.importorskip("z3")
+    names = notebook("def f(x):\n    return [x + 1, x]\n")
+    last = LastReturn(names)
+    last.begin(cell("# uses: f"))
+    x = z3.Real("x")
+    names["f"](x)
+    assert last.words == "f() returned [x + 1, x]"
+    names["f"](z3.Sum([x * k for k in range(500)]))
+    assert "<Z3 ArithRef of " in last.words and len(last.words) < 400
+
+
 def test_a_function_that_another_one_calls_is_seen_too():
     names = notebook("def inner():\n    pass\n\ndef outer():\n    return len(inner())\n")
     last = LastReturn(names)
