@@ -30,10 +30,11 @@ each_solved_lab = pytest.mark.parametrize(
 
 # A judge receives networks as data, and makes modules of them that know the shape of their input.
 ASK = """from grading.wire.values import decode as _decode, encode as _encode
-exec({code!r}, {{
-    name: _decode(_encode(globals()[name], None, name, shape)) if hasattr(globals()[name], "forward") else globals()[name]
-    for name, shape in {shapes!r}.items()
-}})"""
+_given = {{name: globals()[name] for name in {shapes!r}}}
+for _name, _shape in {shapes!r}.items():
+    if hasattr(_given[_name], "forward"):
+        _given[_name] = _decode(_encode(_given[_name], None, _name, _shape))
+exec({code!r}, _given)"""
 
 
 def read(lab: Path) -> NotebookNode:

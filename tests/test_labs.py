@@ -12,6 +12,8 @@ from nbformat import NotebookNode
 import verifier
 from grading.lab.build import build_notebook
 from grading.lab.contract import uses, violations
+from grading.lab.shown import TAG, cells_that_only_show, leave_out
+from grading.lab.submission import lay_out, read_blueprint, read_cells
 from tests.lab_runs import (
     LABS,
     ROOT,
@@ -35,6 +37,7 @@ POINTS = {
     "lab6_milp": 40,
     "lab7_synthesis": 40,
 }
+
 
 def test_cells(lab: Path) -> list[NotebookNode]:
     return [cell for cell in read(lab).cells if is_test(cell)]
@@ -185,9 +188,21 @@ def test_a_check_leaves_no_name_and_tells_what_it_gave(lab):
 
 @each_lab
 def test_a_lab_is_graded_from_release_to_feedback_by_tests_of_its_own(lab):
-    """There the judge, which never runs a student's code, gives the solved lab every point and the untouched one none."""
+    """There the judge gives the solved lab every point and the untouched one none, without running a student's code."""
     loop = ROOT / "tests" / "grading" / f"test_{lab.stem.partition('_')[0]}_loop.py"
     assert f'LAB = "{lab.stem}"' in loop.read_text(encoding="utf-8")
+
+
+@each_lab
+def test_grading_leaves_out_what_only_shows(lab):
+    """Nothing in the lab itself builds on such a cell, which the course alone fills."""
+    texts = cells_that_only_show(lab.with_suffix(".ipynb"))
+    tagged = [cell for cell in read(lab).cells if TAG in cell.metadata.get("tags", [])]
+    assert len(texts) == len(tagged) and all(cell.cell_type == "code" and not nbgrader(cell) for cell in tagged)
+    for notebook in (read(lab), released(lab)):
+        cells = read_cells(nbformat.writes(notebook).encode())
+        parts = lay_out(cells, read_blueprint(lab.with_suffix(".ipynb")))
+        assert [part.source for part in leave_out(parts, texts) if part.left_out] == list(texts)
 
 
 @each_lab

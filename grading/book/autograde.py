@@ -19,6 +19,7 @@ from grading.book.record import Recorder, fingerprint, read_mark
 from grading.course import Course, CourseError, shown
 from grading.lab.files import lab_files
 from grading.lab.hidden_seed import term_blueprint
+from grading.lab.shown import cells_that_only_show
 from grading.lab.submission import read_submission
 from grading.limits import Limits
 from grading.run.many import Job, imports_of, in_parallel
@@ -101,6 +102,7 @@ def autograde(
     if not unsafe and scheduler is None and (bubblewrap() is None or not sys.platform.startswith("linux")):
         raise CourseError(HOW_TO_GET_BUBBLEWRAP)
     blueprint, beside = term_blueprint(course, lab), lab_files(course, lab)
+    only_show = cells_that_only_show(course.source_notebook(lab))
     with _quiet():
         ensure_released(course, lab)
         rows: dict[str, Row] = {}
@@ -115,8 +117,8 @@ def autograde(
                 told(rows[student])
                 continue
             submission.files[:] = [one for one in submission.files if one[0] != "timestamp.txt"]
-            marks[student] = fingerprint(submission, blueprint, limits, beside)
-            jobs[student] = Job(submission, blueprint, limits, unsafe, lab_files=beside)
+            marks[student] = fingerprint(submission, blueprint, limits, beside, only_show)
+            jobs[student] = Job(submission, blueprint, limits, unsafe, lab_files=beside, only_show=only_show)
         with Recorder(course, lab, load_config(course)) as recorder:
             for student in list(jobs) if not force else []:
                 row = _known(course, lab, recorder, student, marks[student])

@@ -8,7 +8,7 @@ the mark is missing or differs, the next run grades again and writes the same.
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC
@@ -240,13 +240,14 @@ def most_points(notebook: Any) -> float:
 
 
 def fingerprint(
-    submission: Submission, blueprint: dict[str, GradedCell], limits: Limits, beside: list[list[str]]
-) -> str:
+    submission: Submission, blueprint: dict[str, GradedCell], limits: Limits, beside: list[list[str]],
+    only_show: Sequence[str] = (),
+) -> str:  # fmt: skip
     """A digest of everything that decides a submission's points, but for its lateness."""
     digest = hashlib.sha256()
     parts: Iterable[Any] = (
         submission.notebook.hex(), submission.files, {name: asdict(cell) for name, cell in blueprint.items()},
-        limits.to_data(), beside,
+        limits.to_data(), beside, list(only_show),
     )  # fmt: skip
     for part in parts:
         digest.update(json.dumps(part, sort_keys=True).encode() + b"\0")

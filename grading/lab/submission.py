@@ -63,12 +63,19 @@ class Part:
         source: Its text.
         name: The grade_id, where the instructor's notebook knows it.
         test: Whether the judge runs it.
+        left_out: Whether it need not run: the course's own, and only shows something.
     """
 
     cell_type: str
     source: str
     name: str | None = None
     test: bool = False
+    left_out: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs among the student's cells."""
+        return self.cell_type == "code" and not self.test and not self.left_out
 
 
 @dataclass
@@ -95,7 +102,7 @@ def read_blueprint(source: Path) -> dict[str, GradedCell]:
     for cell in cells:
         told = cell["metadata"].get("nbgrader")
         if told and told.get("grade_id"):
-            found[told["grade_id"]] = GradedCell(told, cell["cell_type"], _text(cell["source"]))
+            found[told["grade_id"]] = GradedCell(told, cell["cell_type"], cell_text(cell["source"]))
     return found
 
 
@@ -209,7 +216,7 @@ def job_of(parts: list[Part], blueprint: dict[str, GradedCell]) -> list[dict[str
         if part.test and part.name is not None:
             test = TestCell(part.name, part.source, float(blueprint[part.name].metadata["points"]))
             job.append({"test": {"grade_id": test.grade_id, "source": test.source, "max_points": test.max_points}})
-        elif part.cell_type == "code":
+        elif part.runs:
             job.append({"cell": part.source})
     return job
 
@@ -220,7 +227,7 @@ def _read_cell(cell: Any) -> tuple[str, str, str | None]:
     kind = cell.get("cell_type")
     kind = kind if kind in ("code", "markdown", "raw") else "raw"
     try:
-        source = _text(cell.get("source", cell.get("input", "")))
+        source = cell_text(cell.get("source", cell.get("input", "")))
     except TypeError:
         source = ""
     told: Any = cell.get("metadata")
@@ -229,7 +236,7 @@ def _read_cell(cell: Any) -> tuple[str, str, str | None]:
     return kind, source, name if isinstance(name, str) else None
 
 
-def _text(source: Any) -> str:
+def cell_text(source: Any) -> str:
     """A cell's text, with line ends of one kind and no half of a character."""
     text = source if isinstance(source, str) else "".join(source)
     return text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode("utf-8")

@@ -9,13 +9,14 @@ beside what the names that the lab offers need, and not beside all that the lab 
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from grading.course import Course
 from grading.lab.contract import names_from_elsewhere, uses, without_hidden
 from grading.lab.files import lab_files
+from grading.lab.shown import cells_that_only_show
 from grading.lab.submission import GradedCell, Submission, read_blueprint, read_cells
 from grading.limits import Limits
 from grading.office.guesses import PREPARED, by_heart, data_guesses, function_guesses, network_guesses
@@ -82,10 +83,10 @@ def probe(
     """
     source = course.source_notebook(course.check_lab(lab))
     blueprint, imports, cells = read_blueprint(source), imports_of(source), read_cells(source.read_bytes())
-    limits, beside = limits or Limits(), lab_files(course, lab)
+    limits, beside, only_show = limits or Limits(), lab_files(course, lab), cells_that_only_show(source)
     try:
         if kinds is None:
-            kinds = _kinds(cells, blueprint, limits, imports, unsafe, beside)
+            kinds = _kinds(cells, blueprint, limits, imports, unsafe, beside, only_show)
         tests = {name: cell for name, cell in blueprint.items() if cell.is_test}
         guesses = {name: list(dict.fromkeys(_guesses(test.source, kinds, cells))) for name, test in tests.items()}
         best = {
@@ -99,7 +100,8 @@ def probe(
         runs += [(offered, pairs[start : start + AT_ONCE]) for start in range(0, len(pairs), AT_ONCE)]
         for beside_guesses, some_pairs in runs:
             notebook, plan, tried = _with_guesses(beside_guesses, tests, some_pairs)
-            for outcome in grade_here(Job(notebook, plan, quick, unsafe, lab_files=beside), imports).outcomes:
+            job = Job(notebook, plan, quick, unsafe, lab_files=beside, only_show=only_show)
+            for outcome in grade_here(job, imports).outcomes:
                 name, guess = tried[outcome.grade_id]
                 if outcome.points > best[name].points:
                     best[name] = replace(best[name], points=outcome.points, guess=guess)
@@ -140,7 +142,7 @@ def _with_guesses(
 
 def _kinds(
     cells: list[tuple[str, str, str | None]], blueprint: Mapping[str, GradedCell], limits: Limits,
-    imports: tuple[str, ...], unsafe: bool, beside: list[list[str]],
+    imports: tuple[str, ...], unsafe: bool, beside: list[list[str]], only_show: Sequence[str],
 ) -> Kinds:  # fmt: skip
     """What kind of value each student's name has in the instructor's own notebook."""
     plan = {}
@@ -148,7 +150,7 @@ def _kinds(
         if cell.is_test:
             first = cell.source.partition("\n")[0]
             plan[name] = replace(cell, source=first + telling(uses(cell.source)))
-    graded = grade_here(Job(_notebook(cells), plan, limits, unsafe, lab_files=beside), imports)
+    graded = grade_here(Job(_notebook(cells), plan, limits, unsafe, lab_files=beside, only_show=only_show), imports)
     kinds: dict[str, dict[str, object]] = {}
     for outcome in graded.outcomes:
         if outcome.printed:
@@ -156,9 +158,7 @@ def _kinds(
     return kinds
 
 
-def _guesses(
-    test: str, kinds: Kinds, cells: list[tuple[str, str, str | None]]
-) -> Iterator[str]:
+def _guesses(test: str, kinds: Kinds, cells: list[tuple[str, str, str | None]]) -> Iterator[str]:
     """Cells that give a value to each name that a test takes."""
     names, visible = uses(test), without_hidden(test)
     yield AS_RELEASED

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from grading.course import CourseError
+from grading.lab.shown import cells_that_only_show
 from grading.lab.submission import GradedCell, Submission, read_blueprint
 from grading.limits import Limits
 from grading.run.one import Graded, grade, modules_of
@@ -36,6 +37,7 @@ class Job:
     unsafe: bool = False
     beside_others: bool = False
     lab_files: list[list[str]] = field(default_factory=list)
+    only_show: Sequence[str] = ()
 
     def to_data(self) -> dict[str, Any]:
         """The job as plain data."""
@@ -53,6 +55,7 @@ class Job:
             data["unsafe"],
             data["beside_others"],
             data["lab_files"],
+            data["only_show"],
         )
 
 
@@ -99,7 +102,7 @@ def grade_here(job: Job, imports: tuple[str, ...]) -> Graded:
         try:
             came = grade(
                 sandbox, job.submission, job.blueprint, job.limits,
-                beside_others=job.beside_others, lab_files=job.lab_files,
+                beside_others=job.beside_others, lab_files=job.lab_files, only_show=job.only_show,
             )  # fmt: skip
         except CourseError as error:
             came = error
@@ -155,7 +158,10 @@ def run_notebook(
     blueprint = blueprint or read_blueprint(source)
     if not notebook.is_file():
         raise CourseError(f"{notebook} does not exist")
-    job = Job(Submission(notebook.read_bytes()), blueprint, limits or Limits(), unsafe, lab_files=list(lab_files))
+    job = Job(
+        Submission(notebook.read_bytes()), blueprint, limits or Limits(), unsafe,
+        lab_files=list(lab_files), only_show=cells_that_only_show(source),
+    )  # fmt: skip
     return grade_here(job, imports_of(source))
 
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from grading.lab.differences import differences
+from grading.lab.shown import SAID, leave_out
 from grading.lab.submission import GradedCell, Part, Submission, job_of, lay_out, read_cells
 from grading.limits import JUDGES_SPARE_MB, Ended, Limits
 from grading.run.cleaner import Budget
@@ -109,6 +110,7 @@ def grade(
     *,
     beside_others: bool = False,
     lab_files: Sequence[list[str]] = (),
+    only_show: Sequence[str] = (),
 ) -> Graded:
     """Run and judge one submission.
 
@@ -119,13 +121,14 @@ def grade(
         limits: What it may use.
         beside_others: Others run at the same time, so it gets a processor core of its own, and no other.
         lab_files: (path, content as base64) of what the lab has beside its notebook; they count before a student's.
+        only_show: Texts of the course's cells that only show something, which need not run.
 
     Raises:
         CourseError: It is not a notebook, or the sandbox has ended.
     """
     started = time.monotonic()
     handed_in = read_cells(submission.notebook)
-    parts = lay_out(handed_in, blueprint)
+    parts = leave_out(lay_out(handed_in, blueprint), only_show)
     to_judge, to_work = socket.socketpair()
     judge_limits = replace(
         limits, wall_s=2 * limits.wall_s + 60, cpu_s=2 * limits.cpu_s + 60, processes=64, tmp_mb=16,
@@ -177,7 +180,7 @@ def _status(said: Any, cells: list[Any], ended: Ended, limits: Limits) -> tuple[
 
 def _notes(status: Status, reason: str, parts: list[Part], cells: list[Any], limits: Limits) -> list[str]:
     """What the instructor should know of the run: where the notebook was ended, which cells were interrupted."""
-    numbers = [number for number, part in enumerate(parts, 1) if part.cell_type == "code" and not part.test]
+    numbers = [number for number, part in enumerate(parts, 1) if part.runs]
     lost = [number for number, cell in zip(numbers, cells, strict=True) if cell is None]
     late = [number for number, cell in zip(numbers, cells, strict=True) if _interrupted(cell)]
     notes = []
@@ -214,7 +217,7 @@ def modules_of(sources: Iterable[str]) -> list[str]:
 
 def _read(said: Any, parts: list[Part], blueprint: dict[str, GradedCell]) -> tuple[list[Any], list[Outcome]]:
     """The judge's answer, brought into the form that it must have."""
-    runs = sum(part.cell_type == "code" and not part.test for part in parts)
+    runs = sum(part.runs for part in parts)
     cells = said.get("cells") if isinstance(said, dict) else None
     told = said.get("outcomes") if isinstance(said, dict) else None
     cells = cells if isinstance(cells, list) and len(cells) == runs else [None] * runs
@@ -251,7 +254,7 @@ def _notebook(
     for index, part in enumerate(parts):
         if part.name is None and len(made) >= MAX_SHOWN_CELLS:  # a page of many thousands would keep a browser busy
             left_out += 1
-            if part.cell_type == "code" and not part.test:
+            if part.runs:
                 first_lost = next(ran, None) is not None and first_lost
             continue
         cell: dict[str, Any] = {
@@ -268,6 +271,8 @@ def _notebook(
                 outcome = by_name[part.name]
                 cell["outputs"] = test_outputs(outcome, for_instructor=True)
                 cell["metadata"]["grading"] = {"message": outcome.message, "points": outcome.points}
+            elif part.left_out:
+                cell["outputs"] = [stream(SAID)]
             else:
                 result = next(ran, None)
                 if isinstance(result, (list, tuple)) and result:

@@ -108,7 +108,7 @@ for levels in [1, 8]:
 # One grey level is proved harmless, eight are not. Where between them does it turn? Move the slider. (At some radius
 # you may see *unknown*: the search was stopped after a few hundred parts, with neither a proof nor a counterexample.)
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.interact import change_noise
 
 change_noise(digit)
@@ -625,7 +625,7 @@ result
 outputs = network(0.45 + 0.1 * torch.rand(100_000, 2))
 print(f"smallest of {len(outputs):,} outputs in the verified box: {outputs.min().item():.6f}")
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.interact import move_box
 
 move_box(network)
@@ -853,7 +853,7 @@ verify(network, [[0.7, 0.85], [0.7, 0.85]], [[0.5, None]], method="ibp")
 # ### A limit that belongs, and one that does not
 # A network whose output is exactly 0.5 everywhere: which of the three specs will hold?
 
-# %%
+# %% tags=["only-shows"]
 from torch import nn
 
 always_half = nn.Sequential(nn.Linear(2, 1))
@@ -994,7 +994,7 @@ picture = draw_bounds({"interval": interval, "CROWN": crown}, outputs, limit=0.5
 # interval bounds reach across 0.5, so they prove nothing here. Now let the box grow around the centre, from nothing
 # to this size and a little beyond.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots import draw_bounds_by_size
 
 widths = [0.02 * step for step in range(1, 21)]

@@ -612,7 +612,7 @@ check()
 # (nearly the whole valid range); only where that is not proved is it asked for 0.6, then 0.3. Why is it enough to ask in
 # this order? And which pixels do you expect to matter: those of the digit, or those next to it? (About ten seconds.)
 
-# %%
+# %% tags=["only-shows"]
 import numpy as np
 from tqdm.auto import tqdm
 
@@ -767,7 +767,7 @@ for radius in [0.015, 0.12]:
 # people. `verify` begins with it; then the course's own CROWN takes over. On the same network and box, how far
 # apart will the two be?
 
-# %%
+# %% tags=["only-shows"]
 box = box_around(x, 0.015)
 ours = output_bounds(network, box, method="crown")
 theirs = output_bounds(network, box, method="auto_lirpa")
@@ -786,7 +786,7 @@ print(f"largest difference between the two CROWNs: {apart:.1e}")
 # two numbers: up to `lower` it is *proved* that the label stays; at `upper` there *is* a counterexample. Each method
 # gets its turn on three images. Which will reach further, and what can lie between `lower` and `upper`?
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots import draw_robustness_gaps
 from verifier import pointwise_robustness
 
@@ -893,7 +893,7 @@ check()
 # is left. At which radius will the verified accuracy be half of the clean one? (About five seconds. Where you skipped the
 # exercise, the attacked accuracy is that of the course's own network, as measured.)
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots import draw_accuracy_curves
 from course_utils.stand_ins import attacked_shares
 from verifier import verified_accuracy
@@ -1010,7 +1010,7 @@ check()
 # The same three curves, for both networks. What was gained, what was paid?
 
 
-# %%
+# %% tags=["only-shows"]
 proof_network = mine_or(lambda: usable(nn_proof), lambda: digit_network("proof"), "nn_proof")
 curves["trained for proofs"] = curves_of(proof_network, "proof")
 picture = draw_accuracy_curves(grey_radii, curves)
@@ -1028,7 +1028,7 @@ for name, net in [("trained as usual", network), ("trained for proofs", proof_ne
 # trained with interval bounds alone (`crown=False`), one with CROWN-IBP and a far larger radius, 0.25. What do you
 # expect of each?
 
-# %%
+# %% tags=["only-shows"]
 variants = {
     "trained as usual": network,
     "trained for proofs": proof_network,

@@ -995,7 +995,7 @@ check()
 # %%
 guess_intervals, guess_crown = None, None  # your two guesses, whole numbers; then run the next cell
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots import draw_parts
 from verifier import split_trace
 
@@ -1232,7 +1232,7 @@ for case, bound in zip(
 # the condition, with a multiplier for each split neuron, makes the search complete: that is
 # $\beta$-CROWN (Wang et al. 2021), and `verify()` does it. What does it say about the digit, and about a larger radius?
 
-# %%
+# %% tags=["only-shows"]
 from verifier import linear, verify
 
 four_above_nine = [0.0] * 10
@@ -1250,7 +1250,7 @@ for radius in [0.08, 0.09]:
 # runners: your search with CROWN, your search with intervals, auto-LiRPA's optimised bounds, which do not split, and
 # `verify()`. The cell takes about half a minute. Who settles all twenty, and who is the fastest?
 
-# %%
+# %% tags=["only-shows"]
 import time
 
 from course_utils.own_verifier import Stopwatch
@@ -1312,7 +1312,7 @@ for name, method, max_parts in [("CROWN", "crown", 1000), ("intervals", "ibp", 2
 runners["auto-LiRPA, no split"] = race(library(method="auto_lirpa_optimized"))
 runners["verify()"] = race(library(max_subdomains=2000))
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots import draw_race
 
 picture = draw_race(runners)
@@ -1324,7 +1324,7 @@ picture = draw_race(runners)
 #
 # Where does your time go? The stopwatch counts the ten true questions, with CROWN.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots import draw_where_time_goes
 
 

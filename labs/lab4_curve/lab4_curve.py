@@ -571,7 +571,7 @@ picture = draw_counterexample(t4, network, answers)
 #
 # Z3 has a shorter way to say the same. A statement is proved by showing that its opposite has no model:
 
-# %%
+# %% tags=["only-shows"]
 
 
 def prove_it(net_z3, tolerance):
@@ -666,7 +666,7 @@ check()
 # %% [markdown]
 # Your bisection with your question, to three digits. Each step asks Z3 once.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.curve import library_enclosure, shown_progress
 from course_utils.plots.curve_fit import draw_band
 
@@ -694,7 +694,7 @@ picture = draw_band(t4, network, highest)
 # %%
 guess_slowest = None  # your guess: "width", "depth" or "inputs"; then run the next cell
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.curve import SIZES, STORED_TIMES, measure
 from course_utils.plots.curve_fit import draw_times
 
@@ -835,7 +835,7 @@ check()
 # %%
 guess_unstable = None  # your guess, a whole number; then run the next cell
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.curve import STORED_PIECES, ask_in_pieces, fit_formula
 from course_utils.plots.curve_fit import draw_pieces
 
@@ -1026,7 +1026,7 @@ check()
 # The spec is $y \le 0.12$. Over the reals $y = 0.1$, so it holds, and the library proves it in a moment. Over the floats Z3 is asked
 # for an $x$ that breaks it, and the answer is replayed in your scalar operations. What do you expect?
 
-# %%
+# %% tags=["only-shows"]
 import numpy as np
 
 from course_utils.curve import STORED_FLOAT_X
@@ -1054,7 +1054,7 @@ picture = draw_floats(two_neurons)
 # The library takes the formula itself. With one input it needs no solver: the network is a broken line, so on each piece the
 # error is a polynomial, and a polynomial's largest value on an interval can be enclosed exactly.
 
-# %%
+# %% tags=["only-shows"]
 from verifier import max_error, verify_function
 
 print(verify_function(network, formula, [[-1, 1]], tolerance=highest))
@@ -1066,7 +1066,7 @@ largest_error
 # %% [markdown]
 # How many digits did your bisection have right? With two inputs, where the plain formula gave up, the library splits the box:
 
-# %%
+# %% tags=["only-shows"]
 bowl = fit_formula(lambda points: (points**2).sum(dim=1, keepdim=True), 2, 12)
 x0, x1 = sympy.symbols("x0 x1")
 verify_function(bowl, x0**2 + x1**2, [[-1, 1], [-1, 1]], tolerance=0.5, max_subdomains=20_000, progress=False)

@@ -121,7 +121,7 @@ check()
 # %% [markdown]
 # The library takes such arrays as a network. `pointwise_robustness` encloses the distance from both sides.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.relaxations import draw_regions
 from course_utils.relaxations import WORKED_EXAMPLE
 from verifier import Network, pointwise_robustness
@@ -154,7 +154,7 @@ picture = draw_regions(class_at, x0, 1.5, worked)
 # Five decimals of both are 0.50000. A tie is not robust either: at the smallest change of a weight it may tip over. So the
 # library calls $\epsilon = 0.5$ "not robust", although no point of that ball is of class 1:
 
-# %%
+# %% tags=["only-shows"]
 for radius in (0.49, 0.5):
     print(f"radius {radius}: {pointwise_robustness(by_hand, x0, radius)}")
 picture = draw_regions(class_at, x0, 1.5, pointwise_robustness(by_hand, x0, 1.5, norm=1), norm="1")
@@ -616,7 +616,7 @@ for text, value in zip(("its multipliers prove", "with noise of 1e-9", "with noi
 #
 # That is a *mixed-integer* program, MILP. It takes longer: solvers split on the $\delta$. Which methods know how much?
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.relaxations import draw_distances
 from course_utils.relaxations import distances
 
@@ -643,7 +643,7 @@ picture = draw_distances(found, 0.2)
 # %%
 guess_lp = None  # your guess, a number; then run the next cell
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.relaxations import draw_ladder
 from course_utils.relaxations import ladder
 from verifier import output_bounds
@@ -723,7 +723,7 @@ check()
 # %% [markdown]
 # The course's convolutional network reads the same small digits: 4 kernels of 3 by 3, ReLU, Linear.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.relaxations import small_conv_network
 
 conv = small_conv_network()

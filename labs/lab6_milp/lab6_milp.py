@@ -544,7 +544,7 @@ check()
 # %% [markdown]
 # The picture counts three things: all settings of the network's unstable neurons; those that the cuts leave, by your function and the library's dependencies; and those that occur at 40,000 random inputs.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.milp import draw_counts
 
 bounds_by_layer = hidden_bounds(small, square)
@@ -618,7 +618,7 @@ picture = draw_dependencies((2, 1, 1), dependency_links(three, square))
 # Now all parts together. `method="milp"` is a branch and bound: at each **node** the states of some neurons are fixed, the bounds are computed again under them, dependencies fix further states
 # and become cuts, and a linear program bounds the margin. Each ingredient can be switched off with `MilpOptions`. `search="highs"` hands the whole program to the solver HiGHS instead, as most papers do.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.milp_lab import small_digit
 from verifier import MilpOptions, argmax_is, verify
 
@@ -647,7 +647,7 @@ for name, options in combinations.items():
 # Big-M is not the only way to write a ReLU. The *extended* (Balas) formulation gives each neuron a second copy of its inputs, one for the active and one for the inactive half. It is ideal for one neuron:
 # its relaxation is the convex hull. But the hull of each neuron is not the hull of the network, and the copies cost columns.
 
-# %%
+# %% tags=["only-shows"]
 tiny = small_network(2, 3, 8, 8, 1)
 top = largest_with(tiny, [(-0.5, 0.5)] * 3, None).largest
 for formulation in ("big-M", "balas"):
@@ -711,7 +711,7 @@ check()
 # %% [markdown]
 # What does one split do where inputs are few, and where they are many?
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.milp import draw_ratios
 
 
@@ -755,7 +755,7 @@ picture = draw_ratios({name: [sum(pair) / 2 for pair in pairs] for name, pairs i
 # With five inputs one split moves many neurons; with 784 one pixel moves hardly any, and you would have to split hundreds of them. So: split the box where inputs are few, split neurons where they are many. The library
 # does so by itself (`splitting=None`). The parts of a box are independent, so they can go to several processes: `MilpOptions(workers=2)`. The first counterexample ends all of them.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.milp_lab import acas_question
 
 for options in (MilpOptions(splitting=False), MilpOptions(splitting=True)):
@@ -769,7 +769,7 @@ for options in (MilpOptions(splitting=False), MilpOptions(splitting=True)):
 #
 # The picture shows which advisory network 1_1 gives for each place of an intruder that comes towards us.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.milp import draw_advisories
 
 picture = draw_advisories(aircraft, heading=-np.pi, own_speed=1000.0, speed=900.0)
@@ -777,7 +777,7 @@ picture = draw_advisories(aircraft, heading=-np.pi, own_speed=1000.0, speed=900.
 # %% [markdown]
 # Ten properties were stated in 2017; these are the first four, and what the library says of three networks. A property is a box of inputs and a condition on the scores.
 
-# %%
+# %% tags=["only-shows"]
 for number in (1, 2, 3, 4):
     print(f"property {number}: {acas_property(number).words}")
 questions = [("1_1", 1), ("1_6", 1), ("1_6", 3), ("1_6", 4), ("2_2", 2), ("2_2", 3), ("2_2", 4)]
@@ -792,7 +792,7 @@ for name, number in questions:
 # %% [markdown]
 # One of them is falsified: there is an input for which *clear of conflict* has the worst score of all, although the intruder is far away and slow. Property 2 was not meant to be broken. Let us look at that input and fly it:
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.milp import draw_flight
 
 case = answers["2_2", 2].counterexample
@@ -805,7 +805,7 @@ if case is not None:
 # ### Images
 # The same method on images of CIFAR-10: a network with two convolutions, 2,560 ReLUs, that tells cats from airplanes.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.milp_lab import cat_airplane
 
 conv, images, labels = cat_airplane()
@@ -836,7 +836,7 @@ picture = draw_race(stored_race())
 #
 # Run a part of it on your machine: choose a method and some questions.
 
-# %%
+# %% tags=["only-shows"]
 method = "MILP with all"  # or "auto", "plain MILP", "input splitting", "ReLU splitting", "crown"
 for lap in run_race(method, race_instances()[4:8], timeout_s=5):
     print(f"{lap.instance:28} {lap.verdict:9} {lap.seconds:5.2f} s")
