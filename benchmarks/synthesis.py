@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import time
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -301,13 +302,17 @@ def main() -> None:
     parser.add_argument("--mnist", type=Path, help="folder with MNIST's four .gz files, for the part pairs")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    run = {
+        "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "load": round(os.getloadavg()[0], 1),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }  # fmt: skip
     for name in asked.part or SECTIONS:
         cpu, began = time.process_time(), time.perf_counter()
         rows = run_pairs(asked.mnist) if name == "pairs" else SECTIONS[name]()
         stored = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.exists() else {}
         stored[name] = {
             "rows": rows, "cpu_s": round(time.process_time() - cpu, 1), "wall_s": round(time.perf_counter() - began, 1),
-            "load": round(os.getloadavg()[0], 1),
+            "load": round(os.getloadavg()[0], 1), "run": run,
             "versions": {one: version(one) for one in ("ortools", "highspy", "z3-solver", "torch", "numpy")},
         }  # fmt: skip
         print(f"{name}: {stored[name]['cpu_s']} CPU s, {stored[name]['wall_s']} s", flush=True)
@@ -315,25 +320,44 @@ def main() -> None:
         TABLE.write_text(as_table(stored), encoding="utf-8")
 
 
+def of_runs(stored: dict[str, Any]) -> list[str]:
+    """Which parts were measured in which run, the newest run first; the others are older, and say so."""
+    parts: dict[tuple[str, float | None, int | None], list[str]] = {}
+    for name, section in stored.items():
+        run = section["run"]
+        parts.setdefault((run["started"], run["load"], run["cores"]), []).append(name)
+    lines = []
+    for (started, load, cores), names in sorted(parts.items(), key=lambda one: one[0][0], reverse=True):
+        before = "load not recorded" if load is None else f"load {load}"
+        said = f"{started}, on {cores} core{'' if cores == 1 else 's'}, {before} before it began"
+        which = "all parts" if len(parts) == 1 else ", ".join(names)
+        lines.append(f"- {'an older run, ' if lines else ''}{said}: {which}")
+    return lines
+
+
 def as_table(stored: dict[str, Any]) -> str:
     """The stored figures in Markdown."""
+    stored = {name: stored[name] for name in SECTIONS if name in stored}
     text = [
         "# Networks found by solvers",
         "",
-        "`OMP_NUM_THREADS=1 python -m benchmarks.synthesis`, two cores, CP-SAT with two threads. Other work ran on the",
-        "same cores: seconds are of wall time and upper bounds; an idle machine proves more in them. `right` counts",
-        "training examples, `bound` is proved of `value`, `test` is the (balanced) accuracy on unseen ones. In `pairs`",
-        "`test` is the mean of five draws, `of` the test images (10,000: with `--mnist FOLDER`), `seconds` CPU time.",
-        "In `formulas`, times are CPU seconds. A part of fewer solvers than the others was measured earlier.",
+        "`OMP_NUM_THREADS=1 python -m benchmarks.synthesis`, CP-SAT with two threads. Measured in",
+        "",
+        *of_runs(stored),
+        "",
+        "Seconds are of wall time, so other work on the same cores makes them longer and leaves more unproved. In",
+        "`fewest`, `rivals`, `pairs` and `formulas` they are CPU seconds. `right` counts training examples, `bound` is",
+        "proved of `value`, `test` is the (balanced) accuracy on unseen ones. In `pairs` `test` is the mean of five",
+        "draws, `of` the test images (10,000: with `--mnist FOLDER`).",
         "",
     ]
     columns = ("what", "right", "of", "value", "bound", "status", "test", "seconds", "start", "start_test", "rounds",
                "spread", "bound_share", "weights", "agree", "open", "verify_median", "verify_slowest", "sat_median",
                "sat_slowest")  # fmt: skip
-    for name, section in ((name, stored[name]) for name in SECTIONS if name in stored):
+    for name, section in stored.items():
         versions = ", ".join(f"{one} {number}" for one, number in section["versions"].items())
         used = [one for one in columns if any(one in line for line in section["rows"])]
-        taken = f"{section['cpu_s']} CPU s, {section.get('wall_s', '?')} s on the clock, load {section['load']}"
+        taken = f"{section['cpu_s']} CPU s, {section['wall_s']} s on the clock, load {section['load']} at the end"
         text += [f"## {name}", "", f"{versions}; {taken}.", "",
                  "| " + " | ".join(used) + " |", "|---" * len(used) + "|"]  # fmt: skip
         text += ["| " + " | ".join(str(line.get(one, "")) for one in used) + " |" for line in section["rows"]]

@@ -191,10 +191,11 @@ def ternary_by_gradients(train: Examples, steps: int = 500) -> WholeNetwork:
 def best_bias(train: Examples, weights: Any) -> WholeNetwork:
     """The unit with these weights and the bias that gets most examples right."""
     size = len(weights)
-    sketch = Sketch((size, 1), between(-1, 1), between(-255 * size, 255 * size))
+    sketch = Sketch((size, 1), between(-1, 1), between(-255 * size - 1, 255 * size))
     z = train.inputs @ weights
-    right = [int(((z + bias >= 0) == (train.labels == 1)).sum()) for bias in -z]
-    return WholeNetwork(sketch, (weights[None],), (np.array([-z[int(np.argmax(right))]]),))
+    tried = np.append(-z, -z.max() - 1)  # each example the lowest of class 1, or none of them
+    right = [int(((z + bias >= 0) == (train.labels == 1)).sum()) for bias in tried]
+    return WholeNetwork(sketch, (weights[None],), (tried[[int(np.argmax(right))]],))
 
 
 def _scaling(train: Examples) -> Callable[[Examples], torch.Tensor]:
