@@ -126,7 +126,7 @@ def run_fewest() -> Rows:
         began = time.process_time()
         status, network = few_ternary(train, most, timeout_s=20_000)
         rows.append({
-            "what": f"8x8, at most {most} ternary weights: all 40?, by branching",
+            "what": f"8x8, at most {most} ternary weight{'s'[: most - 1]}: all 40?, by branching",
             "status": "satisfiable" if network else status.value, "right": 40 if network else 0, "of": 40,
             "weights": network.nonzero if network else "", "seconds": round(time.process_time() - began, 1),
         })  # fmt: skip
@@ -326,7 +326,7 @@ def of_runs(stored: dict[str, Any]) -> list[str]:
     for name, section in stored.items():
         run = section["run"]
         parts.setdefault((run["started"], run["load"], run["cores"]), []).append(name)
-    lines = []
+    lines: list[str] = []
     for (started, load, cores), names in sorted(parts.items(), key=lambda one: one[0][0], reverse=True):
         before = "load not recorded" if load is None else f"load {load}"
         said = f"{started}, on {cores} core{'' if cores == 1 else 's'}, {before} before it began"

@@ -29,22 +29,21 @@ def walk(added: NDArray[np.int32], weights: Indices, draws: Array, warmest: floa
     order = np.concatenate((np.flatnonzero(weights != 0), np.flatnonzero(weights == 0)))
     used = np.count_nonzero(weights)
     sums = np.zeros(rows, np.int32)
-    for one in range(inputs):
-        sums += np.int32(weights[one]) * added[one]
-    lowest = int(sums.min())
+    for place in range(inputs):
+        sums += np.int32(weights[place]) * added[place]
+    lowest: int = int(sums.min())
     for step in range(steps):
         if lowest >= 1:
             break
         left = int(draws[step, 0] * used)
-        one, other, turned = order[left], order[left], draws[step, 1] < FLIPS
-        right = left
-        sign = np.int32(1 if draws[step, 2] < 0.5 else -1)
-        if turned or used == inputs:
-            sign = np.int32(-weights[one])
+        one, other, right = order[left], order[left], left
+        sign = 1 if draws[step, 2] < 0.5 else -1
+        if draws[step, 1] < FLIPS or used == inputs:
+            sign = int(-weights[one])
         else:
             right = used + int((draws[step, 1] - FLIPS) / (1 - FLIPS) * (inputs - used))
             other = order[right]
-        tried = sums - np.int32(weights[one]) * added[one] + sign * added[other]
+        tried = sums - np.int32(weights[one]) * added[one] + np.int32(sign) * added[other]
         low = int(tried.min())
         heat = warmest * (coldest / warmest) ** (step / steps)
         if low >= lowest or draws[step, 3] < math.exp((low - lowest) / heat):

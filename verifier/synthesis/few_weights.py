@@ -149,7 +149,7 @@ def _decide(gains: Any, most: int, ends: float) -> tuple[Status, Whole | None]:
 def _walk_down(gains: Any, walks: int, drawn: np.random.Generator, ends: float) -> Iterator[Whole]:
     """Units with fewer and fewer weights; a number that `walks` walks miss is taken to be too few."""
     failed, few, many = 0, 0, gains.shape[1] // 2
-    while walks and many - few > 1 and time.perf_counter() < ends:
+    while walks > 0 and many - few > 1 and time.perf_counter() < ends:
         count = (few + many) // 2
         walked = _walk(gains, count, drawn)
         if walked is not None:
