@@ -27,7 +27,7 @@ def walk(added: NDArray[np.int32], weights: Indices, draws: Array, warmest: floa
     inputs, rows = added.shape
     steps = len(draws)
     order = np.concatenate((np.flatnonzero(weights != 0), np.flatnonzero(weights == 0)))
-    used = np.count_nonzero(weights)
+    used = int(np.count_nonzero(weights))
     sums = np.zeros(rows, np.int32)
     for place in range(inputs):
         sums += np.int32(weights[place]) * added[place]
@@ -36,13 +36,13 @@ def walk(added: NDArray[np.int32], weights: Indices, draws: Array, warmest: floa
         if lowest >= 1:
             break
         left = int(draws[step, 0] * used)
-        one, other, right = order[left], order[left], left
+        one, other, right = int(order[left]), int(order[left]), left
         sign = 1 if draws[step, 2] < 0.5 else -1
         if draws[step, 1] < FLIPS or used == inputs:
             sign = int(-weights[one])
         else:
             right = used + int((draws[step, 1] - FLIPS) / (1 - FLIPS) * (inputs - used))
-            other = order[right]
+            other = int(order[right])
         tried = sums - np.int32(weights[one]) * added[one] + np.int32(sign) * added[other]
         low = int(tried.min())
         heat = warmest * (coldest / warmest) ** (step / steps)
