@@ -129,28 +129,78 @@ def parcels_by_optimisers(below: int = 80) -> dict[str, tuple[int, float]]:
     return {"Z3 Optimize": by_z3, "CP-SAT": (int(best or 0), time.process_time() - started)}
 
 
-def logistic_regression(train: Examples, steps: int = 500) -> Callable[[Examples], float]:
-    """The classical rival: logistic regression by gradients; gives a function from examples to its accuracy on them."""
-    mean, spread = train.inputs.mean(), train.inputs.std()
+def gradient_rival(train: Examples, hidden: int = 0, steps: int = 500) -> Callable[[Examples], float]:
+    """The classical rivals, by gradients and with real weights: logistic regression, or a network with hidden ReLUs.
 
-    def scaled(examples: Examples) -> torch.Tensor:
-        return torch.from_numpy((examples.inputs - mean) / spread).float()
+    Args:
+        train: Labels 0 and 1.
+        hidden: Neurons of the hidden layer; 0 for none, which is logistic regression.
+        steps: Of Adam, on all examples at once.
 
+    Returns:
+        A function from examples to its accuracy on them.
+    """
+    scaled, size = _scaling(train), train.inputs.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        line = torch.nn.Linear(train.inputs.shape[1], 1)
-    optimizer = torch.optim.Adam(line.parameters(), lr=0.05, weight_decay=0.01)
+        net = torch.nn.Sequential(
+            *([torch.nn.Linear(size, hidden), torch.nn.ReLU()] if hidden else []), torch.nn.Linear(hidden or size, 1)
+        )
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.05, weight_decay=0.01)
     labels = torch.from_numpy(train.labels).float()[:, None]
     for _ in range(steps):
         optimizer.zero_grad()
-        torch.nn.functional.binary_cross_entropy_with_logits(line(scaled(train)), labels).backward()
+        torch.nn.functional.binary_cross_entropy_with_logits(net(scaled(train)), labels).backward()
         optimizer.step()
 
     def accuracy(examples: Examples) -> float:
         with torch.no_grad():
-            return float(((line(scaled(examples))[:, 0] >= 0).numpy() == (examples.labels == 1)).mean())
+            return float(((net(scaled(examples))[:, 0] >= 0).numpy() == (examples.labels == 1)).mean())
 
     return accuracy
+
+
+def ternary_by_gradients(train: Examples, steps: int = 500) -> WholeNetwork:
+    """One unit with weights of -1, 0 and 1 by gradients that pass through the rounding; of all steps the best.
+
+    Args:
+        train: Labels 0 and 1.
+        steps: Of Adam, on all examples at once.
+    """
+    scaled, best = _scaling(train), None
+    real = (torch.rand(train.inputs.shape[1], generator=torch.Generator().manual_seed(0)) - 0.5).requires_grad_()
+    shift = torch.zeros(()).requires_grad_()
+    optimizer = torch.optim.Adam([real, shift], lr=0.02)
+    signs = torch.from_numpy(2 * train.labels - 1).float()
+    for _ in range(steps):
+        rounded = real.detach().mul(1.5).round().clamp(-1, 1)
+        unit = best_bias(train, rounded.long().numpy())
+        right = int(unit.right(train).sum())
+        if best is None or right > best[0]:
+            best = (right, unit)
+        z = scaled(train) @ (real + (rounded - real).detach()) + shift
+        optimizer.zero_grad()
+        torch.nn.functional.softplus(-signs * z).mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        with torch.no_grad():
+            real.clamp_(-1, 1)
+    assert best is not None
+    return best[1]
+
+
+def best_bias(train: Examples, weights: Any) -> WholeNetwork:
+    """The unit with these weights and the bias that gets most examples right."""
+    size = len(weights)
+    sketch = Sketch((size, 1), between(-1, 1), between(-255 * size - 1, 255 * size))
+    z = train.inputs @ weights
+    tried = np.append(-z, -z.max() - 1)  # each example the lowest of class 1, or none of them
+    right = [int(((z + bias >= 0) == (train.labels == 1)).sum()) for bias in tried]
+    return WholeNetwork(sketch, (weights[None],), (tried[[int(np.argmax(right))]],))
+
+
+def _scaling(train: Examples) -> Callable[[Examples], torch.Tensor]:
+    mean, spread = train.inputs.mean(), train.inputs.std()
+    return lambda examples: torch.from_numpy((examples.inputs - mean) / spread).float()
 
 
 def bits_of(network: WholeNetwork) -> list[tuple[list[list[int]], list[int]]]:

@@ -86,6 +86,7 @@ def test_the_verifier_answers_without_any_extra():
             "synthesis",
         ),
         ("import verifier.synthesis.modules", "torch"),
+        ("import verifier.synthesis.few_weights", "fast"),
         ("import course_utils.data", "torch"),
         ("import course_utils.models", "torch"),
         ("import course_utils.attacks", "torch"),

@@ -1,8 +1,8 @@
-"""The pictures of lab 7: small images, what a search found over time, weights as pictures, flipped bits."""
+"""The pictures of lab 7: small images, what a search found over time, weights and formulas as pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -74,6 +74,36 @@ def draw_over_time(line: Sequence[Sequence[float]], seconds: float, proved: bool
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     draw_legend(ax)
     in_words(ax, f"At the end {line[-1][1]:.1%} on training and {line[-1][2]:.1%} on test images; {end[0]}.")
+    return ax
+
+
+@in_course_style
+def draw_formulas(rows: Sequence[Mapping[str, Any]]) -> Axes:
+    """Draw the seconds of a verifier and of a SAT solver on formulas of growing size, median and slowest.
+
+    Args:
+        rows: One for each number of variables, as `python -m benchmarks.synthesis --part formulas` stores them.
+    """
+    ax = plt.subplots(figsize=(7.2, 3.8))[1]
+    sizes = [one["variables"] for one in rows]
+    for key, name, colour in (("verify", "verifier", "lower bound"), ("sat", "SAT solver", "truth")):
+        for part, look in (("median", "-"), ("slowest", "--")):
+            ax.plot(sizes, [one[f"{key}_{part}"] for one in rows], color=COLOURS[colour], linestyle=look, marker="o",
+                    markersize=4, label=f"{name}, {part}")  # fmt: skip
+    left = [one for one in rows if one["open"]]
+    if left:
+        ax.plot([one["variables"] for one in left], [one["verify_slowest"] for one in left], color=COLOURS["unknown"],
+                linestyle="none", marker="X", markersize=10, label="some left open")  # fmt: skip
+    ax.set(xlabel="variables of the formula (number)", ylabel="CPU time (s)", yscale="log", xticks=sizes)
+    draw_legend(ax)
+    last = rows[-1]
+    in_words(
+        ax,
+        f"Formulas of {sizes[0]} to {sizes[-1]} variables. At {sizes[-1]} variables and {last['clauses']} clauses "
+        f"the verifier takes {last['verify_median']:.3f} s at the median and {last['verify_slowest']:.3f} s at the "
+        f"slowest, the SAT solver {last['sat_median']:.3f} s and {last['sat_slowest']:.3f} s. "
+        f"The verifier leaves {sum(one['open'] for one in rows)} of {sum(one['of'] for one in rows)} open.",
+    )
     return ax
 
 

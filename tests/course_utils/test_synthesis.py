@@ -15,9 +15,16 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 
 from course_utils.plots.style import described
-from course_utils.plots.synthesis import draw_answers, draw_over_time, draw_small_images, draw_weights
+from course_utils.plots.synthesis import (
+    draw_answers,
+    draw_formulas,
+    draw_over_time,
+    draw_small_images,
+    draw_weights,
+)
 from course_utils.synthesis import (
     WEIGHTS,
+    best_bias,
     binary_sketch,
     bits_of,
     cats,
@@ -25,13 +32,22 @@ from course_utils.synthesis import (
     digits,
     every_clause,
     first_of_each,
+    gradient_rival,
     one_against_rest,
     parcels_above,
     parcels_by_optimisers,
     sat_answer,
     stored_results,
+    ternary_by_gradients,
 )
 from verifier.synthesis.gradient import train_signs
+from verifier.synthesis.sketch import Examples
+
+FORMULAS = [
+    {"variables": n, "clauses": clauses, "of": 10, "open": left, "verify_median": 0.25, "verify_slowest": slowest,
+     "sat_median": 0.001, "sat_slowest": 0.002}
+    for n, clauses, left, slowest in ((4, 17, 0, 0.5), (6, 26, 2, 20.0))
+]  # fmt: skip
 
 
 def test_cats_are_twenty_and_twenty_and_smaller_ones_are_averages():
@@ -79,11 +95,41 @@ def test_all_clauses_contradict_each_other_and_seven_do_not():
 
 def test_stored_results_claim_an_optimum_only_where_it_meets_the_bound():
     stored = stored_results()
-    assert {"cats", "ten", "digits", "halves", "pairs", "robust", "tried"} <= stored.keys()
+    wanted = {"cats", "rivals", "fewest", "ten", "digits", "halves", "pairs", "formulas", "robust", "tried"}
+    assert stored.keys() == wanted
     for section in stored.values():
         for line in section["rows"]:
             if line.get("status") == "optimal" and "value" in line:
                 assert line["value"] == line["bound"] or "flip" in line["what"] or "all 40" in line["what"]
+
+
+def test_the_stored_unit_of_fewest_weights_reads_all_cats_and_each_smaller_number_was_asked():
+    best, *smaller = stored_results()["fewest"]["rows"]
+    z = cats().inputs @ np.array(best["unit"])
+    assert z[cats().labels == 1].min() > z[cats().labels == 0].max()
+    assert np.count_nonzero(best["unit"]) == best["weights"] == -best["value"]
+    proved = [line["status"] == "infeasible" for line in smaller]
+    assert all(proved[:-1]) and len(smaller) < best["weights"]
+    assert (best["status"] == "optimal") == (all(proved) and len(smaller) == best["weights"] - 1)
+
+
+def test_gradients_separate_what_a_line_separates():
+    """The class is the sign of the first input; the others are noise."""
+    drawn = np.random.default_rng(0)
+    inputs = drawn.integers(0, 256, (60, 5))
+    inputs[:, 0] = np.where(np.arange(60) % 2, drawn.integers(160, 256, 60), drawn.integers(0, 90, 60))
+    examples = Examples(inputs, np.arange(60) % 2)
+    assert gradient_rival(examples)(examples) == gradient_rival(examples, hidden=4)(examples) == 1.0
+    unit = ternary_by_gradients(examples)
+    assert set(np.unique(unit.weights[0])) <= {-1, 0, 1} and unit.accuracy(examples) == 1.0
+
+
+def test_the_best_bias_is_that_of_trying_all():
+    examples = Examples(np.array([[0, 3], [1, 1], [4, 0], [2, 2], [5, 1]]), np.array([0, 1, 1, 0, 0]))
+    for weights in itertools.product((-1, 0, 1), repeat=2):
+        z = examples.inputs @ np.array(weights)
+        tried = [int(((z + bias >= 0) == (examples.labels == 1)).sum()) for bias in range(-20, 20)]
+        assert int(best_bias(examples, np.array(weights)).right(examples).sum()) == max(tried)
 
 
 def test_pictures_say_in_words_what_they_show():
@@ -91,8 +137,15 @@ def test_pictures_say_in_words_what_they_show():
         (draw_answers([40, 75], 80, 70), "40, 75"),
         (draw_small_images(cats().inputs[:3], ["a", "b", "c"]), "3 images"),
         (draw_over_time([[0.0, 0.5, 0.5], [2.0, 0.9, 0.8]], 3.0, True), "90.0% on training"),
+        (
+            draw_formulas(FORMULAS),
+            "At 6 variables and 26 clauses the verifier takes 0.250 s at the median and 20.000 s",
+        ),
+        (draw_formulas(FORMULAS), "leaves 2 of 20 open"),
         (draw_weights([[1, 0, -1, 0]], ["w"]), "Weights of 1"),
     ]
     for ax, words in shown:
         assert words in described(ax.get_figure())
+    marked = [len(line.get_xdata()) for line in draw_formulas(FORMULAS).lines if line.get_label() == "some left open"]
+    assert marked == [1]
     plt.close("all")

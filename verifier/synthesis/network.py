@@ -40,8 +40,17 @@ class WholeNetwork:
                 raise SketchError(f"{name}: found shapes {[one.shape for one in arrays]}, expected {wanted}")
 
     def sums(self, inputs: Any) -> list[Whole]:
-        """The sums of every layer, z, at some inputs of shape (examples, inputs); each (examples, neurons)."""
+        """The sums of every layer, z, at some inputs of shape (examples, inputs); each (examples, neurons).
+
+        Raises:
+            SketchError: The inputs have another shape.
+        """
         h = np.asarray(inputs, dtype=np.int64)
+        if h.ndim != 2 or h.shape[1] != self.sketch.topology[0]:
+            raise SketchError(
+                f"inputs: found shape {h.shape}, expected (examples, {self.sketch.topology[0]}); "
+                "one example is a list of one row"
+            )
         found = []
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
             scale = np.asarray(self.sketch.scale(weight.shape[1]), dtype=np.int64)

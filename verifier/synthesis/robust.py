@@ -15,7 +15,7 @@ from verifier.solvers.status import Status
 from verifier.synthesis import encode
 from verifier.synthesis.network import WholeNetwork
 from verifier.synthesis.result import Synthesis, solver_named
-from verifier.synthesis.sketch import Examples, Sketch, Whole
+from verifier.synthesis.sketch import Examples, Sketch, Whole, check_fit
 from verifier.synthesis.synthesise import synthesise
 
 
@@ -117,7 +117,17 @@ def synthesise_robust(
         timeout_s: Wall time in seconds.
         per_round: Violated flips that are added for each example in a round.
         **options: As for synthesise().
+
+    Raises:
+        SketchError: The sketch has another activation, sketch and examples do not fit, or two examples with different
+            labels are so near that flips make them equal.
     """
+    if isinstance(sketch, Sketch) and sketch.activation == "relu":
+        raise SketchError(
+            "sketch: flips are of inputs of -1 and 1; expected activation 'sign' or 'halves', found 'relu'"
+        )
+    check_fit(sketch, examples)
+    _refuse_near(examples, flips)
     began, demanded, added = time.perf_counter(), examples, 0
     for round_number in itertools.count(1):
         left = max(0.0, timeout_s - (time.perf_counter() - began))
@@ -130,6 +140,20 @@ def synthesise_robust(
         added += len(new)
         demanded = Examples(np.vstack([demanded.inputs, new.inputs]), np.concatenate([demanded.labels, new.labels]))
     raise AssertionError("the rounds end")
+
+
+def _refuse_near(examples: Examples, flips: int) -> None:
+    """Refuse examples with different labels that flips turn into one input: no network keeps both labels there."""
+    apart = (examples.inputs[:, None] != examples.inputs[None]).sum(axis=2)
+    other = (examples.labels[:, None] != examples.labels[None]).reshape(*apart.shape, -1).any(axis=2)
+    pairs = np.argwhere(other & (apart <= 2 * flips))
+    if len(pairs):
+        i, j = (int(one) for one in pairs[0])
+        raise SketchError(
+            f"labels: examples {i} and {j} have the labels {examples.labels[i].tolist()} and "
+            f"{examples.labels[j].tolist()} and differ in {apart[i, j]} places; with up to {flips} "
+            f"flip{'' if flips == 1 else 's'} of each they become one input, so no network keeps both labels"
+        )
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,10 @@ class Sketch:
 
     def __post_init__(self) -> None:
         """Refuse what no network can be."""
-        object.__setattr__(self, "topology", tuple(int(size) for size in self.topology))
+        object.__setattr__(self, "topology", _whole_numbers("topology", self.topology, "such as (64, 8, 1)"))
         for name in ("weights", "biases"):
-            values = tuple(sorted({int(value) for value in getattr(self, name)}))
+            given = _whole_numbers(name, getattr(self, name), "such as between(-1, 1)")
+            values = tuple(sorted(set(given)))
             if not values:
                 raise SketchError(f"{name}: the domain is empty, so no hole can be filled; give at least one value")
             object.__setattr__(self, name, values)
@@ -63,15 +64,19 @@ class Sketch:
             if getattr(self, name) not in known:
                 raise SketchError(f"{name}: found {getattr(self, name)!r}, expected one of {', '.join(known)}")
         if self.output == "sign" and self.topology[-1] != 1:
-            raise SketchError(f"topology: output='sign' reads one output, found {self.topology[-1]}")
+            raise SketchError(
+                f"topology: output='sign' reads one output, found {self.topology[-1]}; output='argmax' reads several"
+            )
         if self.output in ("argmax", "one-hot") and self.topology[-1] < 2:
-            raise SketchError(f"topology: output={self.output!r} needs two outputs or more, found 1")
+            raise SketchError(
+                f"topology: output={self.output!r} needs two outputs or more, found 1; output='sign' reads one"
+            )
         if self.activation == "halves":
             odd = [size for size in self.topology[:-1] if size % 2]
             if odd:
                 raise SketchError(f"topology: activation='halves' cuts each word in two; {odd[0]} is odd")
-        if self.bits is not None and self.bits < 2:
-            raise SketchError(f"bits: found {self.bits}, expected None or at least 2")
+        if self.bits is not None and (not isinstance(self.bits, int) or self.bits < 2):
+            raise SketchError(f"bits: found {self.bits!r}, expected None or a whole number of at least 2")
 
     @property
     def holes(self) -> int:
@@ -121,7 +126,11 @@ class Examples:
         for name in ("inputs", "labels"):
             try:
                 found = np.asarray(getattr(self, name))
+                if found.dtype.kind == "f" and not np.isfinite(found).all():
+                    raise SketchError(f"{name}: found numbers that are not finite (NaN or infinity)")
                 exact = found.astype(np.int64)
+            except SketchError:
+                raise
             except (ValueError, TypeError, OverflowError) as error:
                 raise SketchError(f"{name}: not an array of whole numbers ({error})") from error
             if not np.array_equal(exact, found):
@@ -161,6 +170,10 @@ def check_fit(sketch: Sketch, examples: Examples) -> None:
     Raises:
         SketchError: The message says which, and the size.
     """
+    if not isinstance(sketch, Sketch):
+        raise SketchError(f"sketch: found {type(sketch).__name__}, expected a Sketch, such as Sketch((2, 1))")
+    if not isinstance(examples, Examples):
+        raise SketchError(f"examples: found {type(examples).__name__}, expected Examples(inputs, labels)")
     if sketch.topology[0] != examples.inputs.shape[1]:
         raise SketchError(
             f"topology: {sketch.name} takes {sketch.topology[0]} inputs, the examples have {examples.inputs.shape[1]}"
@@ -168,13 +181,25 @@ def check_fit(sketch: Sketch, examples: Examples) -> None:
     outputs = sketch.topology[-1]
     if sketch.output == "value":
         if examples.labels.shape != (len(examples), outputs):
-            raise SketchError(f"labels: found shape {examples.labels.shape}, expected {(len(examples), outputs)}")
+            raise SketchError(
+                f"labels: found shape {examples.labels.shape}, expected {(len(examples), outputs)}: with "
+                "output='value' a label is the list of the wanted outputs"
+            )
     else:
         classes = 2 if sketch.output == "sign" else outputs
-        if examples.labels.ndim != 1 or examples.labels.min() < 0 or examples.labels.max() >= classes:
-            raise SketchError(f"labels: {sketch.name} with output={sketch.output!r} tells classes 0 to {classes - 1}")
+        if examples.labels.ndim != 1:
+            raise SketchError(
+                f"labels: found shape {examples.labels.shape}, expected ({len(examples)},): one class for each example"
+            )
+        if examples.labels.min() < 0 or examples.labels.max() >= classes:
+            raise SketchError(
+                f"labels: {sketch.name} with output={sketch.output!r} tells classes 0 to {classes - 1}, found "
+                f"{examples.labels.min()} to {examples.labels.max()}"
+            )
     if sketch.activation != "relu" and set(np.unique(examples.inputs).tolist()) - {-1, 1}:
-        raise SketchError(f"inputs: activation={sketch.activation!r} takes inputs of -1 and 1")
+        raise SketchError(
+            f"inputs: activation={sketch.activation!r} takes inputs of -1 and 1; bits_as_signs() makes them of 0 and 1"
+        )
     if sketch.activation == "halves" and set(sketch.weights) - {-1, 1}:
         raise SketchError("weights: activation='halves' takes weights of -1 and 1")
     size = len(examples) * sum(n * m for n, m in zip(sketch.topology[:-1], sketch.topology[1:], strict=True))
@@ -210,11 +235,31 @@ def ranges(sketch: Sketch, largest_input: int) -> list[tuple[int, int]]:
 def between(low: int, high: int) -> tuple[int, ...]:
     """The whole numbers from one to another, both included.
 
+    Raises:
+        SketchError: The first is larger than the second.
+
     Example:
         >>> between(-1, 1)
         (-1, 0, 1)
     """
+    if low > high:
+        raise SketchError(f"between: found {low} and {high}, the smaller comes first; were they swapped?")
     return tuple(range(low, high + 1))
+
+
+def _whole_numbers(name: str, given: Any, example: str) -> tuple[int, ...]:
+    """What was given as whole numbers; text, a single number and fractions are refused."""
+    wrong = f"{name}: found {given!r}, expected whole numbers, {example}"
+    if isinstance(given, str | bytes):
+        raise SketchError(wrong)
+    try:
+        values = list(given)
+        exact = tuple(int(value) for value in values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SketchError(wrong) from error
+    if any(one != value for one, value in zip(exact, values, strict=True)):
+        raise SketchError(wrong)
+    return exact
 
 
 def cost(sketch: Sketch) -> tuple[int, int]:

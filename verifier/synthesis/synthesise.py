@@ -71,6 +71,15 @@ def synthesise(
         raise SketchError("objective: 'margin' asks how clear a class is, and output='value' names none")
     if freeze and start is None:
         raise SketchError("freeze: layers keep the weights of `start`, which is missing")
+    layers = len(sketch.topology) - 1
+    if any(not 0 <= layer < layers for layer in freeze):
+        raise SketchError(f"freeze: found {freeze}, the layers of {sketch.name} are 0 to {layers - 1}")
+    if start is not None and start.sketch.topology != sketch.topology:
+        raise SketchError(f"start: it is a {start.sketch.name} network, the sketch is {sketch.name}")
+    if most_weights is not None and most_weights < 0:
+        raise SketchError(f"most_weights: found {most_weights}, expected None or at least 0")
+    if workers < 1:
+        raise SketchError(f"workers: found {workers}, expected at least 1")
     if objective != "correct":
         refuse_contradictions(examples)
     began = time.perf_counter()

@@ -63,8 +63,26 @@ def test_neighbours_with_different_labels_cannot_be_robust():
         Sketch((4, 1), between(-3, 3), between(-9, 9), "sign"), Examples(examples.inputs[:1], [0]), 1
     )
     assert done.robust
-    with pytest.raises(SketchError, match="same input"):
+    with pytest.raises(
+        SketchError, match="examples 0 and 1 have the labels 0 and 1 and differ in 1 places; with up to 1"
+    ):
         synthesise_robust(Sketch((4, 1), between(-3, 3), between(-9, 9), "sign"), examples, 1)
+
+
+@pytest.mark.parametrize(("flips", "meet"), [(1, False), (2, True)])
+def test_examples_meet_when_each_goes_half_of_the_way(flips, meet):
+    """They differ in three places: two flips of one and one of the other make them equal, one flip of each does not."""
+    sketch, examples = Sketch((3, 1), between(-1, 1), activation="sign"), Examples([[1, 1, 1], [-1, -1, -1]], [1, 0])
+    if meet:
+        with pytest.raises(SketchError, match="differ in 3 places; with up to 2 flips of each"):
+            synthesise_robust(sketch, examples, flips)
+    else:  # the majority of three
+        assert synthesise_robust(sketch, examples, flips).robust
+
+
+def test_flips_are_asked_of_networks_of_bits_alone():
+    with pytest.raises(SketchError, match="expected activation 'sign' or 'halves', found 'relu'"):
+        synthesise_robust(Sketch((3, 1)), Examples([[1, 1, 1]], [1]), 1)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -20,6 +20,8 @@ from verifier.synthesis.sketch import Examples, Sketch, between
 from verifier.synthesis.synthesise import by_layers, synthesise
 
 XOR = Examples([[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]])
+XOR_CLASSES = Examples([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0])
+UNIT = WholeNetwork(Sketch((2, 1)), ([[1, 1]],), ([0],))
 SOLVERS = ("cpsat", "z3")
 
 
@@ -225,6 +227,26 @@ def test_ctrl_c_gives_the_best_found(monkeypatch):
         (lambda: synthesise(Sketch((2, 1)), Examples([[1, 1]], [1]), objective="fast"), "found 'fast'"),
         (lambda: synthesise(Sketch((2, 1)), Examples([[1, 1]], [1]), freeze=(0,)), "which is missing"),
         (lambda: search_grid([], XOR), "the grid is empty"),
+        (lambda: Sketch((2, 1), (0.5, 1)), r"weights: found \(0.5, 1\), expected whole numbers, such as between"),
+        (lambda: Sketch((2, 1), 3), "weights: found 3, expected whole numbers"),
+        (lambda: Sketch("2-1"), r"topology: found '2-1', expected whole numbers, such as \(64, 8, 1\)"),
+        (lambda: Sketch((2, 2.5, 1)), r"topology: found \(2, 2.5, 1\)"),
+        (lambda: Sketch((2, 1), bits="8"), "bits: found '8'"),
+        (lambda: between(1, -1), "between: found 1 and -1, .* swapped"),
+        (lambda: Examples([[np.nan, 1]], [0]), "inputs: found numbers that are not finite"),
+        (lambda: synthesise(Sketch((2, 1)), ([[1, 1]], [1])), r"examples: found tuple, expected Examples\("),
+        (lambda: synthesise((2, 1), Examples([[1, 1]], [1])), "sketch: found tuple, expected a Sketch"),
+        (
+            lambda: synthesise(Sketch((2, 1)), Examples([[1, 1]], [[1]])),
+            r"labels: found shape \(1, 1\), expected \(1,\)",
+        ),
+        (lambda: synthesise(Sketch((2, 1)), Examples([[1, 1]], [-3])), "classes 0 to 1, found -3 to -3"),
+        (lambda: synthesise(Sketch((2, 1), output="value"), XOR_CLASSES), "a label is the list of the wanted outputs"),
+        (lambda: synthesise(Sketch((2, 1)), XOR_CLASSES, start=UNIT, freeze=(7,)), r"freeze: found \(7,\), .* 0 to 0"),
+        (lambda: synthesise(Sketch((2, 2, 1)), XOR_CLASSES, start=UNIT), "start: it is a 2-1 network, .* is 2-2-1"),
+        (lambda: synthesise(Sketch((2, 1)), XOR_CLASSES, most_weights=-1), "most_weights: found -1"),
+        (lambda: synthesise(Sketch((2, 1)), XOR_CLASSES, workers=0), "workers: found 0"),
+        (lambda: UNIT.predict([1, 1]), r"inputs: found shape \(2,\), expected \(examples, 2\)"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_name_and_size(make, words):
