@@ -461,7 +461,7 @@ check()
 # %%
 guess_errors = None  # your guess, a whole number; then run the next cell
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.synthesis import ask_cats
 
 FAMILY = [(3, 1), (5, 2), (7, 3)]  # (values of a weight, the largest weight)
@@ -472,7 +472,7 @@ print(f"2x2 pixels: at best {errors} errors, with weights up to {largest}; your 
 # That is an optimum with its proof: **no** unit of the family gets more right, by whatever method it is trained. Now the family of all 40: which is the smallest image at which one unit separates all of them?
 # The question "all 40?" is easier than "how many?", since nothing is left to choose.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.synthesis import draw_weights
 from course_utils.synthesis import gradient_rival, unit_of_cats
 
@@ -614,7 +614,7 @@ check()
 # The reference trained such a network, 64-32-32-10, on 100 digits of 8x8 bits, by a solver alone: 7 days, 100 % of the training digits, 15 % of the test digits. We let gradients guess (they pass through the signs as if these were not there, and the weights are rounded to bits at the end).
 # Then we check every bit with your functions.
 
-# %%
+# %% tags=["only-shows"]
 import numpy as np
 
 from course_utils.synthesis import bits_of, digits, first_of_each, ten_digit_network
@@ -649,7 +649,7 @@ show_rows("ten")
 # Now one digit against the rest, 125 and 125 images, 64-8-1: gradients first. Then CP-SAT tries to improve one layer at a time, the other frozen, so that each step is nearly linear. "node limit" says that no layer alone could be improved
 # within the time of a step: a good local optimum, without a proof. "start" is what gradients had.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.synthesis import draw_over_time
 from course_utils.synthesis import one_against_rest, train_digit
 
@@ -730,7 +730,7 @@ def check():
 
 check()
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.synthesis import classify_bits, keeps_label, robust_digit
 
 robust = robust_digit(0, flips=1)
@@ -760,7 +760,7 @@ show_rows("robust")
 # %% [markdown]
 # The network was encoded exactly: fixed weights, and now the 64 *inputs* are the unknowns. That is verification again, by the same encoding. The library also writes the network as Linear layers and ReLUs, for `verify()`: then inputs may lie anywhere between two bits, a stronger demand.
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.synthesis import as_module
 from verifier import greater_than, verify
 
@@ -858,7 +858,7 @@ check()
 # %% [markdown]
 # Now ask the verifier about the network, and a SAT solver about the formula. A proof that $y > 0$ everywhere is a proof of unsatisfiability; a counterexample is an assignment.
 
-# %%
+# %% tags=["only-shows"]
 import time
 
 from course_utils.curve import network_of
@@ -892,7 +892,7 @@ for name, clauses, variables in [
 # %% [markdown]
 # How does that grow? Ten random formulas of each size, at 4.26 clauses for each variable, where the hardest ones are; the verifier had 20 seconds for each (`python -m benchmarks.synthesis --part formulas`).
 
-# %%
+# %% tags=["only-shows"]
 from course_utils.plots.synthesis import draw_formulas
 
 for one in stored["formulas"]["rows"]:
