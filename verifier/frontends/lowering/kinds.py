@@ -46,7 +46,7 @@ _ALL = (
     Kind("Select", "some of the values, at other places", "slices, indices, flip, roll, padding with zeros",
          ("index", "flip", "roll", "constant_pad_nd"), ("Pad",)),
     Kind("Join", "values of several tensors, put together", "torch.cat, torch.stack, writing into a tensor",
-         ("cat", "stack", "copy")),
+         ("cat", "stack", "copy"), ("Concat",)),
     Kind("Permute", "axes in another order", "permute and transpose in files; a Select where torch runs it", (),
          ("Transpose",)),
     Kind("Flatten", "the same values in one row", "nn.Flatten", ("view",), ("Flatten",)),

@@ -136,6 +136,33 @@ def _same(node: Node) -> list[Step]:
     return [node.step("Identity", node.shape)]
 
 
+def _concat(node: Node) -> list[Step]:
+    """Put values behind each other; constants among them are added where the others leave zeros."""
+    axis = node.attributes.get("axis")
+    if axis is None:
+        raise node.refusal("it has no axis")
+    values = [
+        np.zeros(value.shape) if isinstance(value, Data) else node.weights(place, f"input {place}")
+        for place, value in enumerate(node.inputs)
+    ]
+    try:
+        shift = np.concatenate(values, axis=int(axis))
+    except ValueError as error:
+        shapes = " and ".join(str(value.shape) for value in values)
+        raise node.refusal(f"shapes {shapes} do not fit together along axis {axis}") from error
+    index = []
+    for place, value in enumerate(node.inputs):
+        if isinstance(value, Data):
+            positions = [np.full(one.shape, -1, dtype=np.int64) for one in values]
+            positions[place] = np.arange(values[place].size, dtype=np.int64).reshape(value.shape)
+            index.append(np.concatenate(positions, axis=int(axis)).reshape(-1).tolist())
+    steps = [node.step("Join", shift.shape, index=index)]
+    if len(index) < len(values):
+        dtype = np.result_type(*(value for value in node.inputs if isinstance(value, np.ndarray)))
+        steps.append(node.step("Scale", shift.shape, {"shift": shift.astype(dtype)}))
+    return steps
+
+
 def _cast(node: Node) -> list[Step]:
     if node.attributes.get("to") not in (1, 11):  # FLOAT and DOUBLE
         raise node.refusal("casts the network's values to another type than float32 or float64")
@@ -258,6 +285,7 @@ OPERATORS: dict[str, Callable[[Node], list[Step]]] = {
     "Conv": convolution, "AveragePool": pooling, "MaxPool": pooling, "GlobalAveragePool": global_average,
     "Identity": _same, "Cast": _cast, "Dropout": _dropout, "Flatten": _flatten, "Reshape": _reshape,
     "Transpose": _transpose, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Pad": _pad,
+    "Concat": _concat,
     "Relu": _relu, "Abs": _absolute, "Clip": _clip, "LeakyRelu": _leaky_relu,
     "Sigmoid": _sigmoid, "Softmax": _softmax, "LogSoftmax": _softmax,
 }  # fmt: skip

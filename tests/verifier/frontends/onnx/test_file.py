@@ -465,3 +465,49 @@ def test_competition_networks_give_their_recorded_outputs(family):
         x, y = (recorded[f"{name}/{part}"] for part in "xy")
         ours = network(x.reshape(len(x), -1).astype(np.float64))
         np.testing.assert_allclose(ours, y.reshape(len(y), -1), atol=FLOAT32_ATOL, rtol=1e-5)
+
+
+CONCAT = {
+    "the input and a layer of it": (["x", "h"], 1),
+    "three, one of them twice": (["h", "x", "h"], 1),
+    "from the last axis": (["h", "x"], -1),
+    "a constant in between": (["h", "c", "x"], 1),
+    "constants alone beside the data": (["c", "h", "c"], 1),
+    "one": (["h"], 1),
+}
+
+
+@pytest.mark.parametrize("how", CONCAT)
+def test_values_are_put_behind_each_other(tmp_path, how):
+    names, axis = CONCAT[how]
+    constants = {"w": weights(3, 4), "b": weights(4), "c": weights(1, 2), "v": weights(len_of(names), 2)}
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", "b"], ["z"]),
+        helper.make_node("Relu", ["z"], ["h"]),
+        helper.make_node("Concat", names, ["all"], axis=axis),
+        helper.make_node("MatMul", ["all", "v"], ["y"]),
+    ]
+    equal_to_onnxruntime(save(tmp_path / "net.onnx", nodes, constants, (1, 3)))
+
+
+def len_of(names: list[str]) -> int:
+    return sum({"x": 3, "h": 4, "c": 2}[name] for name in names)
+
+
+def test_channels_are_put_behind_each_other(tmp_path):
+    constants = {"k": weights(2, 1, 3, 3), "l": weights(3, 1, 1, 1)}
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["p"]),
+        helper.make_node("Conv", ["x", "l"], ["q"]),
+        helper.make_node("Concat", ["p", "q", "x"], ["all"], axis=1),
+        helper.make_node("Relu", ["all"], ["y"]),
+    ]
+    equal_to_onnxruntime(save(tmp_path / "net.onnx", nodes, constants, (1, 1, 4, 5)))
+
+
+def test_values_that_do_not_fit_behind_each_other_are_refused_by_name(tmp_path):
+    nodes = [helper.make_node("Concat", ["x", "c"], ["y"], axis=1, name="both")]
+    path = save(tmp_path / "net.onnx", nodes, {"c": weights(2, 2)}, (1, 3))
+    with pytest.raises(UnsupportedLayerError, match=r"'both'.*\(1, 3\) and \(2, 2\) do not fit together along axis 1"):
+        read_subject(path)
