@@ -626,7 +626,7 @@ picture = draw_distances(found, 0.2)
 
 # %% [markdown]
 # Read each bar from both ends. What is green is proved, and the cross is an example that was run. CROWN meets no example, the attack proves nothing, the LP does a bit of
-# both, and MILP closes the gap, up to the tolerance of its solver; with `method="auto"` the library proves it by splitting. In the sum of all changes (norm 1) an attacker
+# both, and MILP closes the gap: the library splits on the $\delta$ itself, and the multipliers of each part's LP are made good like those above. In the sum of all changes (norm 1) an attacker
 # may change a single pixel by much, but all pixels together no more than that: in the same network the numbers are larger. In norm 2 the ball is round, so it does
 # not fit into a linear program; linear functions such as CROWN's still have a least value on it.
 

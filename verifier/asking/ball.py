@@ -41,11 +41,18 @@ class Ball:
         return Box.around(self.centre, self.radius, self.clip, name="image")
 
     def enclosing_box(self) -> Box:
-        """A box that surely contains the ball of real numbers: each computed side that `clip` did not cut, one up."""
-        box = self.box()
-        lower = np.where(box.lower == self.centre - self.radius, down(box.lower), box.lower)
-        upper = np.where(box.upper == self.centre + self.radius, up(box.upper), box.upper)
-        return Box(lower, upper)
+        """A box that surely contains the ball of real numbers."""
+        return Box(*self.limits(self.radius))
+
+    def limits(self, radius: float) -> tuple[Array, Array]:
+        """The sides of a box that surely contains the ball of another radius, (inputs,) each.
+
+        They are those of box(), each one step outward where `clip` did not cut it.
+        """
+        box = self.of_radius(radius).box()
+        lower = np.where(box.lower == self.centre - radius, down(box.lower), box.lower)
+        upper = np.where(box.upper == self.centre + radius, up(box.upper), box.upper)
+        return lower, upper
 
     def distances(self, points: Array) -> Array:
         """|x - centre| of points (..., inputs), rounded up."""

@@ -1,4 +1,4 @@
-"""Distances from below by linear functions and linear programs, and exactly by mixed-integer ones, class by class.
+"""Distances from below by linear functions and linear programs, and exactly by search or mixed-integer programs.
 
 Over a ball of some radius each class other than the label gets a distance below which it cannot win there. A relaxation
 over a smaller ball is tighter, so smaller radii are tried until proof and disproof meet; a class that one radius rules
@@ -10,16 +10,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from verifier.answer.budget import Budget
 from verifier.answer.verdict import Verdict
+from verifier.asking.ball import Ball
 from verifier.asking.radius import Enclosure
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.layers import BoundingMethod
 from verifier.enclosure import Array, Bounds, Mask, down, gamma, up
 from verifier.exact.linear.distance import DistancePrograms
+from verifier.exact.linear.distance_search import DistanceSearch
 from verifier.exact.linear.lp_bounds import lp_bounds
+from verifier.exact.linear.triangles import Triangles, nearest_in_ball
 from verifier.network import propagate_interval
 from verifier.question.box import Box
 
@@ -27,6 +32,7 @@ MAX_ROUNDS = 40  # radii tried
 GROWTH = 1.5  # from one radius to the next while each is proved
 STRIDE = 2.0  # from one ball of exact programs to the next
 RELEVANT = 1e-7  # share of the radius by which a solver's word must go beyond a proof to be taken
+DARING = 0.9  # of the gap that is wanted, below the nearest example: how far an exact search looks
 TIGHTENED = 200  # unstable neurons up to which mixed-integer programs get bounds by LPs
 
 Certify = Callable[[float, Array], tuple[Array, list[Array]]]
@@ -109,23 +115,50 @@ def by_lp(enclosure: Enclosure, seconds: Callable[[], float]) -> Certify:
         found = np.where(over.beaten, up(np.array(size)), 0.0)
         candidates = []
         open_classes = np.flatnonzero(~over.beaten & (known <= size))
-        if open_classes.size:
-            programs = _programs(enclosure, over, exact=False)
-            for other in open_classes:
-                if seconds() <= 0:
-                    break
-                one = programs.nearest(int(other), seconds())
-                # a program speaks of the ball alone: beyond it a class may be nearer than its distance says
-                found[other] = min(one.distance, float(up(np.array(size))))
-                if one.candidate is not None:
-                    candidates.append(one.candidate)
+        ask = _nearness(enclosure, over, size, seconds) if open_classes.size else None
+        for other in open_classes:
+            if ask is None or seconds() <= 0:
+                break
+            distance, candidate = ask(int(other))
+            # a program speaks of the ball alone: beyond it a class may be nearer than its distance says
+            found[other] = min(distance, float(up(np.array(size))))
+            candidates += [] if candidate is None else [candidate]
         return found, candidates
 
     return certify
 
 
+def _nearness(
+    enclosure: Enclosure, over: _Over, size: float, seconds: Callable[[], float]
+) -> Callable[[int], tuple[float, Array | None]]:
+    """Who tells of a class a distance below which it cannot win in a ball, infinite if nowhere there, and a candidate.
+
+    In the largest norm the ball is a box, and so bounds on the inputs alone: the program asks for the least margin. In
+    the summed norm it asks for the distance.
+    """
+    network, ball, label = enclosure.subject.network, enclosure.ball, enclosure.label
+    if ball.norm != "inf":
+        programs = _programs(enclosure, over, exact=False)
+
+        def nearest(other: int) -> tuple[float, Array | None]:
+            one = programs.nearest(other, seconds())
+            return one.distance, one.candidate
+
+        return nearest
+
+    sides = partial(_sides, ball)
+    triangles, logits = Triangles(network, sides(size), over.pre), np.eye(network.outputs)
+
+    def least(other: int) -> tuple[float, Array | None]:
+        row = logits[label] - logits[other]
+        distance, points = nearest_in_ball(triangles, row, ball.centre, sides, size, seconds)
+        return distance, points[-1] if points and np.isfinite(distance) else None
+
+    return least
+
+
 def exactly(enclosure: Enclosure, seconds: Callable[[], float], max_nodes: int | None = None) -> None:
-    """Ask mixed-integer programs for the nearest input of each class that may still win, nearest class first.
+    """Ask mixed-integer programs for the nearest input of each class that may still win in norm 1, nearest class first.
 
     What they say of the distance counts up to HiGHS's tolerance. The ball grows from what is proved already, since
     bounds over a small one are tight, until it holds the nearest example or is the whole one.
@@ -144,6 +177,44 @@ def exactly(enclosure: Enclosure, seconds: Callable[[], float], max_nodes: int |
         if not ruled_out or size >= enclosure.nearest.reach or seconds() <= 0:
             return
         size = min(enclosure.nearest.reach, STRIDE * size)
+
+
+def by_search(enclosure: Enclosure, budget: Budget, gap: float) -> bool:
+    """Find the distance in the largest norm by branch and bound on ReLUs; whether the search came to its end.
+
+    It looks a little less far than the nearest example, by nine tenths of the gap that may be left.
+    """
+    ball, nearest, started = enclosure.ball, enclosure.nearest, time.perf_counter()
+
+    def reach() -> float:
+        return min(ball.radius, nearest.distance - DARING * gap)
+
+    if reach() <= 0:
+        return True
+    search = DistanceSearch(
+        enclosure.subject.network, enclosure.label, ball.centre, partial(_sides, ball), reach, nearest.offer
+    )
+    try:
+        search.run(budget)
+    finally:  # after an interrupt, too
+        enclosure.proved(search.proved, "rounded", whole=search.proved >= ball.radius)
+        verdict = Verdict.VERIFIED if search.proved >= search.radius else Verdict.UNKNOWN
+        enclosure.note(search.radius, verdict, "distance search", time.perf_counter() - started)
+    return search.finished
+
+
+def robust_at_once(enclosure: Enclosure) -> bool:
+    """Whether CROWN proves the whole radius, in the largest norm."""
+    started, radius = time.perf_counter(), enclosure.ball.radius
+    if not _look_at(enclosure, radius).beaten.all():
+        return False
+    enclosure.proved(radius, "rounded", whole=True)
+    enclosure.note(radius, Verdict.VERIFIED, "crown", time.perf_counter() - started)
+    return True
+
+
+def _sides(ball: Ball, radius: float) -> Bounds:
+    return Bounds(*ball.limits(radius))
 
 
 def _exact_round(
@@ -202,5 +273,5 @@ def _look_at(enclosure: Enclosure, size: float, tight: bool = False) -> _Over:
 def _programs(enclosure: Enclosure, over: _Over, *, exact: bool) -> DistancePrograms:
     ball = enclosure.ball
     return DistancePrograms(
-        enclosure.subject.network, ball.centre, ball.norm, over.box, over.pre, over.logits, enclosure.label, exact=exact
+        enclosure.subject.network, ball.centre, over.box, over.pre, over.logits, enclosure.label, exact=exact
     )

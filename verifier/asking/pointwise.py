@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -12,7 +13,7 @@ import numpy as np
 from verifier.answer.budget import Budget
 from verifier.answer.verdict import Result, Verdict
 from verifier.asking.ball import Ball, read_norm
-from verifier.asking.distance import by_lp, by_planes, enclose_by, exactly
+from verifier.asking.distance import by_lp, by_planes, by_search, enclose_by, exactly, robust_at_once
 from verifier.asking.radius import Enclosure, RobustnessResult
 from verifier.asking.robustness import answer_by_image, perturbation_box, read_classifier, read_image, read_label
 from verifier.enclosure import Array
@@ -28,8 +29,6 @@ MAX_RADII = 60  # asked at most by one bisection
 METHODS_BY_NORM = {"1": ("auto", "symbolic", "crown", "lp", "milp"), "2": ("auto", "symbolic", "crown")}
 SMALL = 64  # ReLUs up to which "auto" finds the distance itself and not only its neighbourhood
 SMALL_GAP = 1e-6  # share of the radius at which it stops then
-DARING = 0.9  # of the gap that is wanted, below the nearest example: where "auto" tries to prove next
-DARES = 5  # times that this may fail, each time ten times further below, before it goes on by halves
 LOOKS = 4  # attacks at most before programs are asked
 SHARE = 0.25  # of the time that is left, for programs that only propose
 
@@ -42,16 +41,17 @@ def pointwise_robustness(
 ) -> RobustnessResult:  # fmt: skip
     """Enclose the distance from an input to the nearest one of another class, within a radius.
 
-    Both ends are claims. `lower` is proved: the class is the same up to there (with method="milp" up to the solver's
-    tolerance, and `guarantee` says so). `upper` is attained: the distance of a counterexample that was replayed. Where
-    the two classes only tie at the border, no nearest counterexample exists, and the one that is given lies a hair
-    beyond. What stays UNKNOWN moves neither end, and the gap that is left is wider than the tolerance.
+    Both ends are claims. `lower` is proved: the class is the same up to there (with method="milp" and norm 1 up to the
+    solver's tolerance, and `guarantee` says so). `upper` is attained: the distance of a counterexample that was
+    replayed. Where the two classes only tie at the border, no nearest counterexample exists, and the one that is given
+    lies a hair beyond. What stays UNKNOWN moves neither end, and the gap that is left is wider than the tolerance.
 
-    Methods: "milp" finds the distance by mixed-integer programs. "lp" bounds it by linear programs, whose points are
-    replayed. "crown" and "symbolic" bound it by linear functions, in other norms than "inf" too. All others, and these
-    two with norm "inf", are asked by verify() at one radius after another. "auto" proves by verify(), and where the
-    norm is not "inf" by linear functions and programs; networks of at most 64 ReLUs are enclosed to a millionth of the
-    radius with norm "inf".
+    Methods: "milp" finds the distance: with norm "inf" by branch and bound on the ReLUs' states, with a linear program
+    for each part, with norm 1 by mixed-integer programs. "lp" bounds it by linear programs, whose points are replayed.
+    "crown" and "symbolic" bound it by linear functions, in other norms than "inf" too. All others, and these two with
+    norm "inf", are asked by verify() at one radius after another. "auto" proves by verify(), and where the norm is not
+    "inf" by linear functions and programs. With norm "inf" it encloses networks of at most 64 ReLUs to a millionth of
+    the radius, by the same search as "milp".
 
     Args:
         net: As for verify_robust().
@@ -67,7 +67,7 @@ def pointwise_robustness(
         input_shape: As for verify().
         timeout_s: Wall time of the whole call in seconds; None for no limit. What is known by then is the answer.
         timeout_per_radius_s: Wall time for each radius asked; None for no limit.
-        max_subdomains: Subdomains for each radius asked, for repeatable runs; None for no limit.
+        max_subdomains: Subdomains for each radius asked and for a search, for repeatable runs; None for no limit.
         seed: As for verify().
         progress: As for verify(), a bar for each radius.
 
@@ -100,7 +100,7 @@ def pointwise_robustness(
             f"{', '.join(map(repr, METHODS_BY_NORM[named]))}, or norm='inf'"
         )
     subject = read_classifier(net, x, input_shape, widest)
-    small = chosen == "auto" and subject.network.neurons <= SMALL and tolerance is None and named == "inf"
+    small = chosen == "auto" and subject.network.neurons <= SMALL and named == "inf"
     wanted = float(radius) * (SMALL_GAP if small else 0.01) if tolerance is None else float(tolerance)
     whole, each = whole_call(timeout_s, None, False), whole_call(timeout_per_radius_s, max_subdomains, progress)
     known = int(np.argmax(subject.run(subject.round(x)[None])[0])) if label is None else read_label(label, subject)
@@ -116,26 +116,29 @@ def pointwise_robustness(
 
     try:
         if chosen in ("lp", "milp"):
-            _by_programs(enclosure, chosen == "milp", seconds, seed, max_subdomains)
+            _by_programs(enclosure, chosen == "milp", seconds, each, seed)
         elif named != "inf":
             _by_linear_functions(enclosure, chosen, seconds, seed)
         else:
-            _by_verify(enclosure, partial(_ask, enclosure, each, seed, progress), chosen, small, seconds, seed)
+            _by_verify(enclosure, partial(_ask, enclosure, each, seed), chosen, small, each, seed)
     except KeyboardInterrupt:
         pass  # what is known by then is the answer
     return enclosure.result()
 
 
-def _by_programs(
-    enclosure: Enclosure, exact: bool, seconds: Callable[[], float], seed: int, max_nodes: int | None
-) -> None:
+def _by_programs(enclosure: Enclosure, exact: bool, seconds: Callable[[], float], each: Budget, seed: int) -> None:
     """Enclose the distance by linear programs, beginning where linear functions end, and exactly by MILP."""
     enclose_by(enclosure, by_planes(enclosure, bounding("crown")), "crown")
     if not enclosure.verified:
         enclose_by(enclosure, by_lp(enclosure, seconds), "lp")
-    if exact and not enclosure.verified:
+    if not exact or enclosure.verified:
+        return
+    if enclosure.ball.norm == "inf":
+        enclosure.nearest.look(seed, stop=enclosure.budget.time_is_up)
+        by_search(enclosure, _share(enclosure, each), min(enclosure.wanted, SMALL_GAP * enclosure.ball.radius))
+    else:
         _settle(enclosure, seed)
-        exactly(enclosure, seconds, max_nodes)
+        exactly(enclosure, seconds, each.max_subdomains)
 
 
 def _by_linear_functions(enclosure: Enclosure, method: str, seconds: Callable[[], float], seed: int) -> None:
@@ -172,34 +175,28 @@ def _propose(enclosure: Enclosure, seconds: Callable[[], float]) -> None:
 
 
 def _by_verify(
-    enclosure: Enclosure, ask: Callable[[float, str], Result], method: str, small: bool, seconds: Callable[[], float],
-    seed: int,
-) -> None:  # fmt: skip
-    """Enclose the distance in the largest norm by verify(), at one radius after another."""
+    enclosure: Enclosure, ask: Callable[[float, str], Result], method: str, small: bool, each: Budget, seed: int
+) -> None:
+    """Enclose the distance in the largest norm by verify(), at one radius after another.
+
+    Small networks are searched for the distance itself first, which as a rule leaves nothing to ask.
+    """
+    if small and _searched(enclosure, each, seed):
+        return
     ball, wanted = enclosure.ball, enclosure.wanted
-    size = top = ball.radius  # top: where the next proof is looked for
+    top = min(ball.radius, enclosure.upper)  # where the next proof is looked for
+    size = ball.radius if top == ball.radius else 0.5 * (enclosure.lower + top)
     unanswered = 0.0  # the largest radius that stayed UNKNOWN
-    dares = DARES if small else 0
-    proposed = not small
     while True:
         result = ask(size, method)
         if result.verdict is Verdict.UNKNOWN:
-            unanswered, dares, proposed = max(unanswered, size), 0, True
+            unanswered = max(unanswered, size)
         if not result:
-            if result.verdict is Verdict.FALSIFIED and dares:
-                enclosure.nearest.look(seed + dares, thorough=True, stop=enclosure.budget.time_is_up)
             top = min(top, size, enclosure.upper)
         ended = result.interrupted or len(enclosure.table) >= MAX_RADII or enclosure.budget.time_is_up()
         if ended or top - enclosure.lower <= wanted or (result and size == top):
             break
-        if not proposed and not dares:  # the attack does not get nearer, and yet there is something nearer
-            proposed = True
-            with contextlib.suppress(MissingDependencyError):
-                _propose(enclosure, seconds)
-                top, dares = min(top, enclosure.upper), DARES
         size = 0.5 * (enclosure.lower + top)
-        if dares and top == enclosure.upper:
-            size, dares = max(size, top - DARING * wanted * 10.0 ** (DARES - dares)), dares - 1
     # what stayed UNKNOWN is not proved; a counterexample may still lie nearer than the nearest that was met
     while method == "auto" and not ended and max(unanswered, enclosure.lower) < enclosure.upper - wanted < np.inf:
         size = 0.5 * (max(unanswered, enclosure.lower) + enclosure.upper)
@@ -209,14 +206,39 @@ def _by_verify(
         ended = result.interrupted or len(enclosure.table) >= MAX_RADII or enclosure.budget.time_is_up()
 
 
-def _ask(enclosure: Enclosure, each: Budget, seed: int, progress: bool | None, size: float, method: str) -> Result:
+def _searched(enclosure: Enclosure, each: Budget, seed: int) -> bool:
+    """Attack once and search for the distance from there; whether the search came to its end."""
+    if enclosure.budget.time_is_up():
+        return False
+    if robust_at_once(enclosure):
+        return True
+    started = time.perf_counter()
+    enclosure.nearest.look(seed, stop=enclosure.budget.time_is_up)
+    if enclosure.nearest.x is not None:
+        enclosure.note(enclosure.ball.radius, Verdict.FALSIFIED, "attack", time.perf_counter() - started)
+    with contextlib.suppress(MissingDependencyError):
+        return by_search(enclosure, _share(enclosure, each), enclosure.wanted)
+    return False
+
+
+def _share(enclosure: Enclosure, each: Budget) -> Budget:
+    """What may be spent on one radius."""
+    share = enclosure.budget.share(1.0, each.max_subdomains, at_most_s=each.timeout_s)
+    return dataclasses.replace(share, show=each.show)
+
+
+def _ask(enclosure: Enclosure, each: Budget, seed: int, size: float, method: str) -> Result:
     """Ask verify() at one radius, and take over what it says."""
     ball = enclosure.ball.of_radius(size)
     found: list[Array] = []
-    share = enclosure.budget.share(1.0, each.max_subdomains, at_most_s=each.timeout_s)
-    share = dataclasses.replace(share, show=progress)
     result = verify_within(
-        share, enclosure.subject, ball.box(), argmax_is(enclosure.label), found, method=method, seed=seed
+        _share(enclosure, each),
+        enclosure.subject,
+        ball.box(),
+        argmax_is(enclosure.label),
+        found,
+        method=method,
+        seed=seed,
     )
     enclosure.note(size, result.verdict, result.stage or result.reason, result.seconds)
     if result:

@@ -161,6 +161,8 @@ def rounded_up(x: Array, rounding: Callable[[Array], Array]) -> Array:
 
 
 def _check_sides(lower: Array, upper: Array, name: str) -> None:
+    if np.isfinite(lower).all() and np.isfinite(upper).all() and (lower <= upper).all():
+        return
     for i, (low, high) in enumerate(zip(lower, upper, strict=True)):
         if math.isnan(low) or math.isnan(high):
             raise SpecError(f"{name}[{i}]: a bound is NaN or None; every input needs two finite bounds")

@@ -20,6 +20,7 @@ from verifier import Affine, Network, RobustnessResult, Verdict, pointwise_robus
 from verifier.asking.ball import Ball
 from verifier.errors import MissingDependencyError, OptionError, SpecError
 from verifier.exact.linear import distance as programs
+from verifier.solvers.highs_solver import ChangingProgram
 from verifier.solvers.status import Answer, Status
 
 SWAPPED = Network.from_arrays([[[1, 0], [0, 1]], [[0, 1], [1, 0]]], [[1, 1], [2, 2]])
@@ -249,45 +250,106 @@ def test_a_missing_solver_names_its_extra(method: str, library: str, extra: str,
     assert refused.value.extra == extra
 
 
+def answered(monkeypatch: Any, answer: Answer) -> None:
+    """Let HiGHS say the same of every program."""
+    monkeypatch.setattr(programs, "solve", lambda *_, **__: answer)
+    monkeypatch.setattr(ChangingProgram, "solve", lambda *_: answer)
+
+
 @pytest.mark.parametrize("status", [Status.OTHER, Status.TIME_LIMIT, Status.NODE_LIMIT])
 @pytest.mark.parametrize("method", ["milp", "lp"])
-def test_a_solver_without_an_answer_proves_nothing(method: str, status: Status, monkeypatch: Any) -> None:
-    """A time limit inside presolve leaves neither point nor multipliers nor bound; an unknown status likewise."""
-    monkeypatch.setattr(programs, "solve", lambda *_, **__: Answer(status, None, None))
-    network, x0 = random_network(1, 2, 8, 2), np.array([0.1, 0.2])
-    found = pointwise_robustness(network, x0, 1.0, method=method)
-    crown = pointwise_robustness(network, x0, 1.0, method="crown", tolerance=1e-4)
-    assert found.verdict is not Verdict.VERIFIED and found.lower <= crown.lower + 1e-3
+@pytest.mark.parametrize("norm", ["inf", "1"])
+def test_a_solver_without_an_answer_proves_nothing(method: str, norm: str, status: Status, monkeypatch: Any) -> None:
+    """A time limit inside presolve leaves neither point nor multipliers nor bound; an unknown status likewise.
+
+    The search over ReLU states goes on with CROWN's bounds, which prove more the more states are fixed.
+    """
+    answered(monkeypatch, Answer(status, None, None))
+    network, x0 = random_network(1, 2, 5, 2), np.array([0.1, 0.2])
+    found = pointwise_robustness(network, x0, 1.0, norm=norm, method=method)
+    assert found.verdict is not Verdict.VERIFIED
+    assert found.lower <= true_distance(network, x0, network.classify(x0), norm, 1.0) + LP_ATOL
+    if (method, norm) != ("milp", "inf"):
+        crown = pointwise_robustness(network, x0, 1.0, norm=norm, method="crown", tolerance=1e-4)
+        assert found.lower <= crown.lower + 1e-3
 
 
-@pytest.mark.parametrize("method", ["milp", "lp"])
-def test_a_bound_that_comes_with_an_unknown_status_is_not_believed(method: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(programs, "solve", lambda *_, **__: Answer(Status.OTHER, None, None, bound=1e9))
-    found = pointwise_robustness(SWAPPED, X0, 1.5, method=method)
-    assert found.lower <= 0.5
+@pytest.mark.parametrize("method", ["milp", "lp", "auto"])
+@pytest.mark.parametrize("norm", ["inf", "1"])
+def test_a_bound_that_comes_with_an_unknown_status_is_not_believed(method: str, norm: str, monkeypatch: Any) -> None:
+    answered(monkeypatch, Answer(Status.OTHER, None, None, bound=1e9))
+    found = pointwise_robustness(SWAPPED, X0, 1.5, norm=norm, method=method)
+    assert found.lower <= (0.5 if norm == "inf" else 1.0)
 
 
-def test_an_infeasibility_that_its_multipliers_do_not_show_is_not_believed(monkeypatch: Any) -> None:
+@pytest.mark.parametrize("method", ["milp", "lp", "auto"])
+def test_an_infeasibility_that_its_multipliers_do_not_show_is_not_believed(method: str, monkeypatch: Any) -> None:
     """HiGHS says of every program that it is infeasible, although class 1 is 0.5 away."""
-    monkeypatch.setattr(programs, "solve", lambda *_, **__: Answer(Status.INFEASIBLE, None, None))
-    found = pointwise_robustness(SWAPPED, X0, 1.5, method="lp")
+    answered(monkeypatch, Answer(Status.INFEASIBLE, None, None))
+    found = pointwise_robustness(SWAPPED, X0, 1.5, method=method)
     assert found.lower <= 0.5 and found.verdict is not Verdict.VERIFIED
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_multipliers_of_any_kind_give_a_distance_that_holds(seed: int, monkeypatch: Any) -> None:
-    """The solver's multipliers are replaced by noise: no more is claimed than enumeration allows."""
-    rng, solve = np.random.default_rng(seed), programs.solve
+@pytest.mark.parametrize("status", [Status.OPTIMAL, Status.INFEASIBLE])
+@pytest.mark.parametrize("method", ["milp", "lp", "auto"])
+def test_multipliers_of_any_kind_give_a_distance_that_holds(
+    method: str, status: Status, seed: int, monkeypatch: Any
+) -> None:
+    """The solver's multipliers are replaced by noise around them: no more is claimed than enumeration allows."""
+    rng, solve = np.random.default_rng(seed), ChangingProgram.solve
 
-    def shaken(program: Any, **options: Any) -> Answer:
-        answer = solve(program, **options)
-        duals = rng.normal(size=len(program.rows)) + (0 if answer.duals is None else answer.duals)
-        return Answer(Status.OPTIMAL, None, duals)
+    def shaken(self: ChangingProgram, timeout_s: float) -> Answer:
+        answer = solve(self, timeout_s)
+        noise = rng.normal(size=len(self.row_lower)) * rng.choice([1e-6, 1e-2, 1.0])
+        duals = noise + (0 if answer.duals is None else answer.duals)
+        return Answer(status, None, duals, ray=duals)
 
-    monkeypatch.setattr(programs, "solve", shaken)
+    monkeypatch.setattr(ChangingProgram, "solve", shaken)
     network, x0 = random_network(seed, 2, 4, 2), rng.normal(size=2)
-    found = pointwise_robustness(network, x0, 1.0, method="lp")
+    found = pointwise_robustness(network, x0, 1.0, method=method)
     assert found.lower <= true_distance(network, x0, network.classify(x0), "inf", 1.0) + LP_ATOL
+
+
+@pytest.mark.parametrize("method", ["milp", "auto"])
+@pytest.mark.parametrize("nodes", [1, 5, 20])
+def test_an_interrupted_search_claims_what_it_had_proved(method: str, nodes: int, monkeypatch: Any) -> None:
+    """Ctrl-C while a program is solved: what is open by then is not proved."""
+    left, solve = itertools.count(nodes, -1), ChangingProgram.solve
+
+    def interrupted(self: ChangingProgram, timeout_s: float) -> Answer:
+        if next(left) <= 0:
+            raise KeyboardInterrupt
+        return solve(self, timeout_s)
+
+    monkeypatch.setattr(ChangingProgram, "solve", interrupted)
+    network, x0 = random_network(2, 3, 12, 12, 3), np.zeros(3)
+    found = pointwise_robustness(network, x0, 1.0, method=method)
+    monkeypatch.undo()
+    whole = pointwise_robustness(network, x0, 1.0, method=method)
+    assert whole.gap <= 1e-6 and whole.guarantee == "rounded"
+    assert found.lower <= whole.upper and whole.lower <= found.upper and found.gap >= whole.gap
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_exact_searches_find_the_same_distance_as_asking_radius_after_radius(seed: int) -> None:
+    """ "split" asks verify(), which shares neither the search nor the linear programs."""
+    network, x0 = random_network(seed, 3, 10, 10, 3), np.full(3, 0.2)
+    asked = pointwise_robustness(network, x0, 1.0, method="split", tolerance=1e-3, clip=(0.0, 1.0))
+    for method in ("auto", "milp"):
+        found = pointwise_robustness(network, x0, 1.0, method=method, clip=(0.0, 1.0))
+        assert found.guarantee == "rounded" and (found.gap <= 1e-6 or found.verdict is Verdict.VERIFIED)
+        assert asked.lower <= found.upper and found.lower <= asked.upper
+        if found.counterexample is not None:
+            assert network.classify(found.counterexample) != found.label
+
+
+@pytest.mark.parametrize("method", ["auto", "milp"])
+def test_a_search_that_may_bound_few_parts_still_holds(method: str) -> None:
+    network, x0 = random_network(2, 3, 12, 12, 3), np.zeros(3)
+    found = pointwise_robustness(network, x0, 1.0, method=method, max_subdomains=4, tolerance=0.1)
+    whole = pointwise_robustness(network, x0, 1.0, method="milp")
+    assert found.lower <= whole.upper and whole.lower <= found.upper
 
 
 def test_no_time_leaves_the_question_open() -> None:

@@ -53,13 +53,14 @@ class Builder:
         lower, upper = np.concatenate(self.lower), np.concatenate(self.upper)
         return lower[columns], upper[columns]
 
-    def row(self, columns: Sequence[Any], values: Sequence[float], lower: float, upper: float) -> None:
-        """Add lower <= values . columns <= upper; coefficients of zero are left out."""
+    def row(self, columns: Sequence[Any], values: Sequence[float], lower: float, upper: float) -> int:
+        """Add lower <= values . columns <= upper, and return its number; coefficients of zero are left out."""
         index, value = np.asarray(columns, dtype=np.int32), np.asarray(values, dtype=np.float64)
         kept = value != 0
         self.rows.append((index[kept], value[kept]))
         self.row_lower.append(lower)
         self.row_upper.append(upper)
+        return len(self.rows) - 1
 
     def affine_rows(self, layer: Affine, h: Columns, z: Columns, reach: Array) -> None:
         """Add z - weight h = bias for |h| <= reach, or within the radius of what is not known of the weights."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from verifier.answer.verdict import Question
 from verifier.enclosure import UNDERFLOW, Array, Bounds, gamma
 from verifier.exact.linear.encode_margin import encode_clause
 from verifier.search.protocol import Replayer
-from verifier.solvers.highs_solver import Program, solve
+from verifier.solvers.highs_solver import ChangingProgram, Program, solve
 
 LP_NOT_LINEAR = Why(Reason.NOT_SUPPORTED, "LP does not support limits on Softmax outputs")
 RELAXATION_OPEN = Why(Reason.BOUNDS_OPEN, "the linear relaxation does not settle it; method='auto' goes on")
@@ -79,28 +80,65 @@ def proves_infeasible(program: Program, ray: Array | None) -> bool:
 def safe_lower_bound(program: Program, duals: Array) -> float:
     """Bound a linear program's minimum from below by any multipliers of its rows, rounded down.
 
-    With multipliers y, cost.v = y.(A v) + (cost - A'y).v; the first is at least what the rows' limits say for the sign
-    of each y, the second what the columns' bounds say. A multiplier whose side has no limit is set to zero.
-
     Args:
         program: The program; every column has finite bounds.
         duals: Proposed multipliers, (rows,).
     """
+    return dual_bound(program, duals).least(program.lower, program.upper)
+
+
+@dataclass(frozen=True, eq=False)
+class DualBound:
+    """A linear function of the columns below a program's cost: cost . v >= offset + reduced . v where v meets the rows.
+
+    Args:
+        offset: What the rows' limits say.
+        reduced: Shape (columns,).
+        error: How far each of `reduced` may be off by rounding, (columns,).
+        size: The magnitudes that each of `reduced` is a sum of, (columns,).
+        offset_size: The magnitudes that the offset is a sum of.
+        rows: How many it is a sum of.
+    """
+
+    offset: float
+    reduced: Array
+    error: Array
+    size: Array
+    offset_size: float
+    rows: int
+
+    def least(self, lower: Array, upper: Array) -> float:
+        """Its least value where the columns lie between finite bounds, (columns,) each; rounded down."""
+        ends = np.minimum(self.reduced * lower, self.reduced * upper)
+        reach = np.maximum(np.abs(lower), np.abs(upper))
+        magnitude = self.offset_size + float((self.size * reach).sum())
+        rounding = float((self.error * reach).sum()) + gamma(self.rows + len(lower)) * magnitude
+        return self.offset + float(ends.sum()) - 1.001 * rounding - UNDERFLOW
+
+
+def dual_bound(program: Program | ChangingProgram, duals: Array, cost: Array | None = None) -> DualBound:
+    """The linear function that any multipliers of a program's rows put below its cost.
+
+    With multipliers y, cost.v = y.(A v) + (cost - A'y).v; the first is at least what the rows' limits say for the sign
+    of each y. A multiplier whose side has no limit is set to zero.
+
+    Args:
+        program: The program; its columns' bounds play no part.
+        duals: Proposed multipliers, (rows,).
+        cost: In place of the program's own, (columns,).
+
+    Source:
+        Neumaier, Shcherbina. Safe bounds in linear and mixed-integer linear programming. Math. Program. 2004.
+    """
+    cost = program.cost if cost is None else cost
     y = np.where(np.isfinite(duals), duals, 0.0)
     side = np.where(y > 0, program.row_lower, program.row_upper)
     y = np.where(np.isfinite(side), y, 0.0)
     side = np.where(y != 0, side, 0.0)
-    reduced, size = program.cost.copy(), np.abs(program.cost)
-    terms = np.ones(len(reduced))
-    for multiplier, (index, value) in zip(y, program.rows, strict=True):
-        if multiplier:
-            reduced[index] -= multiplier * value
-            size[index] += np.abs(multiplier * value)
-            terms[index] += 1
-    error = np.array([gamma(int(count)) for count in terms]) * size
-    reach = np.maximum(np.abs(program.lower), np.abs(program.upper))
-    ends = np.minimum(reduced * program.lower, reduced * program.upper)
-    total = float((y * side).sum() + ends.sum())
-    magnitude = float(np.abs(y * side).sum() + (size * reach).sum())
-    rounding = float((error * reach).sum()) + gamma(len(y) + len(reduced)) * magnitude
-    return total - 1.001 * rounding - UNDERFLOW
+    row, column, value = program.entries
+    columns, product = len(cost), y[row] * value
+    reduced = cost - np.bincount(column, product, columns)
+    size: Array = np.abs(cost) + np.bincount(column, np.abs(product), columns)
+    terms = 1 + int(np.bincount(column[y[row] != 0], minlength=columns).max(initial=0))  # at most, of any column's sum
+    offset, offset_size = float((y * side).sum()), float(np.abs(y * side).sum())
+    return DualBound(offset, reduced, gamma(terms) * size, size, offset_size, len(y))

@@ -1,9 +1,8 @@
-"""How near can another class come? The least distance from an input at which another logit reaches the label's.
+"""How near can another class come, in the sum of all changes? The least such distance at which another logit ties.
 
-A network over a box, as encode_network() writes it, with columns for the distance: for the largest change one column
-above every change, for the summed change one column above each. Linear, with triangles, the program's bound holds for
-the network, since a relaxation encloses it; mixed-integer, its solution is a point of the network, up to HiGHS's
-tolerances. A point of a linear program is a candidate and nothing more.
+A network over a box, as encode_network() writes it, with a column above the change of each input. Linear, with
+triangles, the program's bound holds for the network, since a relaxation encloses it; mixed-integer, its solution is a
+point of the network, up to HiGHS's tolerances. A point of a linear program is a candidate and nothing more.
 """
 
 from __future__ import annotations
@@ -47,7 +46,6 @@ class DistancePrograms:
     Args:
         network: What is asked about.
         centre: The input, (inputs,).
-        norm: "inf" or "1".
         box: The inputs meant; it holds the centre.
         pre: Bounds on each hidden layer over the box, (neurons,) each.
         logits: Bounds on the logits over the box.
@@ -56,8 +54,8 @@ class DistancePrograms:
     """
 
     def __init__(
-        self, network: Network, centre: Array, norm: str, box: Box, pre: Sequence[Bounds], logits: Bounds, label: int,
-        *, exact: bool,
+        self, network: Network, centre: Array, box: Box, pre: Sequence[Bounds], logits: Bounds, label: int, *,
+        exact: bool,
     ) -> None:  # fmt: skip
         """Write what all classes share."""
         builder = Builder()
@@ -65,10 +63,7 @@ class DistancePrograms:
         self._x, self._y, self._label, self._exact = columns.x, columns.y, label, exact
         moving = np.flatnonzero(box.upper > box.lower)
         most = np.maximum(box.upper - centre, centre - box.lower)[moving] * 1.001 + 1e-300
-        if norm == "inf":
-            distance = np.repeat(builder.columns(np.zeros(1), most.max(initial=1e-300, keepdims=True)), moving.size)
-        else:
-            distance = builder.columns(np.zeros(moving.size), most)
+        distance = builder.columns(np.zeros(moving.size), most)
         for i, d in zip(moving, distance, strict=True):
             builder.row([columns.x[i], d], [1.0, -1.0], -np.inf, float(centre[i]))
             builder.row([columns.x[i], d], [1.0, 1.0], float(centre[i]), np.inf)

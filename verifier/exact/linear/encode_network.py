@@ -32,6 +32,8 @@ class NetworkColumns:
         y: The logits, (logits,).
         switches: For each hidden layer 1 where the ReLU is active, (neurons,) each, NONE where it is stable; empty for
             a linear program.
+        above: Rows that keep h at or above z, (neurons,) each, NONE where there is none.
+        chords: Rows that keep h at or below its chord, (neurons,) each, NONE where there is none.
     """
 
     x: Columns
@@ -39,6 +41,8 @@ class NetworkColumns:
     h: tuple[Columns, ...]
     y: Columns
     switches: tuple[Columns, ...]
+    above: tuple[Columns, ...] = ()
+    chords: tuple[Columns, ...] = ()
 
 
 def encode_network(
@@ -65,15 +69,18 @@ def encode_network(
     reach = np.maximum(np.abs(box.lower), np.abs(box.upper))
     before: list[Columns] = []
     after: list[Columns] = []
+    above: list[Columns] = []
+    chords: list[Columns] = []
     for index, layer in enumerate(network.layers[:-1]):
         bounds = pre[index]
         z = builder.columns(bounds.lower, bounds.upper, f"z{index}")
         builder.affine_rows(layer, h, z, reach)
         h = builder.columns(np.maximum(bounds.lower, 0.0), np.maximum(bounds.upper, 0.0), f"h{index}")
+        above.append(np.full(len(z), NONE, dtype=np.int32))
         for j in np.flatnonzero(bounds.lower >= 0):
-            builder.row([h[j], z[j]], [1.0, -1.0], 0.0, 0.0)
+            above[-1][j] = builder.row([h[j], z[j]], [1.0, -1.0], 0.0, 0.0)
         for j in np.flatnonzero(_unstable(bounds)):
-            builder.row([h[j], z[j]], [1.0, -1.0], 0.0, np.inf)
+            above[-1][j] = builder.row([h[j], z[j]], [1.0, -1.0], 0.0, np.inf)
         before.append(z)
         after.append(h)
         reach = np.maximum(bounds.upper, 0.0)
@@ -86,8 +93,8 @@ def encode_network(
             if balas and network.layers[index].exact:
                 add_halves(builder, network.layers[index], x if index == 0 else after[index - 1], h, made[-1])
         else:
-            _add_chords(builder, z, h, bounds)
-    return NetworkColumns(x, tuple(before), tuple(after), y, tuple(made))
+            chords.append(_add_chords(builder, z, h, bounds))
+    return NetworkColumns(x, tuple(before), tuple(after), y, tuple(made), tuple(above), tuple(chords))
 
 
 def _unstable(bounds: Bounds) -> Array:
@@ -107,9 +114,11 @@ def _add_switches(builder: Builder, z: Columns, h: Columns, bounds: Bounds, name
     return found
 
 
-def _add_chords(builder: Builder, z: Columns, h: Columns, bounds: Bounds) -> None:
-    """Limit every unstable neuron by the chord of its ReLU: the triangle's third side."""
+def _add_chords(builder: Builder, z: Columns, h: Columns, bounds: Bounds) -> Columns:
+    """Limit every unstable neuron by the chord of its ReLU, the triangle's third side; the rows' numbers."""
+    found = np.full(len(z), NONE, dtype=np.int32)
     chosen = np.flatnonzero(_unstable(bounds))
     lines = relax_relu(Bounds(bounds.lower[chosen], bounds.upper[chosen]))
     for j, slope, offset in zip(chosen, lines.upper_slope, lines.upper_offset, strict=True):
-        builder.row([h[j], z[j]], [1.0, -slope], -np.inf, offset)
+        found[j] = builder.row([h[j], z[j]], [1.0, -slope], -np.inf, offset)
+    return found
