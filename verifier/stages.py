@@ -21,7 +21,7 @@ from verifier.attack import attack, thorough_attack
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
-from verifier.bounds.lirpa_cost import lirpa_seconds
+from verifier.bounds.lirpa_cost import backward_seconds, lirpa_seconds
 from verifier.bounds.outputs import head_bounds
 from verifier.bounds.sdp import TooManyValues
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
@@ -41,6 +41,7 @@ NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large netwo
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
+EARLY_SHARE = 0.25  # of the time left, which CROWN may cost before the attack
 LIRPA_SHARE = 0.25  # of the time left, which auto-LiRPA may cost in "auto": there is more to try
 TORCH_S = 1.0  # left, below which it is not loaded, which takes longer
 MAX_CORNERS = 100  # of the hull that are looked at before a search
@@ -81,6 +82,7 @@ class Run:
     ruled_out: bool = False  # VERIFIED: the hull of the box violates the spec; what is left is to look among its values
     hull_margin: float = -math.inf  # proved for the hull, where the search that follows leaves it out
     ended: bool = False  # neither VERIFIED nor FALSIFIED is possible
+    bounded: bool = False  # by CROWN, in full
     slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,11 @@ class Run:
     def settled(self) -> bool:
         """Whether there is an answer, or it is known that there can be none."""
         return self.verdict is not Verdict.UNKNOWN or self.ended
+
+    @property
+    def few_inputs(self) -> bool:
+        """Whether so few inputs have a side of any width that the box is worth splitting."""
+        return int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
 
     def go(self) -> None:
         """Run the stages of the method."""
@@ -170,13 +177,13 @@ class Run:
         return self.why is not None
 
     def run_auto(self) -> None:
-        """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
+        """Run interval, CROWN, attack, auto-LiRPA, splitting, Z3, splitting again, until settled."""
         stages: list[Callable[[], None]] = [
             partial(self.bound_root, "interval", interval_bounds),
-            self.bound_root_with_lirpa,
-            self.bound_large_root,
+            self.bound_root_early,
             self.attack,
-            partial(self.bound_root, "crown", self.crown_in_time),
+            self.bound_root_with_crown,
+            self.bound_root_with_lirpa,
             self.complete,
         ]
         for stage in stages:
@@ -224,13 +231,32 @@ class Run:
         """CROWN bounds, less tight where time is up before a large network is through."""
         return crown_bounds(network, boxes, rows, known, stop=self.budget.time_is_up, influence=False)
 
-    def bound_root_with_lirpa(self) -> None:
-        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
+    def bound_root_early(self) -> None:
+        """Bound with CROWN before the attack, unless that could take long.
 
-        A network from a file does without: importing torch would cost more than most of its questions. So does a
-        question whose time it would take up.
+        A large network is bounded by one backward pass, its hidden neurons by intervals. On a box so small that few
+        neurons are unstable this is nearly as tight as CROWN, and costs a hundredth of it.
         """
-        if self.question.subject.from_file:
+        network = self.question.network
+        if any(is_sparse(layer.weight) for layer in network.layers):
+            self.bound_root("crown", partial(crown_bounds, stop=lambda: True, influence=False))
+        elif backward_seconds(network) <= EARLY_SHARE * self.budget.seconds_left:
+            self.bound_root_with_crown()
+
+    def bound_root_with_crown(self) -> None:
+        """Bound with CROWN, unless that was done before."""
+        if not self.bounded:
+            self.bounded = True
+            self.bound_root("crown", self.crown_in_time)
+
+    def bound_root_with_lirpa(self) -> None:
+        """Bound with auto-LiRPA's CROWN before ReLU splitting, where it is installed and can read the network.
+
+        It seldom settles what our own CROWN left open, and costs as much as a hundred boxes of input splitting, which
+        is why questions with few inputs do without. So does a network from a file, since importing torch would cost
+        more than most of its questions, and a question whose time it would take up.
+        """
+        if self.question.subject.from_file or self.few_inputs:
             return
         if lirpa_seconds(self.question.network) > LIRPA_SHARE * self.budget.seconds_left:
             return
@@ -238,14 +264,6 @@ class Run:
             self.bound_root(TABLE["auto_lirpa"].label, bounding("auto_lirpa"))
         except (MissingDependencyError, BoundsError):
             return
-
-    def bound_large_root(self) -> None:
-        """Bound the outputs of a large network by one backward pass, its hidden neurons by intervals.
-
-        On a box so small that few neurons are unstable this is nearly as tight as CROWN, and costs a hundredth of it.
-        """
-        if any(is_sparse(layer.weight) for layer in self.question.network.layers):
-            self.bound_root("crown", partial(crown_bounds, stop=lambda: True, influence=False))
 
     def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
         """Every clause was shown to hold, in the whole box or, where that is ruled out, at the caller's values."""
@@ -308,7 +326,7 @@ class Run:
         if self.hull_violates():
             self.ruled_out, self.hull_margin = True, self.margin
             self.question = dataclasses.replace(self.question, box=self.question.points)
-        few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
+        few_inputs = self.few_inputs
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
         small = unstable <= Z3_NEURONS and self.question.margins.linear
         search = InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up), known=self.pre or None)

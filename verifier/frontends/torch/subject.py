@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from verifier.enclosure import Array
-from verifier.errors import NetworkError, VerifierError, warn_caller
+from verifier.errors import MisreadError, NetworkError, VerifierError, warn_caller
 from verifier.frontends.lowering.lower import lower_steps
 from verifier.frontends.lowering.steps import Step
 from verifier.frontends.reading_check import (
@@ -33,6 +33,9 @@ from verifier.frontends.torch.refusals import overflowing, refuse_unreadable
 from verifier.frontends.torch.shadow import Shadow
 from verifier.network import Network
 from verifier.subject import Subject
+
+TOGETHER = 4  # points whose float64 values are carried beside one forward
+VALUES_TOGETHER = 2**18  # and numbers of the network at these points, at most: a large network gains nothing by it
 
 _TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
@@ -151,22 +154,34 @@ class _SecondReading:
     def _compare(self, points: Array, theirs: Array, module: nn.Module) -> None:
         network, dtype = self.network, torch.finfo(self.dtype)
         floor = float(dtype.tiny) / float(dtype.eps)
-        wide, noisy = self._in_float64(module, points, floor)
-        complaint = f"{self._name}: computes something else than its layers say"
-        ours, changes = network(points), "does it change from call to call, or with something beside its input?"
-        if wide.shape != ours.shape:
-            raise NetworkError(f"{complaint}; {changes}")
+        pre = network.pre_activations(points)
+        ours = network.head.apply(pre[-1])
+        felt = sensitivity(network, points, floor)
         size = np.abs(ours).max(axis=1, keepdims=True)
-        felt, more = sensitivity(network, points, floor), 1.0
-        own = SLACK * EPS64 * (felt + size)  # of the network's outputs
-        for place, values in noisy.items():  # what is executed may round more than the folded network
-            change, known = float(np.abs(values - wide[place]).max()) / NOISE, float(felt[place, 0])
-            more = max(more, change / known if known > 0 else 1.0)
-        felt *= more
-        exact = SLACK * EPS64 * (felt + size) + own + hidden_error(network, points, EPS64)
-        refuse_difference(wide, ours, exact, complaint, "please report it, with the network")
+        own = SLACK * EPS64 * (felt + size) + hidden_error(network, points, EPS64)  # of the network's outputs
+        complaint = f"{self._name}: computes something else than its layers say"
+        changes = "does it change from call to call, or with something beside its input?"
+
+        def in_float64(together: int) -> tuple[Array, Array]:
+            """Compare the float64 values, and tell how much rounding is felt and what float64 may round."""
+            wide, noisy = self._in_float64(module, points, floor, together)
+            if wide.shape != ours.shape:
+                raise NetworkError(f"{complaint}; {changes}")
+            more = 1.0
+            for place, values in noisy.items():  # what is executed may round more than the folded network
+                change, known = float(np.abs(values - wide[place]).max()) / NOISE, float(felt[place, 0])
+                more = max(more, change / known if known > 0 else 1.0)
+            exact = SLACK * EPS64 * (more * felt + size) + own
+            refuse_difference(wide, ours, exact, complaint, "please report it, with the network")
+            return more * felt, exact
+
+        together = max(1, min(TOGETHER, VALUES_TOGETHER // (network.inputs + network.neurons + network.outputs)))
+        try:
+            felt, exact = in_float64(together)
+        except MisreadError:
+            felt, exact = in_float64(1)  # what hangs on other values than floating-point ones belongs to one point
         finite = np.isfinite(theirs).all(axis=1)
-        largest = np.max([np.abs(z).max(axis=1) for z in network.pre_activations(points)], axis=0)
+        largest = np.max([np.abs(z).max(axis=1) for z in pre], axis=0)
         if not finite.any() or (largest[~finite] < 1e-3 * float(dtype.max)).any():
             named = overflowing(self.module)
             raise NetworkError(
@@ -176,20 +191,25 @@ class _SecondReading:
         allowed = exact + SLACK * float(dtype.eps) * (felt + size) + hidden_error(network, points, float(dtype.eps))
         refuse_difference(theirs[finite], ours[finite], allowed[finite], complaint, changes)
 
-    def _in_float64(self, module: nn.Module, points: Array, floor: float) -> tuple[Array, dict[int, Array]]:
-        """What the module executes, in float64: at each point, and with noise at the first and the last of them."""
+    def _in_float64(
+        self, module: nn.Module, points: Array, floor: float, together: int
+    ) -> tuple[Array, dict[int, Array]]:  # fmt: skip
+        """What the module executes, in float64: at each point, and with noise at the first and the last of them.
+
+        Points are taken together, some at once: the module runs at the last of them, and what it executes is carried
+        out in float64 for all.
+        """
         plain, noisy = [], {}
+        xs = [self.to_caller(point) for point in points]
         with torch.inference_mode(False), torch.no_grad():
-            for place, point in enumerate(points):
-                seeds: tuple[int | None, ...] = (None,)
-                if place in (0, len(points) - 1):
-                    seeds = (None, place)
-                x = self.to_caller(point)
-                shadow = Shadow(x, seeds, floor)
+            for first in range(0, len(xs), together):
+                places = range(first, min(first + together, len(xs)))
+                seeds = [place for place in places if place in (0, len(xs) - 1)]
+                lanes = [(xs[place], None) for place in places] + [(xs[place], place) for place in seeds]
+                shadow = Shadow(xs[places[-1]], lanes, floor)
                 with shadow:
-                    result = module(x)
+                    result = module(xs[places[-1]])
                 values = [one.reshape(-1).double().cpu().numpy().copy() for one in shadow.values(result)]
-                plain.append(values[0])
-                if len(values) > 1:
-                    noisy[place] = values[1]
+                plain += values[: len(places)]
+                noisy.update(zip(seeds, values[len(places) :], strict=True))
         return np.stack(plain), noisy
