@@ -311,15 +311,17 @@ class Run:
         """Replay candidates, the best first, until as many as were asked for are confirmed or some are not."""
         candidates = into_box(self.question, points)
         _, different = np.unique(candidates, axis=0, return_index=True)
-        rejected, replayer = 0, Replayer(self.question)
-        for index in np.sort(different):  # best first
-            if replayer.confirms(candidates[index]):
-                self.settle_falsified("attack", replayer.counterexamples[-1])
-            else:
-                self.near |= replayer.near
-                rejected += 1
-            if rejected >= MAX_REJECTED or len(self.counterexamples) >= max(1, self.wanted):
-                return
+        waiting = candidates[np.sort(different)]  # best first
+        rejected, replayer, wanted = 0, Replayer(self.question), max(1, self.wanted)
+        while len(waiting) and rejected < MAX_REJECTED and len(self.counterexamples) < wanted:
+            missing = wanted - len(self.counterexamples)
+            size = missing if self.counterexamples else min(missing, MAX_REJECTED - rejected)
+            confirmed = replayer.confirm(waiting[:size])
+            waiting = waiting[size:]
+            for counterexample in replayer.counterexamples[-sum(confirmed) :] if any(confirmed) else ():
+                self.settle_falsified("attack", counterexample)
+            self.near |= replayer.near
+            rejected += len(confirmed) - sum(confirmed)
 
     def complete(self) -> None:
         """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""

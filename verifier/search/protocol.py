@@ -15,7 +15,7 @@ from typing import Protocol
 from verifier.answer.budget import Budget
 from verifier.answer.outcome import Outcome
 from verifier.answer.reason import Why
-from verifier.answer.verdict import Counterexample, Question, check_counterexample
+from verifier.answer.verdict import Counterexample, Question, Rejection, check_candidates, check_counterexample
 from verifier.enclosure import Array
 from verifier.search.between import really_violated
 
@@ -81,7 +81,14 @@ class Replayer:
 
     def confirms(self, candidate: Array) -> bool:
         """Replay a candidate, (inputs,); True, and kept, where it is a counterexample."""
-        found = check_counterexample(self.question, candidate)
+        return self._keep(candidate, check_counterexample(self.question, candidate))
+
+    def confirm(self, candidates: Array) -> list[bool]:
+        """Replay some candidates, (candidates, inputs), at once: of which confirms() is true."""
+        found = check_candidates(self.question, candidates)
+        return [self._keep(*one) for one in zip(candidates, found, strict=True)]
+
+    def _keep(self, candidate: Array, found: Counterexample | Rejection) -> bool:
         if isinstance(found, Counterexample):
             self.counterexamples.append(found)
             return True

@@ -23,7 +23,7 @@ from verifier.frontends.torch.numbers import as_computed
 from verifier.frontends.torch.schema import signature_of, tensors_of
 
 WIDE = torch.float64
-DRAWN_AT_ONCE = 1024  # signs of noise
+DRAWN_AT_ONCE = 512  # signs of noise
 
 
 class Shadow(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
@@ -159,7 +159,7 @@ class Shadow(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
 
 
 class _Noise:
-    """Relative noise for one lane, a random sign for each value.
+    """Relative noise for one lane: every value is off by NOISE of it and of a floor, up or down at random.
 
     Args:
         seed: Of the signs.
@@ -170,18 +170,22 @@ class _Noise:
     def __init__(self, seed: int, floor: float, device: torch.device) -> None:
         self._random = torch.Generator(device=device).manual_seed(seed)
         self._floor, self._device = floor, device
-        self._drawn, self._used = torch.zeros(0, dtype=WIDE), 0
+        self._factors = self._offsets = torch.zeros(0, dtype=WIDE)
+        self._used = 0
 
     def add_to(self, values: torch.Tensor) -> None:
         """Disturb values in place; each sign is used once."""
-        size = values.numel()
-        if self._used + size > self._drawn.numel():
-            length, self._used = max(size, DRAWN_AT_ONCE), 0
+        first, last = self._used, self._used + values.numel()
+        if last > self._factors.numel():
+            length, first, last = max(last - first, DRAWN_AT_ONCE), 0, last - first
             signs = torch.randint(0, 2, (length,), generator=self._random, dtype=WIDE, device=self._device)
-            self._drawn = signs.sub_(0.5).mul_(2 * NOISE)
-        signs = self._drawn[self._used : self._used + size].view(values.shape)
-        self._used += size
-        values.addcmul_(signs, values.abs().add_(self._floor))
+            change = signs.sub_(0.5).mul_(2 * NOISE)
+            self._factors, self._offsets = 1.0 + change, self._floor * change
+        self._used = last
+        shape = values.shape
+        torch.addcmul(
+            self._offsets[first:last].view(shape), self._factors[first:last].view(shape), values, out=values
+        )
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:
