@@ -54,7 +54,7 @@ def attack(
         walks: Walks a clause, beside those from `starts`; None for WALKS, fewer where clauses are many.
         steps: Gradient steps a walk.
         wanted: End early when so many walks have clearly violated their clause.
-        patience: End early when no walk has violated its clause by this step; None for never.
+        patience: End early when in so many steps no further walk has violated its clause; None for never.
         seed: For the random starts.
         stop: Asked at every step whether time is up; then the walks end where they are.
 
@@ -230,7 +230,7 @@ def _walk(
     best, lowest = x.copy(), np.full(len(x), np.inf)
     first, violated = x.copy(), np.zeros(len(x), dtype=bool)
     every, width = bool(member.all()), box.width
-    unit = 0.0
+    unit, latest = 0.0, 0
     for step in range(steps + 1):
         pre = runner.forward(x)
         values, rows = runner.values(pre[-1])
@@ -242,12 +242,14 @@ def _walk(
         violating = largest < 0
         if violating.any():
             new = violating & ~violated
-            first[new] = x[new]
-            violated |= new
+            if new.any():
+                first[new] = x[new]
+                violated |= new
+                latest = step
         if step == 0:
             finite = np.abs(largest[np.isfinite(largest)])
             unit = max(float(np.median(finite)) if finite.size else 0.0, 1e-30)
-        if step == patience and not violated.any():
+        if patience is not None and step - latest >= patience:
             break
         if step == steps or np.count_nonzero(lowest < -CLEAR * unit) >= wanted or stop():
             break

@@ -40,6 +40,9 @@ NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions
 NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large network costs as much as many small ones
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
+PATIENCE = 12  # steps of a short attack without a further violation: most that there are show at once
+SHORT_SPLIT_BOXES = 64  # which settle many questions with few inputs in the time of one attack
+SHORT_SPLIT_WORK = 20_000_000  # and multiplications, at most
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
 EARLY_SHARE = 0.25  # of the time left, which CROWN may cost before the attack
 LIRPA_SHARE = 0.25  # of the time left, which auto-LiRPA may cost in "auto": there is more to try
@@ -83,6 +86,7 @@ class Run:
     hull_margin: float = -math.inf  # proved for the hull, where the search that follows leaves it out
     ended: bool = False  # neither VERIFIED nor FALSIFIED is possible
     bounded: bool = False  # by CROWN, in full
+    search: InputSplit | None = None  # begun before the whole attack
     slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
@@ -177,11 +181,11 @@ class Run:
         return self.why is not None
 
     def run_auto(self) -> None:
-        """Run interval, CROWN, attack, auto-LiRPA, splitting, Z3, splitting again, until settled."""
+        """Run interval, CROWN, attacks, auto-LiRPA, splitting, Z3, splitting again, until settled."""
         stages: list[Callable[[], None]] = [
             partial(self.bound_root, "interval", interval_bounds),
             self.bound_root_early,
-            self.attack,
+            self.attack_root,
             self.bound_root_with_crown,
             self.bound_root_with_lirpa,
             self.complete,
@@ -275,12 +279,37 @@ class Run:
     def settle_falsified(self, stage: str, counterexample: Counterexample) -> None:
         """Keep a counterexample; the guarantee is that of the first."""
         self.counterexamples.append(counterexample)
-        self.verdict, self.stage, self.why = Verdict.FALSIFIED, stage, None
+        self.stage = self.stage if self.verdict is Verdict.FALSIFIED else stage
+        self.verdict, self.why = Verdict.FALSIFIED, None
         self.guarantee = self.counterexamples[0].guarantee
 
-    def attack(self) -> None:
+    def attack(self, patience: int | None = None) -> None:
         """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
-        self.replay(attack(self.question, wanted=max(1, self.wanted), seed=self.seed, stop=self.budget.time_is_up))
+        wanted = max(1, self.wanted)
+        self.replay(
+            attack(self.question, wanted=wanted, patience=patience, seed=self.seed, stop=self.budget.time_is_up)
+        )
+
+    def attack_root(self) -> None:
+        """Attack; a small box of few inputs at first for some steps only, then split it a little.
+
+        What is left open afterwards is worth a whole attack. So is a counterexample that splitting met, where more
+        were asked for.
+        """
+        boxes = SHORT_SPLIT_WORK // max(network_work(self.question.network), 1)
+        if self.few_inputs and self.bounded and boxes:
+            self.attack(PATIENCE)
+            if self.settled or self.budget.exhausted():
+                return
+            self.search = self.input_split()
+            self.split(self.search, max_boxes=min(boxes, SHORT_SPLIT_BOXES))
+            if self.settled and not (self.counterexamples and self.wanted > len(self.counterexamples)):
+                return
+        self.attack()
+
+    def input_split(self) -> InputSplit:
+        """Begin a search that splits the inputs."""
+        return InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up), known=self.pre or None)
 
     def attack_thoroughly(self) -> None:
         """Attack once more with many walks, some from where the linear bounds are lowest, before a search that is dear.
@@ -312,6 +341,8 @@ class Run:
         candidates = into_box(self.question, points)
         _, different = np.unique(candidates, axis=0, return_index=True)
         waiting = candidates[np.sort(different)]  # best first
+        for known in self.counterexamples:
+            waiting = waiting[(waiting != known.x).any(axis=1)]
         rejected, replayer, wanted = 0, Replayer(self.question), max(1, self.wanted)
         while len(waiting) and rejected < MAX_REJECTED and len(self.counterexamples) < wanted:
             missing = wanted - len(self.counterexamples)
@@ -331,7 +362,7 @@ class Run:
         few_inputs = self.few_inputs
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
         small = unstable <= Z3_NEURONS and self.question.margins.linear
-        search = InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up), known=self.pre or None)
+        search = self.search if self.search is not None and not self.ruled_out else self.input_split()
         if few_inputs:
             if small:
                 self.split(search, self.budget.share(SPLIT_FIRST_SHARE, SPLIT_FIRST_BOXES))
