@@ -10,7 +10,7 @@ import contextlib
 import copy
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from verifier.enclosure import Array
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.lowering.steps import INPUT, SHAPE_ONLY, Step
 from verifier.frontends.torch.aten_operations import OPERATIONS, SUPPORTED
-from verifier.frontends.torch.caller import left_as_it_is
+from verifier.frontends.torch.caller import left_as_it_is, runs_torch_alone
 from verifier.frontends.torch.naming import Names
 from verifier.frontends.torch.reading import Reading
 from verifier.frontends.torch.recorder import Recorder, Words
@@ -45,7 +45,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...] | None = None, inputs:
     """
     shape = shape_of_input(module, input_shape, inputs)
     refuse_unreadable(module)
-    with own_copy(module) as mine:
+    with own_copy(module) as (mine, _):
         return read_steps(mine, shape, recorded_points(None, shape))
 
 
@@ -91,11 +91,25 @@ def dtype_of(module: nn.Module) -> tuple[torch.dtype, torch.device]:
 
 
 @contextlib.contextmanager
-def own_copy(module: nn.Module) -> Iterator[nn.Module]:
-    """Make a copy of a module in eval mode, or lend the module itself, put back afterwards, where it has no copy."""
+def own_copy(module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], None]]]:
+    """Make a copy of a module in eval mode; where none is needed, or it has none, lend the module itself.
+
+    Yields:
+        What to run, and what puts the caller's module back into the state in which it is left at the end, too.
+    """
     caller = module
     if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
         module = nn.Sequential(module)  # a single layer of torch's own, read as the network's only one
+    mine = module if runs_torch_alone(module) else _copied(module)
+    # what the forward reaches past the copy, in a closure perhaps, is put back as well
+    with left_as_it_is(caller) as put_back:
+        for part in mine.modules():
+            if part.training:
+                part.training = False
+        yield mine, put_back
+
+
+def _copied(module: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {}
     for part in module.modules():
         for value in vars(part).values():
@@ -103,15 +117,9 @@ def own_copy(module: nn.Module) -> Iterator[nn.Module]:
                 memo[id(value)] = value.detach().clone()
     try:
         with torch.inference_mode(False):
-            mine = copy.deepcopy(module, memo)
+            return copy.deepcopy(module, memo)
     except Exception:  # an attribute may refuse to be copied in any way
-        mine = module
-    # what the forward reaches past the copy, in a closure perhaps, is put back as well
-    with left_as_it_is(caller):
-        for part in mine.modules():
-            if part.training:
-                part.training = False
-        yield mine
+        return module
 
 
 def recorded_points(box: tuple[Array, Array] | None, shape: tuple[int, ...]) -> list[Array]:

@@ -183,9 +183,7 @@ class _Noise:
             self._factors, self._offsets = 1.0 + change, self._floor * change
         self._used = last
         shape = values.shape
-        torch.addcmul(
-            self._offsets[first:last].view(shape), self._factors[first:last].view(shape), values, out=values
-        )
+        torch.addcmul(self._offsets[first:last].view(shape), self._factors[first:last].view(shape), values, out=values)
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:

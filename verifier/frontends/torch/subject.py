@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -20,7 +22,7 @@ from verifier.frontends.reading_check import (
     sample_points,
     sensitivity,
 )
-from verifier.frontends.torch.caller import eval_mode
+from verifier.frontends.torch.caller import eval_mode, evaluating
 from verifier.frontends.torch.module import (
     dtype_of,
     own_copy,
@@ -61,7 +63,7 @@ def read_torch(
     if box is not None and box[0].size != size:
         box = None  # told when the box is fitted to the network
     points = recorded_points(box, shape)
-    with own_copy(module) as mine:
+    with own_copy(module) as (mine, put_back):
         steps = read_steps(mine, shape, points[:1])
         single = _without_batch(mine, shape, points[1])
         alone = single is not None and without_shapes(single) == without_shapes(steps)
@@ -69,7 +71,7 @@ def read_torch(
             steps = read_steps(mine, shape, points[1:] if single is None else points[::-1], known=steps)
         network = lower_steps(steps, shape)
         check = _SecondReading(module, network, shape if alone else (1, *shape))
-        check.on_samples(sample_points(box, size), mine)
+        check.on_samples(sample_points(box, size), mine, put_back)
     _warn_of_train_mode(module)
     return Subject(network, check.run, check.round, check.to_caller, type(module).__name__, check=check.at)
 
@@ -110,8 +112,10 @@ class _SecondReading:
     def run(self, x: Array) -> Array:
         """Run the module on points (batch, inputs), one by one as they are handed out."""
         with eval_mode(self.module):
-            rows = [self.module(self.to_caller(point)).reshape(-1).double().cpu().numpy().copy() for point in x]
-        return np.stack(rows)
+            return self._rows(x)
+
+    def _rows(self, x: Array) -> Array:
+        return np.stack([_numbers(self.module(self.to_caller(point))) for point in x])
 
     def round(self, x: Array) -> Array:
         """Round to the caller's dtype, to nearest."""
@@ -121,12 +125,13 @@ class _SecondReading:
         """Make the tensor that the module takes as it is; it shares no memory with x."""
         return torch.from_numpy(np.array(x, order="C")).to(self.dtype).to(self.device).reshape(self.shape)
 
-    def on_samples(self, points: Array, mine: nn.Module) -> None:
+    def on_samples(self, points: Array, mine: nn.Module, put_back: Callable[[], None]) -> None:
         """Compare the module, run twice, its float64 values and the Network at some points.
 
         Args:
             points: (points, inputs).
             mine: A copy of the module in eval mode, for the runs in float64.
+            put_back: Puts the module into the caller's state, in which it is left at the end, too.
 
         Raises:
             NetworkError: They differ by more than rounding, or from call to call.
@@ -136,11 +141,15 @@ class _SecondReading:
         points = points[np.isfinite(points).all(axis=1)]
         if not len(points) or not measurable(self.network, points):
             return  # nothing is claimed of such a network
-        runs = self.run(np.concatenate([points, points[:2]]))
+        put_back()  # what was recorded may have reached it past the copy
+        with evaluating(self.module):
+            runs = self._rows(np.concatenate([points, points[:2]]))
+        put_back()
         first, again = runs[: len(points)], runs[len(points) :]
         if first[: len(again)].tobytes() != again.tobytes():
             raise NetworkError(f"{self._name}: computes something else when it is called again on the same input")
-        self._compare(points, first, mine)
+        with evaluating(mine):  # which may be the module itself
+            self._compare(points, first, mine)
 
     def at(self, points: Array, theirs: Array) -> None:
         """Compare what the module gave at some points, (batch, outputs), with the Network.
@@ -209,7 +218,12 @@ class _SecondReading:
                 shadow = Shadow(xs[places[-1]], lanes, floor)
                 with shadow:
                     result = module(xs[places[-1]])
-                values = [one.reshape(-1).double().cpu().numpy().copy() for one in shadow.values(result)]
+                values = [_numbers(one) for one in shadow.values(result)]
                 plain += values[: len(places)]
                 noisy.update(zip(seeds, values[len(places) :], strict=True))
         return np.stack(plain), noisy
+
+
+def _numbers(result: torch.Tensor) -> Array:
+    """What a forward returns as a row of float64 numbers of its own memory."""
+    return np.array(result.reshape(-1).double().cpu().numpy())
