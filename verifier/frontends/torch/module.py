@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +85,7 @@ def shape_of_input(module: nn.Module, input_shape: tuple[int, ...] | None, input
 
 def dtype_of(module: nn.Module) -> tuple[torch.dtype, torch.device]:
     """What a module takes: the dtype and device of its first parameter, or of its first buffer of numbers."""
-    for tensor in (*module.parameters(), *module.buffers()):
+    for tensor in itertools.chain(module.parameters(), module.buffers()):
         if tensor.is_floating_point():
             return tensor.dtype, tensor.device
     return torch.get_default_dtype(), torch.device("cpu")
@@ -95,18 +96,23 @@ def own_copy(module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], None]]
     """Make a copy of a module in eval mode; where none is needed, or it has none, lend the module itself.
 
     Yields:
-        What to run, and what puts the caller's module back into the state in which it is left at the end, too.
+        What to run, and what puts back what running it changed of the caller's module; at the end, that is done anyway.
     """
     caller = module
     if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
         module = nn.Sequential(module)  # a single layer of torch's own, read as the network's only one
-    mine = module if runs_torch_alone(module) else _copied(module)
+    alone = runs_torch_alone(module)
+    mine = module if alone else _copied(module)
     # what the forward reaches past the copy, in a closure perhaps, is put back as well
     with left_as_it_is(caller) as put_back:
         for part in mine.modules():
             if part.training:
                 part.training = False
-        yield mine, put_back
+        yield mine, _nothing if alone else put_back
+
+
+def _nothing() -> None:
+    """There is nothing to put back."""
 
 
 def _copied(module: nn.Module) -> nn.Module:
@@ -221,8 +227,9 @@ def _finished(reading: Reading, result: Any) -> tuple[Step, ...]:
     place = {old: new for new, old in enumerate(sorted(needed), start=-1)}
     kept = []
     for old in sorted(needed - {INPUT}):
-        sources = tuple(place[source] for source in steps[old].sources)
-        kept.append(replace(steps[old], sources=() if sources == (place[old] - 1,) else sources))
+        step, sources = steps[old], tuple(place[source] for source in steps[old].sources)
+        sources = () if sources == (place[old] - 1,) else sources
+        kept.append(step if sources == step.sources else replace(step, sources=sources))
     return tuple(kept)
 
 
