@@ -346,13 +346,20 @@ class Run:
         rejected, replayer, wanted = 0, Replayer(self.question), max(1, self.wanted)
         while len(waiting) and rejected < MAX_REJECTED and len(self.counterexamples) < wanted:
             missing = wanted - len(self.counterexamples)
-            size = missing if self.counterexamples else min(missing, MAX_REJECTED - rejected)
+            size = min(missing, max(MAX_REJECTED - rejected, self.violating(waiting[:missing])))
             confirmed = replayer.confirm(waiting[:size])
             waiting = waiting[size:]
             for counterexample in replayer.counterexamples[-sum(confirmed) :] if any(confirmed) else ():
                 self.settle_falsified("attack", counterexample)
             self.near |= replayer.near
             rejected += len(confirmed) - sum(confirmed)
+
+    def violating(self, points: Array) -> int:
+        """How many points, up to the first other one, violate the spec as far as float64 can tell."""
+        margins = self.question.margins
+        rows = self.question.network.logits(points) @ margins.rows.T
+        holds = margins.clause_margins(margins.lower(rows)).min(axis=1, initial=math.inf) >= 0
+        return int(np.argmax(holds)) if holds.any() else len(points)
 
     def complete(self) -> None:
         """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""

@@ -36,7 +36,7 @@ from verifier.frontends.torch.shadow import Shadow
 from verifier.network import Network
 from verifier.subject import Subject
 
-TOGETHER = 4  # points whose float64 values are carried beside one forward
+TOGETHER = 10  # points whose float64 values are carried beside one forward
 VALUES_TOGETHER = 2**18  # and numbers of the network at these points, at most: a large network gains nothing by it
 
 _TRAIN_SENSITIVE = (nn.Dropout, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
@@ -167,7 +167,8 @@ class _SecondReading:
         ours = network.head.apply(pre[-1])
         felt = sensitivity(network, points, floor)
         size = np.abs(ours).max(axis=1, keepdims=True)
-        own = SLACK * EPS64 * (felt + size) + hidden_error(network, points, EPS64)  # of the network's outputs
+        hidden, hidden_in_dtype = hidden_error(network, points, EPS64, float(dtype.eps))
+        own = SLACK * EPS64 * (felt + size) + hidden  # of the network's outputs
         complaint = f"{self._name}: computes something else than its layers say"
         changes = "does it change from call to call, or with something beside its input?"
 
@@ -197,7 +198,7 @@ class _SecondReading:
                 f"{self._name}: gives infinite values or NaN in {str(self.dtype).removeprefix('torch.')}; "
                 + (f"{named} holds NaN or infinite values" if named else "its weights are too large for that dtype")
             )
-        allowed = exact + SLACK * float(dtype.eps) * (felt + size) + hidden_error(network, points, float(dtype.eps))
+        allowed = exact + SLACK * float(dtype.eps) * (felt + size) + hidden_in_dtype
         refuse_difference(theirs[finite], ours[finite], allowed[finite], complaint, changes)
 
     def _in_float64(
@@ -208,7 +209,8 @@ class _SecondReading:
         Points are taken together, some at once: the module runs at the last of them, and what it executes is carried
         out in float64 for all.
         """
-        plain, noisy = [], {}
+        plain: list[Array] = []
+        noisy: dict[int, Array] = {}
         xs = [self.to_caller(point) for point in points]
         with torch.inference_mode(False), torch.no_grad():
             for first in range(0, len(xs), together):
