@@ -309,7 +309,8 @@ class Run:
 
     def input_split(self) -> InputSplit:
         """Begin a search that splits the inputs."""
-        return InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up), known=self.pre or None)
+        bound = partial(crown_bounds, stop=self.budget.time_is_up, above=False)
+        return InputSplit(self.question, bound, known=self.pre or None)
 
     def attack_thoroughly(self) -> None:
         """Attack once more with many walks, some from where the linear bounds are lowest, before a search that is dear.

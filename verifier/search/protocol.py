@@ -81,17 +81,20 @@ class Replayer:
 
     def confirms(self, candidate: Array) -> bool:
         """Replay a candidate, (inputs,); True, and kept, where it is a counterexample."""
-        return self._keep(candidate, check_counterexample(self.question, candidate))
+        confirmed = self._keep(check_counterexample(self.question, candidate))
+        self.violated = self.violated or (not confirmed and really_violated(self.question, candidate))
+        return confirmed
 
     def confirm(self, candidates: Array) -> list[bool]:
-        """Replay some candidates, (candidates, inputs), at once: of which confirms() is true."""
-        found = check_candidates(self.question, candidates)
-        return [self._keep(*one) for one in zip(candidates, found, strict=True)]
+        """Replay some candidates, (candidates, inputs), at once: of which confirms() is true.
 
-    def _keep(self, candidate: Array, found: Counterexample | Rejection) -> bool:
+        Whether the real network violates the spec at one that is not confirmed is left open here.
+        """
+        return [self._keep(found) for found in check_candidates(self.question, candidates)]
+
+    def _keep(self, found: Counterexample | Rejection) -> bool:
         if isinstance(found, Counterexample):
             self.counterexamples.append(found)
             return True
         self.near |= found.near
-        self.violated = self.violated or really_violated(self.question, candidate)
         return False
