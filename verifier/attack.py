@@ -54,7 +54,8 @@ def attack(
         walks: Walks a clause, beside those from `starts`; None for WALKS, fewer where clauses are many.
         steps: Gradient steps a walk.
         wanted: End early when so many walks have clearly violated their clause.
-        patience: End early when in so many steps no further walk has violated its clause; None for never.
+        patience: End early when in so many steps no further walk has violated its clause, or in half as many none at
+            all; None for never.
         seed: For the random starts.
         stop: Asked at every step whether time is up; then the walks end where they are.
 
@@ -249,7 +250,7 @@ def _walk(
         if step == 0:
             finite = np.abs(largest[np.isfinite(largest)])
             unit = max(float(np.median(finite)) if finite.size else 0.0, 1e-30)
-        if patience is not None and step - latest >= patience:
+        if patience is not None and step - latest >= (patience if violated.any() else patience // 2):
             break
         if step == steps or np.count_nonzero(lowest < -CLEAR * unit) >= wanted or stop():
             break

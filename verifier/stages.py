@@ -285,10 +285,9 @@ class Run:
 
     def attack(self, patience: int | None = None) -> None:
         """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
-        wanted = max(1, self.wanted)
-        self.replay(
-            attack(self.question, wanted=wanted, patience=patience, seed=self.seed, stop=self.budget.time_is_up)
-        )
+        wanted, stop = max(1, self.wanted), self.budget.time_is_up
+        points = attack(self.question, wanted=wanted, patience=patience, seed=self.seed, stop=stop)
+        self.replay(points, MAX_REJECTED if patience is None else 1)
 
     def attack_root(self) -> None:
         """Attack; a small box of few inputs at first for some steps only, then split it a little.
@@ -337,17 +336,17 @@ class Run:
         corners = np.where(np.concatenate(slopes) > 0, self.question.box.lower, self.question.box.upper)
         return np.unique(corners, axis=0)
 
-    def replay(self, points: Array) -> None:
-        """Replay candidates, the best first, until as many as were asked for are confirmed or some are not."""
+    def replay(self, points: Array, most: int = MAX_REJECTED) -> None:
+        """Replay candidates, the best first, until as many as were asked for are confirmed or `most` are not."""
         candidates = into_box(self.question, points)
         _, different = np.unique(candidates, axis=0, return_index=True)
         waiting = candidates[np.sort(different)]  # best first
         for known in self.counterexamples:
             waiting = waiting[(waiting != known.x).any(axis=1)]
         rejected, replayer, wanted = 0, Replayer(self.question), max(1, self.wanted)
-        while len(waiting) and rejected < MAX_REJECTED and len(self.counterexamples) < wanted:
+        while len(waiting) and rejected < most and len(self.counterexamples) < wanted:
             missing = wanted - len(self.counterexamples)
-            size = min(missing, max(MAX_REJECTED - rejected, self.violating(waiting[:missing])))
+            size = min(missing, max(most - rejected, self.violating(waiting[:missing])))
             confirmed = replayer.confirm(waiting[:size])
             waiting = waiting[size:]
             for counterexample in replayer.counterexamples[-sum(confirmed) :] if any(confirmed) else ():
