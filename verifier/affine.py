@@ -11,6 +11,8 @@ import verifier.matrix as matrix
 from verifier.enclosure import UNDERFLOW, Array, Bounds, Indices, Mask, gamma
 from verifier.matrix import Matrix
 
+KEPT_ENTRIES = 2**16  # of a matrix whose parts are kept beside it
+
 
 @dataclass(frozen=True, eq=False)
 class Affine:
@@ -66,6 +68,21 @@ class Affine:
     def magnitude(self) -> Matrix:
         """|weight|, computed once."""
         return matrix.magnitude(self.weight)
+
+    @cached_property
+    def bias_size(self) -> Array:
+        """|bias|, computed once."""
+        return np.abs(self.bias)
+
+    @cached_property
+    def _kept_signed_parts(self) -> tuple[Matrix, Matrix]:
+        return matrix.signed_parts(self.weight)
+
+    @property
+    def signed_parts(self) -> tuple[Matrix, Matrix]:
+        """The entries of the weight >= 0 and those <= 0, kept where they are few."""
+        few = not matrix.is_sparse(self.weight) and self.weight.size <= KEPT_ENTRIES
+        return self._kept_signed_parts if few else matrix.signed_parts(self.weight)
 
     @cached_property
     def terms(self) -> int:
@@ -124,7 +141,7 @@ class Affine:
         Returns:
             Shape (..., out).
         """
-        term = gamma(self.terms + 1) * (matrix.forward(self.magnitude, input_magnitude) + np.abs(self.bias))
+        term = gamma(self.terms + 1) * (matrix.forward(self.magnitude, input_magnitude) + self.bias_size)
         if self.weight_error is not None:
             term = term + 1.001 * matrix.forward(self.weight_error, input_magnitude)
         if self.bias_error is not None:
@@ -138,7 +155,7 @@ def propagate_interval(layer: Affine, bounds: Bounds) -> Bounds:
     Source:
         Gowal et al. On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models. 2018.
     """
-    positive, negative = matrix.signed_parts(layer.weight)
+    positive, negative = layer.signed_parts
     lower = matrix.forward(positive, bounds.lower) + matrix.forward(negative, bounds.upper) + layer.bias
     upper = matrix.forward(positive, bounds.upper) + matrix.forward(negative, bounds.lower) + layer.bias
     error = 2.0 * layer.error(bounds.magnitude)  # two sums of n terms each

@@ -36,7 +36,7 @@ FLOAT32_WEIGHTS = 50_000  # weights from which on the network is run in float32
 
 def attack(
     question: Question, *, starts: Array | None = None, walks: int | None = None, steps: int = STEPS, wanted: int = 1,
-    seed: int = 0, stop: Callable[[], bool] = lambda: False,
+    patience: int | None = None, seed: int = 0, stop: Callable[[], bool] = lambda: False,
 ) -> Array:  # fmt: skip
     """Look for inputs that violate the spec.
 
@@ -54,6 +54,8 @@ def attack(
         walks: Walks a clause, beside those from `starts`; None for WALKS, fewer where clauses are many.
         steps: Gradient steps a walk.
         wanted: End early when so many walks have clearly violated their clause.
+        patience: End early when in so many steps no further walk has violated its clause, or in half as many none at
+            all; None for never.
         seed: For the random starts.
         stop: Asked at every step whether time is up; then the walks end where they are.
 
@@ -76,7 +78,7 @@ def attack(
     with np.errstate(over="ignore", invalid="ignore"):
         kinds = FEW_KINDS if np.count_nonzero(box.width) <= FEW_INPUTS else MANY_KINDS
         points = _starts(runner, box, starts, walks, len(kinds), np.random.default_rng(seed))
-        return _walk(runner, targets, box, points, kinds, steps, wanted, stop)
+        return _walk(runner, targets, box, points, kinds, steps, wanted, patience, stop)
 
 
 def _promising(question: Question, seed: int) -> Margins:
@@ -159,8 +161,10 @@ class _Runner:
         pre: list[Array] = []
         h: Any = x.astype(self.dtype, copy=False)
         for weight, bias in self._layers:
-            pre.append(h @ weight.T + bias)
-            h = np.maximum(pre[-1], 0.0)
+            z = h @ weight.T
+            z += bias
+            pre.append(z)
+            h = np.maximum(z, 0.0)
         return pre
 
     def values(self, logits: Array) -> tuple[Array, Array]:
@@ -184,7 +188,8 @@ class _Runner:
     def backward(self, slope: Array, pre: list[Array]) -> Array:
         """Gradient with respect to the input of slope . logits, slope (points, logits)."""
         for (weight, _), z in zip(self._layers[:0:-1], pre[-2::-1], strict=True):
-            slope = (slope @ weight) * (z > 0)
+            slope = slope @ weight
+            slope *= z > 0
         return np.asarray(slope @ self._layers[0][0], dtype=np.float64)
 
 
@@ -215,7 +220,7 @@ def _starts(
 
 def _walk(
     runner: _Runner, targets: _Targets, box: Box, points: Array, kinds: tuple[tuple[bool, float, float], ...],
-    steps: int, wanted: int, stop: Callable[[], bool],
+    steps: int, wanted: int, patience: int | None, stop: Callable[[], bool],
 ) -> Array:  # fmt: skip
     """Walk from every point towards a violation of every clause."""
     clauses, count = len(targets.member), len(points)
@@ -225,31 +230,48 @@ def _walk(
     x, velocity = np.tile(points, (clauses, 1)), np.zeros((clauses * count, box.lower.size))
     best, lowest = x.copy(), np.full(len(x), np.inf)
     first, violated = x.copy(), np.zeros(len(x), dtype=bool)
-    unit = 0.0
+    every, width = bool(member.all()), box.width
+    unit, latest = 0.0, 0
     for step in range(steps + 1):
         pre = runner.forward(x)
         values, rows = runner.values(pre[-1])
-        values = np.where(member, values, -np.inf)
+        if not every:
+            values = np.where(member, values, -np.inf)
         largest = values.max(axis=1)
         better = largest < lowest
         best[better], lowest[better] = x[better], largest[better]
-        new = (largest < 0) & ~violated
-        first[new] = x[new]
-        violated |= new
+        violating = largest < 0
+        if violating.any():
+            new = violating & ~violated
+            if new.any():
+                first[new] = x[new]
+                violated |= new
+                latest = step
         if step == 0:
             finite = np.abs(largest[np.isfinite(largest)])
             unit = max(float(np.median(finite)) if finite.size else 0.0, 1e-30)
+        if patience is not None and step - latest >= (patience if violated.any() else patience // 2):
+            break
         if step == steps or np.count_nonzero(lowest < -CLEAR * unit) >= wanted or stop():
             break
         part = step / max(steps - 1, 1)
         temperature = unit * FIRST_TEMPERATURE * (LAST_TEMPERATURE / FIRST_TEMPERATURE) ** part
-        weight = np.nan_to_num(np.exp((values - largest[:, None]) / temperature), copy=False)
+        weight = _zero_for_nan(np.exp((values - largest[:, None]) / temperature))
         weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
         gradient = runner.backward(runner.logit_gradient(weight, rows), pre)
-        steepest = gradient * box.width
+        steepest = gradient * width
         steepest /= np.abs(steepest).max(axis=1, keepdims=True) + 1e-300
-        velocity = MOMENTUM * velocity + (1.0 - MOMENTUM) * np.where(signed, np.sign(gradient), steepest)
+        velocity *= MOMENTUM
+        velocity += (1.0 - MOMENTUM) * np.where(signed, np.sign(gradient), steepest)
         size = first_step * (last_step / first_step) ** part
-        x = np.clip(x - np.nan_to_num(size * box.width * velocity, copy=False), box.lower, box.upper)
+        x = np.minimum(np.maximum(x - _zero_for_nan(size * width * velocity), box.lower), box.upper)
     order = np.argsort(lowest, kind="stable")
     return np.concatenate([best[order], first[order][violated[order]]])
+
+
+def _zero_for_nan(values: Array) -> Array:
+    """Put 0 for NaN, in place."""
+    missing = np.isnan(values)
+    if missing.any():
+        values[missing] = 0.0
+    return values

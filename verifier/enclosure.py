@@ -53,7 +53,7 @@ class Bounds:
                 object.__setattr__(self, name, _read(side, name))
         if self.lower.shape != self.upper.shape:
             raise BoundsError(f"lower has shape {self.lower.shape}, upper {self.upper.shape}; they must be equal")
-        if not np.all(self.lower <= self.upper):  # false for NaN as well
+        if not (self.lower <= self.upper).all():  # false for NaN as well
             where = tuple(int(i) for i in np.argwhere(~(self.lower <= self.upper))[0])
             kind = BoundsError if np.isnan(self.lower).any() or np.isnan(self.upper).any() else EmptyBoundsError
             raise kind(

@@ -21,7 +21,7 @@ from verifier.attack import attack, thorough_attack
 from verifier.bounds.crown import crown_bounds
 from verifier.bounds.interval import interval_bounds
 from verifier.bounds.layers import BoundingMethod, LayerBounds
-from verifier.bounds.lirpa_cost import lirpa_seconds
+from verifier.bounds.lirpa_cost import backward_seconds, lirpa_seconds
 from verifier.bounds.outputs import head_bounds
 from verifier.bounds.sdp import TooManyValues
 from verifier.enclosure import MAX_MAGNITUDE, Array, Bounds
@@ -40,7 +40,11 @@ NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions
 NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large network costs as much as many small ones
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
+PATIENCE = 20  # steps of a short attack without a further violation: most that there are show at once
+SHORT_SPLIT_BOXES = 64  # which settle many questions with few inputs in the time of one attack
+SHORT_SPLIT_WORK = 20_000_000  # and multiplications, at most
 MAX_REJECTED = 3  # candidates of the attack that fail the replay before it is given up
+EARLY_SHARE = 0.25  # of the time left, which CROWN may cost before the attack
 LIRPA_SHARE = 0.25  # of the time left, which auto-LiRPA may cost in "auto": there is more to try
 TORCH_S = 1.0  # left, below which it is not loaded, which takes longer
 MAX_CORNERS = 100  # of the hull that are looked at before a search
@@ -81,6 +85,8 @@ class Run:
     ruled_out: bool = False  # VERIFIED: the hull of the box violates the spec; what is left is to look among its values
     hull_margin: float = -math.inf  # proved for the hull, where the search that follows leaves it out
     ended: bool = False  # neither VERIFIED nor FALSIFIED is possible
+    bounded: bool = False  # by CROWN, in full
+    search: InputSplit | None = None  # begun before the whole attack
     slope: Array | None = None  # of the linear lower bounds of the margins' rows over the whole box, (rows, inputs)
 
     def __post_init__(self) -> None:
@@ -92,6 +98,11 @@ class Run:
     def settled(self) -> bool:
         """Whether there is an answer, or it is known that there can be none."""
         return self.verdict is not Verdict.UNKNOWN or self.ended
+
+    @property
+    def few_inputs(self) -> bool:
+        """Whether so few inputs have a side of any width that the box is worth splitting."""
+        return int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
 
     def go(self) -> None:
         """Run the stages of the method."""
@@ -170,13 +181,13 @@ class Run:
         return self.why is not None
 
     def run_auto(self) -> None:
-        """Run interval, CROWN, attack, splitting, Z3, splitting again, until settled."""
+        """Run interval, CROWN, attacks, auto-LiRPA, splitting, Z3, splitting again, until settled."""
         stages: list[Callable[[], None]] = [
             partial(self.bound_root, "interval", interval_bounds),
+            self.bound_root_early,
+            self.attack_root,
+            self.bound_root_with_crown,
             self.bound_root_with_lirpa,
-            self.bound_large_root,
-            self.attack,
-            partial(self.bound_root, "crown", self.crown_in_time),
             self.complete,
         ]
         for stage in stages:
@@ -224,13 +235,32 @@ class Run:
         """CROWN bounds, less tight where time is up before a large network is through."""
         return crown_bounds(network, boxes, rows, known, stop=self.budget.time_is_up, influence=False)
 
-    def bound_root_with_lirpa(self) -> None:
-        """Bound with auto-LiRPA's CROWN where it is installed and can read the network; our own follows anyway.
+    def bound_root_early(self) -> None:
+        """Bound with CROWN before the attack, unless that could take long.
 
-        A network from a file does without: importing torch would cost more than most of its questions. So does a
-        question whose time it would take up.
+        A large network is bounded by one backward pass, its hidden neurons by intervals. On a box so small that few
+        neurons are unstable this is nearly as tight as CROWN, and costs a hundredth of it.
         """
-        if self.question.subject.from_file:
+        network = self.question.network
+        if any(is_sparse(layer.weight) for layer in network.layers):
+            self.bound_root("crown", partial(crown_bounds, stop=lambda: True, influence=False))
+        elif backward_seconds(network) <= EARLY_SHARE * self.budget.seconds_left:
+            self.bound_root_with_crown()
+
+    def bound_root_with_crown(self) -> None:
+        """Bound with CROWN, unless that was done before."""
+        if not self.bounded:
+            self.bounded = True
+            self.bound_root("crown", self.crown_in_time)
+
+    def bound_root_with_lirpa(self) -> None:
+        """Bound with auto-LiRPA's CROWN before ReLU splitting, where it is installed and can read the network.
+
+        It seldom settles what our own CROWN left open, and costs as much as a hundred boxes of input splitting, which
+        is why questions with few inputs do without. So does a network from a file, since importing torch would cost
+        more than most of its questions, and a question whose time it would take up.
+        """
+        if self.question.subject.from_file or self.few_inputs:
             return
         if lirpa_seconds(self.question.network) > LIRPA_SHARE * self.budget.seconds_left:
             return
@@ -238,14 +268,6 @@ class Run:
             self.bound_root(TABLE["auto_lirpa"].label, bounding("auto_lirpa"))
         except (MissingDependencyError, BoundsError):
             return
-
-    def bound_large_root(self) -> None:
-        """Bound the outputs of a large network by one backward pass, its hidden neurons by intervals.
-
-        On a box so small that few neurons are unstable this is nearly as tight as CROWN, and costs a hundredth of it.
-        """
-        if any(is_sparse(layer.weight) for layer in self.question.network.layers):
-            self.bound_root("crown", partial(crown_bounds, stop=lambda: True, influence=False))
 
     def settle_verified(self, stage: str, guarantee: str = "rounded") -> None:
         """Every clause was shown to hold, in the whole box or, where that is ruled out, at the caller's values."""
@@ -257,12 +279,37 @@ class Run:
     def settle_falsified(self, stage: str, counterexample: Counterexample) -> None:
         """Keep a counterexample; the guarantee is that of the first."""
         self.counterexamples.append(counterexample)
-        self.verdict, self.stage, self.why = Verdict.FALSIFIED, stage, None
+        self.stage = self.stage if self.verdict is Verdict.FALSIFIED else stage
+        self.verdict, self.why = Verdict.FALSIFIED, None
         self.guarantee = self.counterexamples[0].guarantee
 
-    def attack(self) -> None:
+    def attack(self, patience: int | None = None) -> None:
         """Look for counterexamples by gradient; the different ones that are met are kept, as many as were asked for."""
-        self.replay(attack(self.question, wanted=max(1, self.wanted), seed=self.seed, stop=self.budget.time_is_up))
+        wanted, stop = max(1, self.wanted), self.budget.time_is_up
+        points = attack(self.question, wanted=wanted, patience=patience, seed=self.seed, stop=stop)
+        self.replay(points, MAX_REJECTED if patience is None else 1)
+
+    def attack_root(self) -> None:
+        """Attack; a small box of few inputs at first for some steps only, then split it a little.
+
+        What is left open afterwards is worth a whole attack. So is a counterexample that splitting met, where more
+        were asked for.
+        """
+        boxes = SHORT_SPLIT_WORK // max(network_work(self.question.network), 1)
+        if self.few_inputs and self.bounded and boxes:
+            self.attack(PATIENCE)
+            if self.settled or self.budget.exhausted():
+                return
+            self.search = self.input_split()
+            self.split(self.search, max_boxes=min(boxes, SHORT_SPLIT_BOXES))
+            if self.settled and not (self.counterexamples and self.wanted > len(self.counterexamples)):
+                return
+        self.attack()
+
+    def input_split(self) -> InputSplit:
+        """Begin a search that splits the inputs."""
+        bound = partial(crown_bounds, stop=self.budget.time_is_up, above=False)
+        return InputSplit(self.question, bound, known=self.pre or None)
 
     def attack_thoroughly(self) -> None:
         """Attack once more with many walks, some from where the linear bounds are lowest, before a search that is dear.
@@ -289,29 +336,40 @@ class Run:
         corners = np.where(np.concatenate(slopes) > 0, self.question.box.lower, self.question.box.upper)
         return np.unique(corners, axis=0)
 
-    def replay(self, points: Array) -> None:
-        """Replay candidates, the best first, until as many as were asked for are confirmed or some are not."""
+    def replay(self, points: Array, most: int = MAX_REJECTED) -> None:
+        """Replay candidates, the best first, until as many as were asked for are confirmed or `most` are not."""
         candidates = into_box(self.question, points)
         _, different = np.unique(candidates, axis=0, return_index=True)
-        rejected, replayer = 0, Replayer(self.question)
-        for index in np.sort(different):  # best first
-            if replayer.confirms(candidates[index]):
-                self.settle_falsified("attack", replayer.counterexamples[-1])
-            else:
-                self.near |= replayer.near
-                rejected += 1
-            if rejected >= MAX_REJECTED or len(self.counterexamples) >= max(1, self.wanted):
-                return
+        waiting = candidates[np.sort(different)]  # best first
+        for known in self.counterexamples:
+            waiting = waiting[(waiting != known.x).any(axis=1)]
+        rejected, replayer, wanted = 0, Replayer(self.question), max(1, self.wanted)
+        while len(waiting) and rejected < most and len(self.counterexamples) < wanted:
+            missing = wanted - len(self.counterexamples)
+            size = min(missing, max(most - rejected, self.violating(waiting[:missing])))
+            confirmed = replayer.confirm(waiting[:size])
+            waiting = waiting[size:]
+            for counterexample in replayer.counterexamples[-sum(confirmed) :] if any(confirmed) else ():
+                self.settle_falsified("attack", counterexample)
+            self.near |= replayer.near
+            rejected += len(confirmed) - sum(confirmed)
+
+    def violating(self, points: Array) -> int:
+        """How many points, up to the first other one, violate the spec as far as float64 can tell."""
+        margins = self.question.margins
+        rows = self.question.network.logits(points) @ margins.rows.T
+        holds = margins.clause_margins(margins.lower(rows)).min(axis=1, initial=math.inf) >= 0
+        return int(np.argmax(holds)) if holds.any() else len(points)
 
     def complete(self) -> None:
         """Split the inputs, or the ReLUs where inputs are many; ask Z3 about a small network, and go on splitting."""
         if self.hull_violates():
             self.ruled_out, self.hull_margin = True, self.margin
             self.question = dataclasses.replace(self.question, box=self.question.points)
-        few_inputs = int((self.question.box.width > 0).sum()) <= SPLIT_INPUTS
+        few_inputs = self.few_inputs
         unstable = sum(int(((one.lower < 0) & (one.upper > 0)).sum()) for one in self.pre)
         small = unstable <= Z3_NEURONS and self.question.margins.linear
-        search = InputSplit(self.question, partial(crown_bounds, stop=self.budget.time_is_up), known=self.pre or None)
+        search = self.search if self.search is not None and not self.ruled_out else self.input_split()
         if few_inputs:
             if small:
                 self.split(search, self.budget.share(SPLIT_FIRST_SHARE, SPLIT_FIRST_BOXES))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from verifier.enclosure import Array
 from verifier.network import Network
 
@@ -17,7 +19,8 @@ class Subject:
     Args:
         network: What is verified.
         run: The caller's own object on a batch (batch, inputs) of float64 values that its dtype can hold; returns
-            (batch, outputs) in float64, each value exactly what the object computed. Leaves the batch as it is.
+            (batch, outputs) in float64, each row exactly what the object computes for that point alone. Leaves the
+            batch as it is.
         round: Rounds float64 values to the nearest that the caller's dtype can hold.
         to_caller: Turns one point, shape (inputs,), into what can be fed to the caller's object as it is: a copy,
             which the caller's object may overwrite.
@@ -40,4 +43,14 @@ class Subject:
     @staticmethod
     def of_network(network: Network) -> Subject:
         """Wrap a Network that is its own caller's object, in float64."""
-        return Subject(network, network, lambda x: x, lambda x: x.reshape(network.input_shape).copy(), "Network")
+        run = one_by_one(network)
+        return Subject(network, run, lambda x: x, lambda x: x.reshape(network.input_shape).copy(), "Network")
+
+
+def one_by_one(network: Network) -> Callable[[Array], Array]:
+    """Make what runs a Network point by point: a product of matrices may round a row otherwise than the row alone."""
+
+    def run(x: Array) -> Array:
+        return np.concatenate([network(point[None]) for point in x])
+
+    return run

@@ -57,24 +57,40 @@ def check_counterexample(question: Question, candidate: Array) -> Counterexample
     Raises:
         SpecError: The candidate does not have one number for each input.
     """
-    subject, box = question.subject, question.box
+    box = question.box
     if not isinstance(candidate, np.ndarray) or candidate.shape != box.lower.shape:
         candidate = np.asarray(as_numbers(candidate, "candidate")).reshape(-1)
         if candidate.shape != box.lower.shape:
             raise SpecError(f"candidate: {candidate.size} numbers, but the network takes {box.lower.size}")
-    x = into_box(question, candidate)
-    if not box.contains(x):
-        return Rejection("outside the box")
-    y = subject.run(x[None].copy())[0]  # x stays as it is, whatever the caller's object does with its input
+    return check_candidates(question, candidate[None])[0]
+
+
+def check_candidates(question: Question, candidates: Array) -> list[Counterexample | Rejection]:
+    """Replay some candidates, (candidates, inputs), as check_counterexample() does each; once for all is cheaper."""
+    subject, network = question.subject, question.network
+    points = into_box(question, candidates)
+    inside = np.array([question.box.contains(x) for x in points])
+    found: list[Counterexample | Rejection] = [Rejection("outside the box")] * len(points)
+    if not inside.any():
+        return found
+    x = points[inside]
+    y = subject.run(x.copy())  # x stays as it is, whatever the caller's object does with its input
     if subject.check is not None:
-        subject.check(x[None], y[None])
-    in_caller = _violated_outputs(question.clauses, x, y)
-    logits = question.network.enclose_logits(x[None])
+        subject.check(x, y)
+    rows = _point_rows(question.margins, network.enclose_logits(x))
+    lower, upper = question.margins.lower(rows.lower), question.margins.upper(rows.upper)
+    for index, place in enumerate(np.flatnonzero(inside)):
+        found[place] = _judged(question, x[index], y[index], lower[index], upper[index])
+    return found
+
+
+def _judged(question: Question, x: Array, y: Array, lower: Array, upper: Array) -> Counterexample | Rejection:
+    """Whether a point of the box is a counterexample, from the caller's outputs there and bounds on its margins."""
     margins = question.margins
-    rows = _point_rows(margins, logits)
-    if margins.violated(margins.upper(rows.upper)[0]):
+    in_caller = _violated_outputs(question.clauses, x, y)
+    if margins.violated(upper):
         in_network, guarantee = True, "rounded"
-    elif margins.settled(margins.lower(rows.lower))[0].all():
+    elif margins.settled(lower[None])[0].all():
         in_network, guarantee = False, "rounded"
     elif in_caller and question.network.exact:
         decided = margins.violated_exactly(question.network.exact_logits(x))

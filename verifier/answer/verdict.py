@@ -14,6 +14,7 @@ from verifier.answer.page import bounds_table, numbers, plain
 from verifier.answer.reason import Reason
 from verifier.answer.replay import Counterexample as Counterexample
 from verifier.answer.replay import Rejection as Rejection
+from verifier.answer.replay import check_candidates as check_candidates
 from verifier.answer.replay import check_counterexample as check_counterexample
 from verifier.answer.replay import into_box as into_box
 from verifier.enclosure import Array, Bounds

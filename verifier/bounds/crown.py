@@ -52,7 +52,7 @@ class _Backward:
 
 def crown_bounds(
     network: Network, boxes: Bounds, rows: Array, known: Sequence[Bounds] | None = None, *, intersect: bool = True,
-    stop: Callable[[], bool] = lambda: False, influence: bool = True,
+    stop: Callable[[], bool] = lambda: False, influence: bool = True, above: bool = True,
 ) -> LayerBounds:  # fmt: skip
     """Bound every pre-activation and the rows by backward linear bounds (CROWN), widened by the rounding term.
 
@@ -69,6 +69,7 @@ def crown_bounds(
         stop: Asked now and then whether time is up; then the hidden neurons left keep interval bounds.
         influence: Whether to keep what inputs do to each neuron, which only a search that splits inputs needs;
             it takes neurons times inputs numbers.
+        above: Whether the rows are bounded above by a backward pass, too, and not by intervals alone.
 
     Returns:
         LayerBounds with planes, influence and error weights for the search.
@@ -104,11 +105,11 @@ def crown_bounds(
         passed.append(_Passed(z, relaxation, relu_error))
         outputs.append(relu_interval(z))
     lower_pass, below = _rows_lower(network, rows, passed, errors, boxes)
-    _, minus_above = _rows_lower(network, -rows, passed, errors, boxes)
     # each row is within its plane everywhere in the box; the plane's own rounding is taken off its offset
     plane = Plane(lower_pass.slope, lower_pass.offset - lower_pass.error)
-    bounds = Bounds(below, np.maximum(-minus_above, below))
-    if intersect:  # a line below ReLU can lose at a kink what the interval of its output keeps
+    upper = -_rows_lower(network, -rows, passed, errors, boxes)[1] if above else np.full_like(below, np.inf)
+    bounds = Bounds(below, np.maximum(upper, below))
+    if intersect or not above:  # a line below ReLU can lose at a kink what the interval of its output keeps
         bounds = bounds.intersect(row_interval(network, outputs[-1], rows))
     error_weight = tuple(_cost(weights, one) for weights, one in zip(lower_pass.weights, passed, strict=True))
     return LayerBounds(

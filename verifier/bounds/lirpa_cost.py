@@ -1,4 +1,4 @@
-"""What a call of auto-LiRPA will cost, told before it is made: once begun, it cannot be cut short."""
+"""What CROWN and a call of auto-LiRPA will cost, told before: once begun, auto-LiRPA cannot be cut short."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ OPTIMISER_S = 1.5  # torch loads what its optimisers need when the first one is 
 OPTIMISED_PASSES = 6  # of CROWN-Optimized before it can be stopped: for the slopes it starts from, and a step each side
 
 
+def backward_seconds(network: Network) -> float:
+    """Estimate the seconds of the products of CROWN's backward passes, one from each layer, as dense matrices."""
+    products, before = 0, 0
+    for layer in network.layers:
+        out_features, in_features = layer.weight.shape
+        before += out_features * in_features
+        products += out_features * before
+    return products / PRODUCTS_PER_S
+
+
 def lirpa_seconds(network: Network, optimised: bool = False) -> float:
     """Estimate the seconds that auto-LiRPA's CROWN takes on a network, its import included where that is still to come.
 
@@ -28,13 +38,8 @@ def lirpa_seconds(network: Network, optimised: bool = False) -> float:
         >>> lirpa_seconds(Network((one,) * 300)) > 30  # it grows with the square of the depth
         True
     """
-    products, before = 0, 0
-    for layer in network.layers:  # as dense matrices, which is how auto-LiRPA gets them
-        out_features, in_features = layer.weight.shape
-        before += out_features * in_features
-        products += out_features * before
     first = IMPORT_S if "auto_LiRPA" not in sys.modules else 0.0
-    one = GRAPH_S + LAYER_PAIR_S * len(network.layers) ** 2 + products / PRODUCTS_PER_S
+    one = GRAPH_S + LAYER_PAIR_S * len(network.layers) ** 2 + backward_seconds(network)
     if not optimised:
         return first + one
     first += OPTIMISER_S if "torch._dynamo" not in sys.modules else 0.0

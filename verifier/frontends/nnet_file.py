@@ -20,7 +20,7 @@ from verifier.enclosure import Array
 from verifier.errors import NetworkError, warn_caller
 from verifier.frontends.lowering.lower import lower_steps
 from verifier.frontends.lowering.steps import Step
-from verifier.subject import Subject
+from verifier.subject import Subject, one_by_one
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -65,7 +65,7 @@ def read_nnet(path: Path) -> Subject:
         arrays = {"scale": np.array([scaling.output_range]), "shift": np.array([scaling.output_mean])}
         steps.append(Step("Scale", "the range of the outputs", arrays, {}, (1, sizes[-1])))
     network = lower_steps(steps, (inputs,))
-    return Subject(network, network, lambda x: x, lambda x: x.copy(), path.name, from_file=True)
+    return Subject(network, one_by_one(network), lambda x: x, lambda x: x.copy(), path.name, from_file=True)
 
 
 def _sizes(lines: _Lines) -> list[int]:

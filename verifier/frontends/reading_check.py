@@ -59,9 +59,9 @@ def own_error(network: Network, points: Array, floor: float = 0.0) -> Array:
     return np.asarray(felt + hidden_error(network, points, EPS64))
 
 
-def hidden_error(network: Network, points: Array, eps: float) -> Array:
-    """What rounding to eps may do that noise does not show, (points, 1): at a ReLU about to change its sign, or where
-    values cancel to the last digit.
+def hidden_error(network: Network, points: Array, *eps: float) -> Array:
+    """What rounding to eps may do that noise does not show, (points, 1), or (several, points, 1) for several eps: at a
+    ReLU about to change its sign, or where values cancel to the last digit.
 
     A running error estimate sees both. Errors are added up as independent ones are, by their squares: worst cases added
     up by their sizes would grow with depth until nothing could differ by more.
@@ -69,16 +69,18 @@ def hidden_error(network: Network, points: Array, eps: float) -> Array:
     Source:
         Higham. Accuracy and Stability of Numerical Algorithms. 2002, section 3.3 (running errors) and 2.8 (statistics).
     """
-    h, squares = points, np.zeros_like(points)
+    scale = np.array(eps)[:, None, None] / EPS64
+    h, squares = points, np.zeros((len(eps), *points.shape))
     with np.errstate(over="ignore", invalid="ignore"):
         for index, layer in enumerate(network.layers):
             squared = matrix.with_entries(layer.magnitude, matrix.entries(layer.magnitude) ** 2)
-            rounding = layer.error(np.abs(h)) * (eps / EPS64)
+            rounding = layer.error(np.abs(h)) * scale
             squares = matrix.forward(squared, squares) + rounding**2
             z = layer.forward(h) + layer.bias
             if index < len(network.layers) - 1:
                 h, squares = np.maximum(z, 0.0), np.where(z + HIDDEN_SLACK * np.sqrt(squares) > 0, squares, 0.0)
-    return np.asarray(HIDDEN_SLACK * np.sqrt(squares.max(axis=1, keepdims=True)))
+    found = HIDDEN_SLACK * np.sqrt(squares.max(axis=2, keepdims=True))
+    return np.asarray(found if len(eps) > 1 else found[0])
 
 
 def _disturbed(network: Network, points: Array, floor: float) -> Array:

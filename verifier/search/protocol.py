@@ -15,7 +15,7 @@ from typing import Protocol
 from verifier.answer.budget import Budget
 from verifier.answer.outcome import Outcome
 from verifier.answer.reason import Why
-from verifier.answer.verdict import Counterexample, Question, check_counterexample
+from verifier.answer.verdict import Counterexample, Question, Rejection, check_candidates, check_counterexample
 from verifier.enclosure import Array
 from verifier.search.between import really_violated
 
@@ -81,10 +81,20 @@ class Replayer:
 
     def confirms(self, candidate: Array) -> bool:
         """Replay a candidate, (inputs,); True, and kept, where it is a counterexample."""
-        found = check_counterexample(self.question, candidate)
+        confirmed = self._keep(check_counterexample(self.question, candidate))
+        self.violated = self.violated or (not confirmed and really_violated(self.question, candidate))
+        return confirmed
+
+    def confirm(self, candidates: Array) -> list[bool]:
+        """Replay some candidates, (candidates, inputs), at once: of which confirms() is true.
+
+        Whether the real network violates the spec at one that is not confirmed is left open here.
+        """
+        return [self._keep(found) for found in check_candidates(self.question, candidates)]
+
+    def _keep(self, found: Counterexample | Rejection) -> bool:
         if isinstance(found, Counterexample):
             self.counterexamples.append(found)
             return True
         self.near |= found.near
-        self.violated = self.violated or really_violated(self.question, candidate)
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
 import subprocess
@@ -14,13 +15,13 @@ import pytest
 import torch
 from torch import nn
 
-import verifier
 from tests.verifier.networks import random_network
 from verifier import Affine, BoundsError, MissingDependencyError, Network, Verdict, argmax_is, output_bounds, verify
 from verifier.bounds import lirpa, lirpa_compat, lirpa_cost
 from verifier.bounds.lirpa import CROWN_OPTIMIZED, lirpa_bounds
 from verifier.bounds.lirpa_cost import lirpa_seconds
 from verifier.enclosure import Bounds
+from verifier.method_table import TABLE
 
 BY_NAME = ("auto_lirpa_ibp", "auto_lirpa", "auto_lirpa_optimized")
 
@@ -175,35 +176,42 @@ def test_version_is_told() -> None:
 
 
 def test_a_question_whose_time_the_import_would_take_is_answered_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 3 s left and the library not imported yet, our own CROWN answers."""
+    """With 3 s left and the library not imported yet, ReLU splitting answers."""
     monkeypatch.setattr(lirpa_cost, "IMPORT_S", 1.5)
     monkeypatch.delitem(sys.modules, "auto_LiRPA")
     monkeypatch.setattr(lirpa, "import_auto_lirpa", lambda: pytest.fail("it was imported"))
-    short = verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], timeout_s=3, progress=False)
-    assert short.verdict is Verdict.VERIFIED and short.stage != "auto-LiRPA CROWN"
+    short = verify(*many_inputs(), timeout_s=3, progress=False)
+    assert short.stage != "auto-LiRPA CROWN"
     named = verify(abs_network(), [[-1, 1]], [[-1.5, 0.1]], timeout_s=1, method="auto_lirpa", progress=False)
     assert named.verdict is Verdict.UNKNOWN and named.timed_out
 
 
-def test_auto_lirpa_is_the_first_linear_bound_of_a_module() -> None:
-    net = abs_network()
-    result = verify(net, [[0.25, 1]], verifier.linear([1.0], 0.75001), progress=False)
-    assert result.verdict is Verdict.VERIFIED
-    wide = verify(random_torch(), [[-0.1, 0.1]] * 4, [[None, bound_between()]], progress=False)
-    assert wide.stage == "auto-LiRPA CROWN"
+def test_auto_lirpa_is_asked_of_many_inputs_only_where_our_crown_leaves_them_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its graph costs as much as a hundred boxes; so a box that can be split, and an easy question, do without."""
+    asked = []
+
+    def bound(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        return lirpa_bounds(*arguments, **options)
+
+    monkeypatch.setitem(TABLE, "auto_lirpa", dataclasses.replace(TABLE["auto_lirpa"], bound=bound))
+    net, box, [[_, limit]] = many_inputs()
+    assert verify(net, box, [[None, limit + 100.0]], progress=False).verdict is Verdict.VERIFIED and not asked
+    few = [*box[:4], *[[0.0, 0.0]] * (len(box) - 4)]
+    top = float(output_bounds(net, few, method="crown").upper[0])
+    assert verify(net, few, [[None, top - 1e-3]], progress=False).subdomains > 2 and not asked
+    assert verify(net, box, [[None, limit]], progress=False).subdomains > 2 and len(asked) == 1
 
 
-def random_torch() -> nn.Sequential:
+def many_inputs() -> tuple[nn.Sequential, list[list[float]], list[list[float | None]]]:
+    """A network of 20 inputs, a box, and a limit that CROWN does not prove and no attack breaks."""
     torch.manual_seed(3)
-    return nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 1))
-
-
-def bound_between() -> float:
-    """A limit that CROWN proves and intervals do not."""
-    box = [[-0.1, 0.1]] * 4
-    ibp, crown = (float(output_bounds(random_torch(), box, method=m).upper[0]) for m in ("ibp", "auto_lirpa"))
-    assert crown < ibp
-    return 0.5 * (ibp + crown)
+    net = nn.Sequential(nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 1))
+    box = [[-0.3, 0.3]] * 20
+    top = float(output_bounds(net, box, method="crown").upper[0])
+    return net, box, [[None, top - 1e-3]]
 
 
 @pytest.mark.parametrize("depth", [180, 300])

@@ -26,7 +26,7 @@ from verifier.frontends.onnx.constants import FOLDED, shape_of
 from verifier.frontends.onnx.node import Constant, Data, Node
 from verifier.frontends.onnx.operations import OPERATORS
 from verifier.frontends.reading_check import check_reading
-from verifier.subject import Subject
+from verifier.subject import Subject, one_by_one
 
 _INPUT_TYPES: dict[int, np.dtype[Any]] = {1: np.dtype(np.float32), 11: np.dtype(np.float64)}
 SUPPORTED = ", ".join(sorted(OPERATORS))
@@ -54,7 +54,9 @@ def read_onnx(path: Path, input_shape: tuple[int, ...] | None = None, inputs: in
     name = path.name
     caller.mixed = graph.mixed
     if caller.session is None:
-        return Subject(network, network, caller.round, caller.to_caller, name, from_file=True, note=caller.note)
+        return Subject(
+            network, one_by_one(network), caller.round, caller.to_caller, name, from_file=True, note=caller.note
+        )
     check_reading(
         network, caller.run, caller.round, graph.dtype,
         f"net ({name}): onnxruntime computes something else than was read",

@@ -7,9 +7,10 @@ Nothing is written where nothing has changed, so that another thread that only l
 from __future__ import annotations
 
 import contextlib
+import operator
 import threading
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,9 @@ from torch import nn
 _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 _LOCKS_LOCK = threading.Lock()
 _PLAIN = (bool, int, float, str, bytes, type(None), type)
+_PLAIN_TYPES = frozenset(_PLAIN)  # most values are exactly of these
+_DICTS = frozenset((dict, OrderedDict))
+_EMPTY: dict[Any, Any] = {}
 MOST_OBJECTS = 10_000  # of a module's attributes, nested ones included, that are looked at
 
 
@@ -30,29 +34,50 @@ def lock_of(module: nn.Module) -> threading.RLock:
 
 
 @contextlib.contextmanager
-def left_as_it_is(module: nn.Module) -> Iterator[None]:
-    """Hold the module's lock, and put back everything that a run of it changes."""
+def left_as_it_is(module: nn.Module) -> Iterator[Callable[[], None]]:
+    """Hold the module's lock, and put back everything that a run of it changes; what is yielded does so earlier."""
     with lock_of(module):
         restore = _Snapshot(module)
         random, dtype = torch.get_rng_state(), torch.get_default_dtype()
-        try:
-            yield
-        finally:
+
+        def put_back() -> None:
             restore.put_back()
             if not torch.equal(torch.get_rng_state(), random):
                 torch.set_rng_state(random)
             if torch.get_default_dtype() is not dtype:
                 torch.set_default_dtype(dtype)
 
+        try:
+            yield put_back
+        finally:
+            put_back()
+
 
 @contextlib.contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Run a module in eval mode without gradients, and leave it as it is."""
-    with left_as_it_is(module), torch.inference_mode(False), torch.no_grad():
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Run a module in eval mode without gradients, where it is put back afterwards anyway."""
+    with torch.inference_mode(False), torch.no_grad():
         for part in module.modules():
             if part.training:
                 part.training = False
         yield
+
+
+@contextlib.contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Run a module in eval mode without gradients, and leave it as it is."""
+    with left_as_it_is(module), evaluating(module):
+        yield
+
+
+def runs_torch_alone(module: nn.Module) -> bool:
+    """Whether a module is made of torch's own layers, without hooks, so that a run in eval mode changes nothing."""
+    return all(
+        type(part).__module__.startswith("torch.nn.modules.")
+        and "forward" not in vars(part)
+        and not (part._forward_hooks or part._forward_pre_hooks)
+        for part in module.modules()
+    )
 
 
 class _Snapshot:
@@ -69,11 +94,8 @@ class _Snapshot:
     def put_back(self) -> None:
         """Undo what has changed."""
         for held, before in self._dicts:
-            for key in [key for key in held if key not in before]:
-                del held[key]
-            for key, value in before.items():
-                if key not in held or held[key] is not value:
-                    held[key] = value
+            if (held or before) and not _same_objects(held, before):
+                _refill(held, before)
         for undo in self._undo:
             undo()
 
@@ -88,12 +110,12 @@ class _Snapshot:
             return
         if id(value) in self._seen or isinstance(value, nn.Module):
             return
-        if isinstance(value, torch.Tensor):
-            self._seen.add(id(value))
-            self._tensor(value)
-        elif isinstance(value, dict):
+        if isinstance(value, dict):
             self._seen.add(id(value))
             self._mapping(value)
+        elif isinstance(value, torch.Tensor):
+            self._seen.add(id(value))
+            self._tensor(value)
         elif isinstance(value, list | set | deque | bytearray):
             self._seen.add(id(value))
             self._collection(value)
@@ -112,7 +134,11 @@ class _Snapshot:
         before = dict(held)
         self._dicts.append((held, before))
         for value in before.values():
-            self._look(value)
+            kind = type(value)
+            if kind in _DICTS and not value:  # most of what a module holds
+                self._dicts.append((value, _EMPTY))
+            elif kind not in _PLAIN_TYPES:
+                self._look(value)
 
     def _collection(self, held: Any) -> None:
         before = list(held)
@@ -156,6 +182,19 @@ class _Snapshot:
                 gradients.put_back()
 
         self._undo.append(undo)
+
+
+def _same_objects(held: dict[Any, Any], before: dict[Any, Any]) -> bool:
+    values, keys = map(operator.is_, held.values(), before.values()), map(operator.is_, held, before)
+    return len(held) == len(before) and all(values) and all(keys)
+
+
+def _refill(held: dict[Any, Any], before: dict[Any, Any]) -> None:
+    for key in [key for key in held if key not in before]:
+        del held[key]
+    for key, value in before.items():
+        if key not in held or held[key] is not value:
+            held[key] = value
 
 
 class _Values:

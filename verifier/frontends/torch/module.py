@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from verifier.enclosure import Array
 from verifier.errors import NetworkError, UnsupportedLayerError
 from verifier.frontends.lowering.steps import INPUT, SHAPE_ONLY, Step
 from verifier.frontends.torch.aten_operations import OPERATIONS, SUPPORTED
-from verifier.frontends.torch.caller import left_as_it_is
+from verifier.frontends.torch.caller import left_as_it_is, runs_torch_alone
 from verifier.frontends.torch.naming import Names
 from verifier.frontends.torch.reading import Reading
 from verifier.frontends.torch.recorder import Recorder, Words
@@ -45,7 +46,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...] | None = None, inputs:
     """
     shape = shape_of_input(module, input_shape, inputs)
     refuse_unreadable(module)
-    with own_copy(module) as mine:
+    with own_copy(module) as (mine, _):
         return read_steps(mine, shape, recorded_points(None, shape))
 
 
@@ -84,18 +85,37 @@ def shape_of_input(module: nn.Module, input_shape: tuple[int, ...] | None, input
 
 def dtype_of(module: nn.Module) -> tuple[torch.dtype, torch.device]:
     """What a module takes: the dtype and device of its first parameter, or of its first buffer of numbers."""
-    for tensor in (*module.parameters(), *module.buffers()):
+    for tensor in itertools.chain(module.parameters(), module.buffers()):
         if tensor.is_floating_point():
             return tensor.dtype, tensor.device
     return torch.get_default_dtype(), torch.device("cpu")
 
 
 @contextlib.contextmanager
-def own_copy(module: nn.Module) -> Iterator[nn.Module]:
-    """Make a copy of a module in eval mode, or lend the module itself, put back afterwards, where it has no copy."""
+def own_copy(module: nn.Module) -> Iterator[tuple[nn.Module, Callable[[], None]]]:
+    """Make a copy of a module in eval mode; where none is needed, or it has none, lend the module itself.
+
+    Yields:
+        What to run, and what puts back what running it changed of the caller's module; at the end, that is done anyway.
+    """
     caller = module
     if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential):
         module = nn.Sequential(module)  # a single layer of torch's own, read as the network's only one
+    alone = runs_torch_alone(module)
+    mine = module if alone else _copied(module)
+    # what the forward reaches past the copy, in a closure perhaps, is put back as well
+    with left_as_it_is(caller) as put_back:
+        for part in mine.modules():
+            if part.training:
+                part.training = False
+        yield mine, _nothing if alone else put_back
+
+
+def _nothing() -> None:
+    """There is nothing to put back."""
+
+
+def _copied(module: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {}
     for part in module.modules():
         for value in vars(part).values():
@@ -103,15 +123,9 @@ def own_copy(module: nn.Module) -> Iterator[nn.Module]:
                 memo[id(value)] = value.detach().clone()
     try:
         with torch.inference_mode(False):
-            mine = copy.deepcopy(module, memo)
+            return copy.deepcopy(module, memo)
     except Exception:  # an attribute may refuse to be copied in any way
-        mine = module
-    # what the forward reaches past the copy, in a closure perhaps, is put back as well
-    with left_as_it_is(caller):
-        for part in mine.modules():
-            if part.training:
-                part.training = False
-        yield mine
+        return module
 
 
 def recorded_points(box: tuple[Array, Array] | None, shape: tuple[int, ...]) -> list[Array]:
@@ -213,8 +227,9 @@ def _finished(reading: Reading, result: Any) -> tuple[Step, ...]:
     place = {old: new for new, old in enumerate(sorted(needed), start=-1)}
     kept = []
     for old in sorted(needed - {INPUT}):
-        sources = tuple(place[source] for source in steps[old].sources)
-        kept.append(replace(steps[old], sources=() if sources == (place[old] - 1,) else sources))
+        step, sources = steps[old], tuple(place[source] for source in steps[old].sources)
+        sources = () if sources == (place[old] - 1,) else sources
+        kept.append(step if sources == step.sources else replace(step, sources=sources))
     return tuple(kept)
 
 

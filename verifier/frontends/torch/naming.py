@@ -32,9 +32,11 @@ class Names:
         self._frame: FrameType | None = None
         self.word = ""  # the function of torch that the user's code has called, "" outside of one
         self.calls = 0  # of such functions so far
+        self.told = 0  # operations that were named so far
 
     def here(self, operation: str) -> str:
         """Name the operation that is running, e.g. "layer 3 (2.conv: Conv2d)"."""
+        self.told += 1
         self._told = self._name(operation)
         return self._told
 

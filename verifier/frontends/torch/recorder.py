@@ -97,9 +97,10 @@ class Words(TorchFunctionMode):
         outer, names = self.names.word, self.names
         names.word = outer or name
         names.calls += 1
+        told = names.told
         try:
             result = func(*args, **(kwargs or {}))
-            if not outer and isinstance(result, torch.Tensor) and self._holds_data(result):
+            if not outer and told == names.told and isinstance(result, torch.Tensor) and self._holds_data(result):
                 names.passed()
             return result
         finally:

@@ -33,6 +33,13 @@ def signature_of(func: Any) -> Signature:
     return Signature(func)
 
 
+def tensors_of(value: Any) -> tuple[torch.Tensor, ...]:
+    """The tensors in an argument or a result, at once."""
+    if isinstance(value, torch.Tensor):
+        return (value,)
+    return tuple(tensors(value)) if isinstance(value, list | tuple) else ()
+
+
 def tensors(value: Any) -> Iterator[torch.Tensor]:
     """The tensors in an argument or a result."""
     if isinstance(value, torch.Tensor):
