@@ -3,7 +3,7 @@
 OMP_NUM_THREADS=1 python -m benchmarks.synthesis [--part NAME ...] [--mnist FOLDER]
 
 Parts: cats, rivals, fewest, ten, digits, halves, pairs, formulas, robust, tried. What is not named is kept as it was
-measured before. `fewest` takes about twenty minutes, all others together a quarter of an hour.
+measured before. `fewest` takes about a quarter of an hour, and so do all others together.
 `--mnist` names a folder with the four files of MNIST, for `pairs`; without, it takes the course's own 7,500 images.
 """
 

@@ -530,7 +530,7 @@ print(
 # %% [markdown]
 # Three things to see. The cheapest unit that reads all 40 is known with its proof: 2x2 pixels are too few for any weights (up to 127), 4x4 pixels are too few for weights up to 14, and with weights up to 15 twelve of the sixteen weights are needed; CP-SAT and HiGHS agree.
 # On 8x8 pixels, how few of the 64 ternary weights read all 40? CP-SAT finds a unit within its minute, but what it proves stays far below that. A search that was written for this one question (`verifier.synthesis.few_weights`) does better on both sides: chance
-# steps find units with fewer weights, and branching on the pair of a cat and an airplane that leaves the fewest choices proves that fewer are too few. Look how its seconds grow with each further weight. A general solver is quick to use; knowing the question is quicker to run.
+# steps find units with fewer weights, and branching on the pair of a cat and an airplane that leaves the fewest choices proves that fewer are too few. Look how its seconds grow with each further weight. A general solver is quick to use; knowing the question is quicker to run. (Do few weights read unseen images better? Look at the test column.)
 # The reference computed with **eight bits**, whose sums wrap around. With 16 grey levels on 2x2 images that costs the ternary unit one more image, with a proof. But eight bits alone do not explain its 95 %: with four grey levels on 8x8 images, an eight-bit ternary unit reads all 40.
 # We do not know every detail of the reference's grid. Its proof speaks of that grid, and a 64-1 unit such as ours is not in it, or is computed in another way.
 #

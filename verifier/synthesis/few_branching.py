@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.enclosure import Indices
+from verifier.enclosure import Array, Indices
 from verifier.search.compiled.jit import compiled, compiled_entry
 
 Whole32 = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 REACHED, HOPELESS = -1, -2  # in place of a row
 NOTHING, FOUND, MORE = 0, 1, 2  # how a call of search() ends
+TIGHT = 0.8  # rows less tight than this share of the tightest are not looked at
 LEVEL, FRESH, NODES = 0, 1, 2  # places in `at`
 
 
@@ -56,42 +57,53 @@ def last_choice(sums: Whole32, gains: Whole32, by_choice: Whole32, ranked: Whole
 
 @compiled
 def choose_row(
-    sums: Whole32, gains: Whole32, ranked: Whole32, banned: Mask, left: int, turn: Indices, window: Whole32
+    sums: Whole32, gains: Whole32, ranked: Whole32, banned: Mask, left: int, reach: Whole32, tightness: Array
 ) -> int:
-    """The row with the fewest branches; REACHED where no row needs anything, HOPELESS where one cannot be reached."""
-    best, fewest = REACHED, ranked.shape[1] + 1
-    for place_of in range(len(turn)):
-        row = turn[place_of]
+    """The row with the fewest branches among the tightest; REACHED where all are, HOPELESS where one cannot be.
+
+    A row is tight when it needs much of what the best `left` choices of all would add to it, which is its reach.
+    """
+    best, tightest = REACHED, 0.0
+    for row in range(len(sums)):
         need = 1 - sums[row]
-        if need <= 0:
+        tightness[row] = 0.0
+        if need > reach[row]:
+            return HOPELESS
+        if need > 0:
+            tightness[row] = need / reach[row]
+            if tightness[row] > tightest:
+                best, tightest = row, tightness[row]
+    fewest = ranked.shape[1] + 1
+    for row in range(len(sums)):
+        if best == REACHED or tightness[row] < TIGHT * tightest:
             continue
-        seen, added, branches = 0, 0, 0
+        need, seen, added, branches = 1 - sums[row], 0, 0, 0
         for place in range(ranked.shape[1]):
             choice = ranked[row, place]
             gain = gains[row, choice]
-            if gain <= 0:
+            if gain <= 0 or (seen >= left and (added < need or gain * left < need or branches >= fewest)):
                 break
             if banned[choice]:
                 continue
-            window[seen] = gain  # `added` is what the best `left` choices from some place on add
-            added += gain
             seen += 1
-            if seen > left:
-                added -= window[seen - 1 - left]
-            if seen >= left:
-                if added < need:
-                    break
-                branches += 1
-                if branches >= fewest:
-                    break
-        if branches == 0:
-            if added < need:
-                _sooner(turn, place_of)
-                return HOPELESS
-            branches = 1
+            added += gain if seen <= left else 0
+            branches += 1
+        if added < need:
+            return HOPELESS
         if branches < fewest:
             best, fewest = row, branches
     return best
+
+
+@compiled
+def can_follow(sums: Whole32, gain: Whole32, reach: Whole32, turn: Indices) -> bool:
+    """Whether the best choices of all, as many as are left after this one, could still put every sum above 0."""
+    for place in range(len(turn)):
+        row = turn[place]
+        if sums[row] + gain[row] + reach[row] < 1:
+            _sooner(turn, place)
+            return False
+    return True
 
 
 @compiled
@@ -102,9 +114,9 @@ def _sooner(turn: Indices, place: int) -> None:
 
 @compiled_entry
 def search(
-    gains: Whole32, by_choice: Whole32, ranked: Whole32, most_nodes: int, sums: Whole32, banned: Mask, rows: Indices,
-    places: Indices, open_choices: Whole32, counts: Indices, turns: Indices, window: Whole32, chosen: Indices,
-    at: Indices,
+    gains: Whole32, by_choice: Whole32, ranked: Whole32, reach: Whole32, most_nodes: int, sums: Whole32, banned: Mask,
+    rows: Indices, places: Indices, open_choices: Whole32, counts: Indices, turns: Indices, tightness: Array,
+    chosen: Indices, at: Indices,
 ) -> int:  # fmt: skip
     """Go on for about so many nodes with a search whose state the arrays hold; see new_state()."""
     inputs, most = gains.shape[1] // 2, len(chosen)
@@ -125,7 +137,7 @@ def search(
                     return FOUND
                 at[LEVEL] -= 1
                 continue
-            row = choose_row(sums[level], gains, ranked, banned[level], left, turns[level], window)
+            row = choose_row(sums[level], gains, ranked, banned[level], left, reach[left], tightness)
             if row == REACHED:
                 return FOUND
             if row == HOPELESS:
@@ -148,12 +160,22 @@ def search(
         choice = open_choices[level, place]
         places[level] += 1
         chosen[level] = choice
-        sums[level + 1] = sums[level] + by_choice[choice]
+        before, after, gain = sums[level], sums[level + 1], by_choice[choice]
+        for other in range(len(gain)):
+            after[other] = before[other] + gain[other]
         banned[level, choice] = True
+        if not can_follow(sums[level], by_choice[choice], reach[left - 1], turns[most]):
+            continue
         banned[level + 1] = banned[level]
         banned[level + 1, (choice + inputs) % (2 * inputs)] = True
         at[LEVEL], at[FRESH] = level + 1, 1
     return NOTHING
+
+
+def reach_of(gains: Whole32, ranked: Whole32, most: int) -> Whole32:
+    """What the best 0, 1, ..., `most` choices of all add to each row, (most + 1, rows)."""
+    best = np.take_along_axis(gains, ranked[:, :most], axis=1).cumsum(axis=1, dtype=np.int32)
+    return np.ascontiguousarray(np.vstack([np.zeros((1, len(gains)), np.int32), best.T]))
 
 
 def new_state(rows: int, choices: int, most: int) -> tuple[Any, ...]:
@@ -165,8 +187,10 @@ def new_state(rows: int, choices: int, most: int) -> tuple[Any, ...]:
         np.zeros(most, np.int64),  # places: its next branch
         np.zeros((most, choices), np.int32),  # open_choices: its branches
         np.zeros(most, np.int64),  # counts: how many
-        np.tile(np.arange(rows), (most, 1)),  # turns: the order in which rows are looked at
-        np.zeros(choices, np.int32),  # window
+        np.tile(
+            np.arange(rows), (most + 1, 1)
+        ),  # turns: the order in which rows are looked at, the last for can_follow()
+        np.zeros(rows),  # tightness
         np.full(most, -1, np.int64),  # chosen; -1 for none
         np.array([0, 1, 0], np.int64),  # at
     )

@@ -11,7 +11,7 @@ import numpy as np
 from verifier.answer.budget import BestBar
 from verifier.errors import SketchError
 from verifier.solvers.status import Status
-from verifier.synthesis.few_branching import FOUND, LEVEL, MORE, new_state, search
+from verifier.synthesis.few_branching import FOUND, LEVEL, MORE, new_state, reach_of, search
 from verifier.synthesis.few_walk import walk
 from verifier.synthesis.network import WholeNetwork
 from verifier.synthesis.result import Moment, Synthesis, count_right, refuse_contradictions
@@ -130,9 +130,9 @@ def _decide(gains: Any, most: int, ends: float) -> tuple[Status, Whole | None]:
     by_choice = np.ascontiguousarray(gains.T)
     ranked = np.argsort(-gains, axis=1, kind="stable").astype(np.int32)
     rows, choices = gains.shape
-    state = new_state(rows, choices, most)
+    state, reach = new_state(rows, choices, most), reach_of(gains, ranked, most)
     chosen, at = state[-2:]
-    while (ended := search(gains, by_choice, ranked, SLICE, *state)) == MORE:
+    while (ended := search(gains, by_choice, ranked, reach, SLICE, *state)) == MORE:
         if time.perf_counter() > ends:
             return Status.TIME_LIMIT, None
     if ended != FOUND:
