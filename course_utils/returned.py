@@ -51,7 +51,7 @@ class LastReturn:
     def words(self) -> str:
         """What came back last in the check that runs, as "f() returned 3"; empty where nothing did.
 
-        Made only when it is asked for: a check may call a function hundreds of times, and text of its value may take long.
+        Made only when it is asked for: a check may call a function hundreds of times, and its value may be long.
         """
         if self._last is None:
             return ""
