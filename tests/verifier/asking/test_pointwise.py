@@ -20,6 +20,7 @@ from verifier import Affine, Network, RobustnessResult, Verdict, pointwise_robus
 from verifier.asking.ball import Ball
 from verifier.errors import MissingDependencyError, OptionError, SpecError
 from verifier.exact.linear import distance as programs
+from verifier.exact.linear import distance_search
 from verifier.solvers.highs_solver import ChangingProgram
 from verifier.solvers.status import Answer, Status
 
@@ -342,6 +343,16 @@ def test_both_exact_searches_find_the_same_distance_as_asking_radius_after_radiu
         assert asked.lower <= found.upper and found.lower <= asked.upper
         if found.counterexample is not None:
             assert network.classify(found.counterexample) != found.label
+
+
+def test_an_example_is_met_where_the_ray_beyond_the_border_leads_back(monkeypatch: Any) -> None:
+    """The nearest tie is a corner of where the other class wins, and on the ray beyond it the label is back."""
+    rng = np.random.default_rng(344)
+    layers = [(rng.normal(size=(m, n)), rng.normal(size=m) * 0.5) for n, m in ((3, 5), (5, 2))]
+    network, x0 = Network.from_arrays([w for w, _ in layers], [b for _, b in layers]), rng.uniform(0, 1, 3)
+    assert pointwise_robustness(network, x0, 2.0).gap <= 2e-6
+    monkeypatch.setattr(distance_search, "FARTHER", ())
+    assert pointwise_robustness(network, x0, 2.0).gap > 1e-3
 
 
 @pytest.mark.parametrize("method", ["auto", "milp"])

@@ -31,6 +31,7 @@ from verifier.exact.linear.triangles import Triangles, nearest_in_ball
 from verifier.network import Network
 from verifier.solvers.status import Answer
 
+FARTHER = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # shares of the radius, beyond the distance of a tie
 AT_LEAST = 1e-3  # of a neuron's score where the program's point lies on its ReLU already
 
 Pre = tuple[Bounds, ...]  # on z of each hidden layer, (neurons,) each
@@ -168,14 +169,31 @@ class DistanceSearch:
             self._take(candidate)
         split = self._choose(found, pre, answer)
         if split is None:
-            distance, points = nearest_in_ball(
-                self._triangles, row, self._centre, self._sides, self.radius, lambda: budget.seconds_left, distance
-            )
-            for point in points[::-1]:
-                self._take(point)
-            self._stuck = min(self._stuck, distance)
+            self._stuck = min(self._stuck, self._settle(row, distance, budget))
             return None
         return _Node(distance, next(self._numbers), pre, split)
+
+    def _settle(self, row: Array, distance: float, budget: Budget) -> float:
+        """How near the class can come where every state is fixed, of which `distance` is known; look for its example.
+
+        At that distance the classes tie, and what lies beyond on the ray may have other states. So the points where
+        the margin is least a little farther out are candidates, too.
+        """
+        distance, points = nearest_in_ball(
+            self._triangles, row, self._centre, self._sides, self.radius, lambda: budget.seconds_left, distance
+        )
+        for point in points[::-1]:
+            self._take(point)
+        most = self.radius
+        for share in FARTHER:
+            radius = distance + share * most
+            if not radius < self.radius or budget.time_is_up():
+                break
+            self._triangles.set_sides(self._sides(radius))
+            candidate = self._triangles.inputs(self._triangles.least(row, budget.seconds_left))
+            if candidate is not None:
+                self._take(candidate)
+        return distance
 
     def _take(self, candidate: Array) -> None:
         """Offer a candidate, after which the ball may be smaller; it never becomes larger again."""
