@@ -40,6 +40,7 @@ NUMPY_BOXES = 300  # boxes before the compiled search takes over: easy questions
 NUMPY_WORK = 200_000_000  # and multiplications, at most: a box of a large network costs as much as many small ones
 SPLIT_FIRST_BOXES = 1_000  # boxes before Z3 is asked about a small network
 SPLIT_FIRST_SHARE = 0.3  # and the share of the time
+AT_ONCE = 4  # boxes from the first step of splitting on: four cost hardly more than one
 PATIENCE = 20  # steps of a short attack without a further violation: most that there are show at once
 SHORT_SPLIT_BOXES = 64  # which settle many questions with few inputs in the time of one attack
 SHORT_SPLIT_WORK = 20_000_000  # and multiplications, at most
@@ -309,7 +310,7 @@ class Run:
     def input_split(self) -> InputSplit:
         """Begin a search that splits the inputs."""
         bound = partial(crown_bounds, stop=self.budget.time_is_up, above=False)
-        return InputSplit(self.question, bound, known=self.pre or None)
+        return InputSplit(self.question, bound, known=self.pre or None, at_once=AT_ONCE)
 
     def attack_thoroughly(self) -> None:
         """Attack once more with many walks, some from where the linear bounds are lowest, before a search that is dear.

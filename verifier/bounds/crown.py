@@ -227,7 +227,7 @@ def _backward(
     weights: list[Array] = []
     for k in range(index - 1, -1, -1):
         one, layer, layer_error = passed[k], network.layers[k], errors[k]
-        weights.insert(0, np.broadcast_to(coefficients, (batch, *coefficients.shape[1:])))
+        weights.insert(0, _for_each(coefficients, batch))
         if is_sparse(layer.weight):  # then few of its neurons are seen by these rows, and few of them are not 0
             used = np.flatnonzero(coefficients.any(axis=(0, 1)) & (one.pre.upper > 0).any(axis=0))
             coefficients, one, layer, layer_error = (
@@ -250,7 +250,12 @@ def _backward(
         coefficients = layer.backward(coefficients)
     # the sums of `total`, one rounding each at most of the size of `reach`
     error = (error + gamma(2 * index) * reach) * 1.001 + UNDERFLOW
-    return _Backward(np.broadcast_to(coefficients, (batch, *coefficients.shape[1:])), total, error, weights)
+    return _Backward(_for_each(coefficients, batch), total, error, weights)
+
+
+def _for_each(rows: Array, batch: int) -> Array:
+    """Rows of shape (1 or batch, ...) as (batch, ...)."""
+    return rows if len(rows) == batch else np.broadcast_to(rows, (batch, *rows.shape[1:]))
 
 
 def _dot(rows: Array, values: Array) -> Array:

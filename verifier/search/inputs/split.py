@@ -69,6 +69,7 @@ class InputSplit:
         order: "best" opens the box with the smallest margin at its most promising point first, "depth" the newest.
         known: Bounds on the hidden layers that hold in the whole box.
         observe: Told of every box what became of it (events.py).
+        at_once: Open boxes that are bounded at once from the beginning on; later as many as were bounded before.
 
     Source:
         Wang et al. Formal Security Analysis of Neural Networks using Symbolic Intervals. USENIX Security 2018
@@ -77,9 +78,10 @@ class InputSplit:
 
     def __init__(
         self, question: Question, bound: BoundingMethod, *, order: str = "best",
-        known: tuple[Bounds, ...] | None = None, observe: Observer | None = None,
+        known: tuple[Bounds, ...] | None = None, observe: Observer | None = None, at_once: int = 1,
     ) -> None:  # fmt: skip
         """Begin with the whole box."""
+        self._at_once = at_once
         self.question, self.bound, self.order = question, bound, order
         self._replayer = Replayer(question)
         # stuck are boxes too small to split, or without a value of the caller's dtype
@@ -127,7 +129,9 @@ class InputSplit:
         """Go on until settled, until the budget is exhausted, or for at most max_boxes boxes."""
         used = 0
         while self._parts and self.counterexample is None and not budget.exhausted() and used < max_boxes:
-            size = int(min(MAX_BATCH, len(self._parts), max(1, used), budget.subdomains_left, max_boxes - used))
+            size = int(
+                min(MAX_BATCH, len(self._parts), max(self._at_once, used), budget.subdomains_left, max_boxes - used)
+            )
             with self._parts.in_hand(size) as step:
                 self._step(step)
                 step.finished = True
