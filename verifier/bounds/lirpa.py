@@ -9,8 +9,10 @@ step's rounding in a pass of absolute values.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -30,9 +32,12 @@ _OPTIONS = {"sparse_features_alpha": False, "sparse_spec_alpha": False}
 MAX_ENTRIES = 2**25  # of a layer, or of the rows: 256 MiB, several times over
 ITERATIONS = 20  # of CROWN-Optimized for each side, auto-LiRPA's own choice
 
+KEPT_GRAPHS = 4  # built last: building one takes twice as long as bounding with it
+KEPT_WEIGHTS = 2**18  # of a network whose graph is kept, at most: 2 MiB
 ONE_THREAD_WEIGHTS = 2**16  # weights of the largest layer up to which one thread is faster
 
 IBP, CROWN, CROWN_OPTIMIZED = "IBP", "CROWN", "CROWN-Optimized"
+_graphs: OrderedDict[tuple[Any, bytes], Any] = OrderedDict()  # by a network's content; only inside `alone()`
 
 
 def lirpa_bounds(
@@ -69,23 +74,29 @@ def lirpa_bounds(
     if rows.size > MAX_ENTRIES:
         raise BoundsError(f"auto-LiRPA gets rows as a dense matrix, which would have {rows.size:.0e} entries")
     stop = _stop_after(started, seconds, len(boxes.lower))
-    options = {**_OPTIONS, "optimize_bound_args": {"iteration": ITERATIONS, "stop_criterion_func": stop}}
+    options = {"optimize_bound_args": {"iteration": ITERATIONS, "stop_criterion_func": stop}}
     # the caller may be in inference mode, and auto-LiRPA needs gradients
     with torch.inference_mode(False), alone(), float64_by_default(), _one_thread(network), torch.enable_grad():
         lower, upper = torch.from_numpy(boxes.lower.copy()), torch.from_numpy(boxes.upper.copy())
-        module, example = _module(network), torch.zeros(1, network.inputs, dtype=torch.float64)
         selection = torch.from_numpy(rows.copy())[None].expand(len(lower), -1, -1).contiguous()
         try:
-            bounded = auto_lirpa.BoundedModule(module, example, bound_opts=options, device="cpu")
+            # slopes that were optimised stay in a graph, and would be where the next call starts from
+            bounded = _graph(auto_lirpa, network, options) if method == CROWN_OPTIMIZED else _kept(auto_lirpa, network)
             perturbation = auto_lirpa.perturbations.PerturbationLpNorm(norm=np.inf, x_L=lower, x_U=upper)
             point = auto_lirpa.BoundedTensor((lower + upper) / 2, perturbation)
             low, high = bounded.compute_bounds(x=(point,), C=selection, method=method)
             low, high = (side.detach().double().numpy().reshape(len(lower), len(rows)) for side in (low, high))
+        except BoundsError:
+            raise
         except Exception as error:  # whatever a library of another year does on a torch of today
+            _graphs.clear()  # it ended in the middle of one
             raise BoundsError(
                 f"auto-LiRPA's {method} failed on this network ({type(error).__name__}: {first_line(error)}); "
                 "method='crown' bounds it too"
             ) from error
+        except BaseException:
+            _graphs.clear()
+            raise
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         raise BoundsError(f"auto-LiRPA's {method} returned bounds that are not finite; method='crown' bounds it too")
     rounding = _rounding(network, boxes, rows)
@@ -93,6 +104,34 @@ def lirpa_bounds(
     if network.maxima:  # auto-LiRPA gets max pooling as ReLUs, without what they forget
         bounds = bounds.intersect(interval_bounds(network, boxes, rows).rows)
     return LayerBounds((), bounds)
+
+
+def _graph(auto_lirpa: Any, network: Network, options: dict[str, Any]) -> Any:
+    """Build auto-LiRPA's graph of a network."""
+    import torch
+
+    example = torch.zeros(1, network.inputs, dtype=torch.float64)
+    return auto_lirpa.BoundedModule(_module(network), example, bound_opts={**_OPTIONS, **options}, device="cpu")
+
+
+def _kept(auto_lirpa: Any, network: Network) -> Any:
+    """The graph of a network, from an earlier call about the same numbers if there was one.
+
+    It is found by the content of what was read, never by an object that a caller may have changed since.
+    """
+    if sum(math.prod(layer.weight.shape) for layer in network.layers) > KEPT_WEIGHTS:
+        return _graph(auto_lirpa, network, {})
+    content = hashlib.blake2b()
+    for layer in network.layers:
+        content.update(repr(layer.weight.shape).encode())
+        content.update(np.ascontiguousarray(dense(layer.weight)).tobytes() + layer.bias.tobytes())
+    key = auto_lirpa.BoundedModule, content.digest()
+    if key not in _graphs:
+        _graphs[key] = _graph(auto_lirpa, network, {})
+        while len(_graphs) > KEPT_GRAPHS:
+            _graphs.popitem(last=False)
+    _graphs.move_to_end(key)
+    return _graphs[key]
 
 
 def _stop_after(started: float, seconds: float, batch: int) -> Callable[[Any], Any]:

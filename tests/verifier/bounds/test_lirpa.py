@@ -18,7 +18,7 @@ from torch import nn
 from tests.verifier.networks import random_network
 from verifier import Affine, BoundsError, MissingDependencyError, Network, Verdict, argmax_is, output_bounds, verify
 from verifier.bounds import lirpa, lirpa_compat, lirpa_cost
-from verifier.bounds.lirpa import CROWN_OPTIMIZED, lirpa_bounds
+from verifier.bounds.lirpa import CROWN, CROWN_OPTIMIZED, IBP, KEPT_GRAPHS, lirpa_bounds
 from verifier.bounds.lirpa_cost import lirpa_seconds
 from verifier.enclosure import Bounds
 from verifier.method_table import TABLE
@@ -135,7 +135,7 @@ import torch, numpy as np
 from torch import nn
 import verifier
 from verifier.bounds.crown import crown_bounds
-from verifier.bounds.lirpa import CROWN_OPTIMIZED, lirpa_bounds
+from verifier.bounds.lirpa import CROWN, CROWN_OPTIMIZED, IBP, KEPT_GRAPHS, lirpa_bounds
 from verifier.enclosure import Bounds
 from tests.verifier.networks import random_network
 torch.manual_seed(0)
@@ -186,10 +186,10 @@ def test_a_question_whose_time_the_import_would_take_is_answered_without_it(monk
     assert named.verdict is Verdict.UNKNOWN and named.timed_out
 
 
-def test_auto_lirpa_is_asked_of_many_inputs_only_where_our_crown_leaves_them_open(
+def test_auto_lirpa_settles_what_our_crown_proves_of_a_module_and_is_not_asked_where_it_proves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its graph costs as much as a hundred boxes; so a box that can be split, and an easy question, do without."""
+    """Only before ReLU splitting, which costs much more, it is asked all the same."""
     asked = []
 
     def bound(*arguments: Any, **options: Any) -> Any:
@@ -198,11 +198,41 @@ def test_auto_lirpa_is_asked_of_many_inputs_only_where_our_crown_leaves_them_ope
 
     monkeypatch.setitem(TABLE, "auto_lirpa", dataclasses.replace(TABLE["auto_lirpa"], bound=bound))
     net, box, [[_, limit]] = many_inputs()
-    assert verify(net, box, [[None, limit + 100.0]], progress=False).verdict is Verdict.VERIFIED and not asked
     few = [*box[:4], *[[0.0, 0.0]] * (len(box) - 4)]
-    top = float(output_bounds(net, few, method="crown").upper[0])
+    for one in (box, few):
+        top = float(output_bounds(net, one, method="crown").upper[0])
+        proved = verify(net, one, [[None, top + 1e-3]], progress=False)
+        assert proved.stage == "auto-LiRPA CROWN" and len(asked) == 1
+        asked.clear()
     assert verify(net, few, [[None, top - 1e-3]], progress=False).subdomains > 2 and not asked
     assert verify(net, box, [[None, limit]], progress=False).subdomains > 2 and len(asked) == 1
+
+
+def test_a_graph_that_is_kept_gives_what_a_new_one_gives() -> None:
+    rng = np.random.default_rng(5)
+    networks = [random_network(seed, 3, 6, 5, 2) for seed in range(KEPT_GRAPHS + 2)]
+    for number in range(60):
+        network = networks[rng.integers(len(networks))]
+        lower = rng.uniform(-1, 1, (int(rng.integers(1, 4)), 3))
+        boxes = Bounds(lower, lower + rng.uniform(0, 1, lower.shape))
+        rows = rng.normal(size=(int(rng.integers(1, 4)), 2))
+        method = CROWN_OPTIMIZED if number % 20 == 0 else (IBP, CROWN)[number % 2]
+        found = lirpa_bounds(network, boxes, rows, method=method).rows
+        kept = dict(lirpa._graphs)
+        lirpa._graphs.clear()
+        again = lirpa_bounds(network, boxes, rows, method=method).rows
+        assert np.array_equal(found.lower, again.lower) and np.array_equal(found.upper, again.upper)
+        lirpa._graphs.clear()
+        lirpa._graphs.update(kept)
+    assert len(lirpa._graphs) <= KEPT_GRAPHS
+
+
+def test_weights_that_change_in_place_are_another_network() -> None:
+    net = abs_network()
+    assert verify(net, [[0.25, 1]], [[-1, 0.5]], progress=False, method="auto_lirpa").verdict is Verdict.VERIFIED
+    with torch.no_grad():
+        net[2].bias.add_(10.0)
+    assert verify(net, [[0.25, 1]], [[-1, 0.5]], progress=False, method="auto_lirpa").verdict is not Verdict.VERIFIED
 
 
 def many_inputs() -> tuple[nn.Sequential, list[list[float]], list[list[float | None]]]:
