@@ -51,6 +51,6 @@ def one_by_one(network: Network) -> Callable[[Array], Array]:
     """Make what runs a Network point by point: a product of matrices may round a row otherwise than the row alone."""
 
     def run(x: Array) -> Array:
-        return np.concatenate([network(point[None]) for point in x])
+        return np.concatenate([network(point[None]) for point in x]) if len(x) else network(x)
 
     return run

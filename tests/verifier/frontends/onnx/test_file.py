@@ -362,7 +362,9 @@ def test_without_onnxruntime_the_network_replays_itself_in_the_files_dtype(tmp_p
     path = save(tmp_path / "net.onnx", chain(("Relu", [], {})), {}, (1, 2))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     subject = read_subject(path)
-    assert subject.run is subject.network and subject.round(np.array([0.1]))[0] == float(np.float32(0.1))
+    points = np.array([[-0.5, 0.25], [1.0, -2.0]])
+    assert np.array_equal(subject.run(points), np.maximum(points, 0.0)) and subject.run(points[:0]).shape == (0, 2)
+    assert subject.round(np.array([0.1]))[0] == float(np.float32(0.1))
     found = verify(path, [(0, 1)] * 2, [(None, 0.5)] * 2)
     assert "onnxruntime is not installed" in found.note and found.note in str(found)
 
