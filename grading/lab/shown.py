@@ -1,5 +1,5 @@
-"""Cells of the course's own that only show something: a picture, a race of methods. No answer depends on them, so that
-grading leaves them out, and with them up to two thirds of a lab's computing.
+"""Cells of the course's own that only show something: a picture, a race of methods. No answer depends on them, so
+grading leaves them out.
 
 An instructor gives such a cell the tag "only-shows". It is left out of a submission that has it as it was released, and
 that has no other cell in which a name stands that this one binds: whatever a student changed or builds on runs.

@@ -643,8 +643,8 @@ print(f"training digits: {share:.0%}; 1,000 test digits: {ten.accuracy(test_digi
 show_rows("ten")
 
 # %% [markdown]
-# Gradients reach 100 % within seconds, and since 100 of 100 cannot be beaten, that *is* the proof of the optimum. CP-SAT alone, from random bits and one layer at a time, is not there after minutes: 100 examples are 100 copies of the network that share 3,392 unknowns. A second objective, the largest
-# smallest margin in the last layer, is a question that only a solver answers ("optimal": no weights of that layer have a larger one). Does it generalise better? Compare its test digits with those of gradients: a wide margin on ten digits of each kind is no promise for others. The **one-hot rule** (exactly one output bit is set) is another demand than the argmax of the counts: bits that were found for one rule are useless under the other.
+# Gradients reach 100 % within seconds, and since 100 of 100 cannot be beaten, that *is* the proof of the optimum. CP-SAT alone, from random bits and one layer at a time, is not there after minutes: 100 examples are 100 copies of the network that share 3,392 unknowns. A second objective is the margin:
+# make the smallest margin of all examples as large as the last layer allows. Only a solver can say that no weights of that layer do better ("optimal"). Does a larger margin generalise better? Compare its test accuracy with that of gradients: a wide margin on ten digits of each kind promises nothing for others. The **one-hot rule** (exactly one output bit is set) is another demand than the argmax of the counts: bits that were found for one rule are useless under the other.
 #
 # Now one digit against the rest, 125 and 125 images, 64-8-1: gradients first. Then CP-SAT tries to improve one layer at a time, the other frozen, so that each step is nearly linear. "node limit" says that no layer alone could be improved
 # within the time of a step: a good local optimum, without a proof. "start" is what gradients had.

@@ -91,7 +91,7 @@ class Triangles:
         return answer.point[self._columns.z[layer]], answer.point[self._columns.h[layer]]
 
     def proof(self, answer: Answer) -> SidesBound | None:
-        """A linear function of the inputs that is no larger than the cost, from an answer's multipliers, if it has any.
+        """Turn an answer's multipliers into a linear function of the inputs that never exceeds the cost; None without any.
 
         Where HiGHS finds that no values of the columns meet all rows, it is 0 or less wherever some do.
         """
