@@ -91,7 +91,9 @@ class Triangles:
         return answer.point[self._columns.z[layer]], answer.point[self._columns.h[layer]]
 
     def proof(self, answer: Answer) -> SidesBound | None:
-        """Turn an answer's multipliers into a linear function of the inputs that never exceeds the cost; None without any.
+        """Turn an answer's multipliers into a linear function of the inputs that never exceeds the cost.
+
+        None where the answer has no multipliers.
 
         Where HiGHS finds that no values of the columns meet all rows, it is 0 or less wherever some do.
         """
