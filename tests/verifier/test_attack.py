@@ -120,3 +120,14 @@ def test_an_attack_ends_where_time_is_up() -> None:
             return len(asked) == 3
 
         assert len(run(question, stop=stop)) > 0 and len(asked) == 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_patient_attack_ends_no_later_and_what_it_proposes_lies_in_the_box(seed: int) -> None:
+    box, asked = Box([-1.0] * 3, [1.0] * 3), {}
+    for patience in (None, 5):
+        question, steps = ask(random_network(seed, 3, 12, 12, 1), box, less_than(1e6)), []
+        points = attack(question, patience=patience, stop=lambda steps=steps: bool(steps.append(1)))
+        assert all(box.contains(point) for point in points)
+        asked[patience] = len(steps)
+    assert 0 < asked[5] < asked[None]  # nothing violates: it gives up after five steps

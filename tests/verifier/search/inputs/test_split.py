@@ -126,3 +126,25 @@ def test_margin_of_zero_that_bounds_cannot_reach_ends_stuck_and_not_verified() -
     )
     search.run(Budget(max_subdomains=20_000))
     assert not search.verified
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 16])
+@pytest.mark.parametrize(("seed", "room"), [(0, 0.5), (2, 0.1), (1, -0.05)])
+def test_boxes_that_are_bounded_together_from_the_first_step_on_change_no_answer(
+    seed: int, room: float, at_once: int
+) -> None:
+    search = InputSplit(hard_question(seed, room), crown_bounds, at_once=at_once)
+    search.run(Budget(max_subdomains=200_000))
+    assert search.verified == (room > 0) and (search.counterexample is not None) == (room < 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_crown_without_the_pass_from_above_gives_the_same_from_below_and_still_encloses(seed: int) -> None:
+    network, rng = random_network(seed, 3, 8, 8, 2), np.random.default_rng(seed)
+    lower = rng.uniform(-1, 1, (4, 3))
+    boxes = Bounds(lower, lower + rng.uniform(0, 1, lower.shape))
+    both, below = (crown_bounds(network, boxes, np.eye(2), above=above).rows for above in (True, False))
+    assert np.array_equal(both.lower, below.lower)
+    for place in range(4):
+        y = network(rng.uniform(boxes.lower[place], boxes.upper[place], (500, 3)))
+        assert (below.lower[place] <= y).all() and (y <= below.upper[place]).all()
