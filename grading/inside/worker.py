@@ -18,6 +18,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ from grading.wire.channel import Channel
 from grading.wire.values import decode, encode
 
 SEED = 20260101  # of every submission, so that a rerun gives the same points
+SHOWN_CALLS = 5  # of a recursion without an end, at each of its ends
 OVERHEAD = 100  # letters that an output takes beside its texts
 _shell: Any = None
 
@@ -122,6 +124,13 @@ def prepare() -> None:
     config.InteractiveShell.colors = "nocolor"
     config.InteractiveShell.xmode = "Context"
     _shell = Shell.instance(config=config)
+    _shell.set_custom_exc((RecursionError,), _show_ends)
+
+
+def _show_ends(shell: Any, kind: Any, error: Any, tb: Any, tb_offset: Any = None) -> None:
+    """Show where a recursion without an end began and where it was stopped: all of it takes IPython ten seconds."""
+    lines = traceback.format_exception(kind, error, tb, limit=-SHOWN_CALLS)
+    shell._showtraceback(kind, error, [*traceback.format_tb(tb, limit=SHOWN_CALLS), "  ...\n", *lines[1:]])
 
 
 class Session:

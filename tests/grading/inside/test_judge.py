@@ -245,3 +245,14 @@ def test_a_file_that_is_not_a_notebook_is_named(tmp_path, course):
         judge_notebook(course.source_notebook(LAB), tmp_path / "broken.ipynb")
     with pytest.raises(CourseError, match=r"absent\.ipynb does not exist"):
         judge_notebook(course.source_notebook(LAB), tmp_path / "absent.ipynb")
+
+
+@needs_sandbox
+def test_a_recursion_without_an_end_is_shown_by_its_ends(worker):
+    """The whole of it would be thousands of lines, which take longer to write than the recursion itself."""
+    outputs, error, interrupted = worker.run("def f(depth):\n    return f(depth + 1)\n\n\nf(0)")
+    assert error is not None and error[0][0] == "RecursionError" and not interrupted
+    lines = "".join(outputs[-1]["traceback"]).splitlines()
+    assert outputs[-1]["ename"] == "RecursionError" and len(lines) < 40
+    assert any("f(0)" in line for line in lines) and "maximum recursion depth" in lines[-1]
+    assert worker.run("1 / 0")[0][-1]["ename"] == "ZeroDivisionError"
